@@ -1,0 +1,41 @@
+"""bayesgmm: Bayesian Gaussian mixtures, one spec fitted by EM, MAP, Laplace and NUTS.
+
+Names are loaded on first use, so that ``import bayesgmm`` costs next to nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+#: Public names, by the module that holds them.
+_WHERE = {
+    "BayesGMMError": "errors", "DataError": "errors", "FileError": "errors",
+    "FitError": "errors", "FitWarning": "errors", "SpecError": "errors",
+    "MixtureSpec": "model.spec",
+    "Priors": "model.priors", "LogNormal": "model.priors", "HalfNormal": "model.priors",
+    "Gamma": "model.priors", "InverseGamma": "model.priors",
+    "Observations": "model.observations",
+    "MixtureParameters": "model.parameters",
+    "LogPosterior": "model.density",
+}  # fmt: skip
+_MODULES = ("datasets",)
+
+__all__ = ["__version__", *_WHERE, *_MODULES]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _WHERE:
+        value = getattr(importlib.import_module(f"bayesgmm.{_WHERE[name]}"), name)
+    elif name in _MODULES:
+        value = importlib.import_module(f"bayesgmm.{name}")
+    else:
+        raise AttributeError(f"module 'bayesgmm' has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

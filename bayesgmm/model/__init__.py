@@ -1,0 +1,1 @@
+"""What a mixture is: its specification, data, parameters, statistics and density."""

@@ -1,0 +1,144 @@
+"""Unconstrained coordinates of a mixture, and the way there and back.
+
+``theta`` is the vector in which every smooth method works:
+
+* K - 1 log-ratios ``u`` of the weights: log w = log_softmax(V u), V an orthonormal
+  basis of the vectors that sum to zero, so that no component is special;
+* the K D means;
+* each factor by rows: lower Cholesky with its diagonal on the log scale, or the
+  log standard deviations (D per component for ``diag``, one for ``spherical``).
+
+Everything is on the standardised scale.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from bayesgmm.model.covariance import DIAGONAL, SPHERICAL, factor_shape, structure_code
+from bayesgmm.model.spec import Structure
+
+
+def zero_sum_basis(k: int) -> NDArray[np.float64]:
+    """Orthonormal basis (K, K - 1) of the vectors of length K that sum to zero."""
+    basis = np.zeros((k, max(k - 1, 0)))
+    for j in range(k - 1):  # Helmert: entry j+1 against the mean of those before it
+        basis[: j + 1, j] = 1.0
+        basis[j + 1, j] = -(j + 1.0)
+        basis[:, j] /= np.sqrt((j + 1.0) * (j + 2.0))
+    return basis
+
+
+def coordinate_count(covariance: Structure, k: int, d: int) -> int:
+    """Length of theta."""
+    triangle = d * (d + 1) // 2
+    block = {"full": k * triangle, "tied": triangle, "diag": k * d, "spherical": k}
+    return k - 1 + k * d + block[covariance]
+
+
+def coordinate_names(covariance: Structure, k: int, names: tuple[str, ...]) -> list[str]:
+    """What each entry of theta is, for messages."""
+    weights = [f"weight log-ratio {j + 1}" for j in range(k - 1)]
+    means = [f"mean of {name!r} in component {j}" for j in range(k) for name in names]
+    if covariance == "spherical":
+        return weights + means + [f"log scale of component {j}" for j in range(k)]
+    if covariance == "diag":
+        scales = [f"log scale of {name!r} in component {j}" for j in range(k) for name in names]
+        return weights + means + scales
+    owners = [f"component {j}" for j in range(k)] if covariance == "full" else ["all components"]
+    factors = [
+        f"Cholesky entry ({a!r}, {b!r}) of {owner}"
+        for owner in owners
+        for i, a in enumerate(names)
+        for b in names[: i + 1]
+    ]
+    return weights + means + factors
+
+
+@njit(nogil=True, cache=True)
+def constrain(  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+    theta, basis, structure, log_weights, means, factors
+):
+    """Write log weights (K,), means (K, D) and factors of one theta."""
+    k, d = means.shape
+    largest = -np.inf
+    for j in range(k):
+        t = 0.0
+        for m in range(k - 1):
+            t += basis[j, m] * theta[m]
+        log_weights[j] = t
+        largest = max(largest, t)
+    total = 0.0
+    for j in range(k):
+        total += np.exp(log_weights[j] - largest)
+    total = largest + np.log(total)
+    for j in range(k):
+        log_weights[j] -= total
+    p = k - 1
+    for j in range(k):
+        for i in range(d):
+            means[j, i] = theta[p]
+            p += 1
+    if structure == SPHERICAL:
+        for j in range(k):
+            for i in range(d):
+                factors[0, j, i] = np.exp(theta[p])
+            p += 1
+    elif structure == DIAGONAL:
+        for j in range(k):
+            for i in range(d):
+                factors[0, j, i] = np.exp(theta[p])
+                p += 1
+    else:
+        for g in range(factors.shape[0]):
+            for i in range(d):
+                for m in range(i):
+                    factors[g, i, m] = theta[p]
+                    p += 1
+                factors[g, i, i] = np.exp(theta[p])
+                p += 1
+                for m in range(i + 1, d):
+                    factors[g, i, m] = 0.0
+
+
+def constrain_many(
+    theta: NDArray[np.float64], covariance: Structure, k: int, d: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Log weights (..., K), means (..., K, D), factors (..., *) of theta (..., P)."""
+    batch = theta.shape[:-1]
+    flat = np.ascontiguousarray(theta.reshape(-1, theta.shape[-1]))
+    shape = factor_shape(covariance, k, d)
+    log_weights, means = np.empty((len(flat), k)), np.empty((len(flat), k, d))
+    factors = np.empty((len(flat), *shape))
+    basis, code = zero_sum_basis(k), structure_code(covariance)
+    for s in range(len(flat)):
+        constrain(flat[s], basis, code, log_weights[s], means[s], factors[s])
+    return (
+        log_weights.reshape(*batch, k),
+        means.reshape(*batch, k, d),
+        factors.reshape(*batch, *shape),
+    )
+
+
+def unconstrain_many(
+    log_weights: NDArray[np.float64],
+    means: NDArray[np.float64],
+    factors: NDArray[np.float64],
+    covariance: Structure,
+) -> NDArray[np.float64]:
+    """The theta (..., P) of log weights, means and factors with batch shape (...)."""
+    batch, (k, d) = log_weights.shape[:-1], means.shape[-2:]
+    parts = [log_weights @ zero_sum_basis(k), means.reshape(*batch, k * d)]
+    if covariance == "spherical":
+        parts.append(np.log(factors[..., 0, :, 0]))
+    elif covariance == "diag":
+        parts.append(np.log(factors[..., 0, :, :]).reshape(*batch, k * d))
+    else:
+        rows, columns = np.tril_indices(d)
+        entries = factors[..., rows, columns]
+        on_diagonal = rows == columns
+        entries[..., on_diagonal] = np.log(entries[..., on_diagonal])
+        parts.append(entries.reshape(*batch, -1))
+    return np.concatenate(parts, axis=-1)

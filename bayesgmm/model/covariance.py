@@ -1,0 +1,133 @@
+"""Covariance structures and the small triangular algebra that they need.
+
+A set of covariances is kept as *factors*, an array whose shape says how they are
+shared: lower Cholesky factors (K, D, D) for ``full`` and (1, D, D) for ``tied``,
+standard deviations (1, K, D) for ``diag`` and ``spherical``.  Scatter matrices
+have the same shapes.  The compiled loops are plain on purpose: at these sizes
+they beat LAPACK calls, and they compile in a moment.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from bayesgmm.model.spec import STRUCTURES, Structure
+
+#: Codes of the structures in compiled code, in the order of ``STRUCTURES``.
+FULL, TIED, DIAGONAL, SPHERICAL = range(4)
+
+
+def structure_code(covariance: Structure) -> int:
+    """The compiled code's number for a structure."""
+    return STRUCTURES.index(covariance)
+
+
+def factor_shape(covariance: Structure, k: int, d: int) -> tuple[int, int, int]:
+    """Shape of the factors, and of the scatters, of K components in D dimensions."""
+    return {
+        "full": (k, d, d), "tied": (1, d, d), "diag": (1, k, d), "spherical": (1, k, d)
+    }[covariance]
+
+
+def factors_to_tril(
+    factors: NDArray[np.float64], covariance: Structure, k: int
+) -> NDArray[np.float64]:
+    """Lower Cholesky factors (..., K, D, D) of factors with any leading batch shape."""
+    if covariance == "full":
+        return factors
+    if covariance == "tied":
+        d = factors.shape[-1]
+        return np.broadcast_to(factors, (*factors.shape[:-3], k, d, d))
+    scales = factors[..., 0, :, :]
+    return scales[..., None] * np.eye(scales.shape[-1])
+
+
+def tril_to_factors(tril: NDArray[np.float64], covariance: Structure) -> NDArray[np.float64]:
+    """The inverse of :func:`factors_to_tril`."""
+    if covariance == "full":
+        return np.ascontiguousarray(tril)
+    if covariance == "tied":
+        return np.ascontiguousarray(tril[..., :1, :, :])
+    return np.ascontiguousarray(np.diagonal(tril, axis1=-2, axis2=-1)[..., None, :, :])
+
+
+def scale_correlation(
+    tril: NDArray[np.float64],
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Standard deviations (..., D) and Cholesky factors of correlations (..., D, D)."""
+    scales = np.sqrt((tril**2).sum(axis=-1))
+    return scales, tril / scales[..., None]
+
+
+@njit(nogil=True, cache=True)
+def cholesky(a, out):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+    """Lower Cholesky factor of ``a`` into ``out``; False if it is not positive definite."""
+    d = a.shape[0]
+    for i in range(d):
+        for j in range(i + 1):
+            t = a[i, j]
+            for m in range(j):
+                t -= out[i, m] * out[j, m]
+            if i == j:
+                if not t > 0.0:
+                    return False
+                out[i, i] = np.sqrt(t)
+            else:
+                out[i, j] = t / out[j, j]
+        for j in range(i + 1, d):
+            out[i, j] = 0.0
+    return True
+
+
+@njit(nogil=True, cache=True)
+def invert_triangular(tril, out):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+    """Inverse of the lower triangular ``tril`` into ``out``."""
+    d = tril.shape[0]
+    for j in range(d):
+        for i in range(j):
+            out[i, j] = 0.0
+        out[j, j] = 1.0 / tril[j, j]
+        for i in range(j + 1, d):
+            t = 0.0
+            for m in range(j, i):
+                t -= tril[i, m] * out[m, j]
+            out[i, j] = t / tril[i, i]
+
+
+@njit(nogil=True, cache=True)
+def scatter_about_mean(n, s1, s2, mean, out):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Add s2 - s1 mean' - mean s1' + n mean mean' to ``out``."""
+    d = mean.size
+    for i in range(d):
+        for j in range(d):
+            out[i, j] += s2[i, j] - s1[i] * mean[j] - mean[i] * s1[j] + n * mean[i] * mean[j]
+
+
+@njit(nogil=True, cache=True)
+def precision_form(  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+    log_weights, means, factors, structure, whiten, shift, log_constant
+):
+    """Write what the pass over the data reads; see ``statistics.accumulate``."""
+    k, d = means.shape
+    half_log_two_pi = 0.9189385332046727
+    if structure >= DIAGONAL:
+        for j in range(k):
+            log_constant[j] = log_weights[j] - d * half_log_two_pi
+            for i in range(d):
+                whiten[j, i] = 1.0 / factors[0, j, i]
+                shift[j, i] = means[j, i] / factors[0, j, i]
+                log_constant[j] -= np.log(factors[0, j, i])
+        return
+    for g in range(factors.shape[0]):
+        invert_triangular(factors[g], whiten[g * d : (g + 1) * d])
+    for j in range(k):
+        g = j if structure == FULL else 0
+        log_constant[j] = log_weights[j] - d * half_log_two_pi
+        for i in range(d):
+            log_constant[j] -= np.log(factors[g, i, i])
+            t = 0.0
+            for m in range(i + 1):
+                t += whiten[g * d + i, m] * means[j, m]
+            shift[j, i] = t

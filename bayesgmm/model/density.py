@@ -1,0 +1,450 @@
+"""The log posterior density and its gradient, at unconstrained theta.
+
+The gradient of the log-likelihood is the gradient of the expected complete-data
+log-likelihood (Fisher's identity), so the statistics of one pass over the data
+are all that it needs.  With A_k the scatter about mu_k and W_k the inverse of L_k:
+
+    d / d mu_k    = W_k' W_k (s1_k - n_k mu_k)
+    d / d L_k     = tril(W_k' W_k A_k W_k') - n_k diag(1 / diag L_k)
+    d / d log w_k = n_k                       (before the simplex map)
+
+The prior of scales and correlations in these coordinates, sigma_i the norm of
+row i of L (from one):
+
+    sum_i log p(sigma_i) + up_i log L_ii - down log sigma_i + constant
+
+with up_i = D - i + 2 eta and down = D + 2 eta - 2 where the Jacobian of the map is
+included (a density over theta), and up = down = 2 (eta - 1) where it is not (the
+joint density of sigma and R, whose maximum is the MAP).  docs/mathematics.md
+derives both.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from bayesgmm.errors import DataError, FitError, SpecError
+from bayesgmm.model.coordinates import (
+    constrain,
+    constrain_many,
+    coordinate_count,
+    coordinate_names,
+    unconstrain_many,
+    zero_sum_basis,
+)
+from bayesgmm.model.covariance import (
+    DIAGONAL,
+    FULL,
+    SPHERICAL,
+    factor_shape,
+    factors_to_tril,
+    scatter_about_mean,
+    structure_code,
+    tril_to_factors,
+)
+from bayesgmm.model.observations import Observations
+from bayesgmm.model.parameters import MixtureParameters
+from bayesgmm.model.priors import GAMMA, HALF_NORMAL, LOG_NORMAL, ScalePrior
+from bayesgmm.model.spec import MixtureSpec
+from bayesgmm.model.statistics import (
+    PrecisionForm,
+    Rows,
+    SufficientStatistics,
+    expected_statistics,
+)
+
+
+class PriorTerms(NamedTuple):
+    """The priors' numbers on the standardised scale, as compiled code reads them."""
+
+    active: bool  # False: no prior at all, for maximum likelihood
+    jacobian: bool  # whether the density is over theta, or over (w, mu, sigma, R)
+    weights: NDArray[np.float64]  # (K,)
+    mean_location: NDArray[np.float64]  # (D,)
+    mean_scale: NDArray[np.float64]  # (D,)
+    family: int
+    scale_a: NDArray[np.float64]  # (D,)
+    scale_b: NDArray[np.float64]  # (D,)
+    eta: float
+    constant: float  # everything in the log prior that does not depend on theta
+
+    @classmethod
+    def of(
+        cls, spec: MixtureSpec, observations: Observations, *, active: bool, jacobian: bool
+    ) -> PriorTerms:
+        """The priors of ``spec`` on the standardised scale of ``observations``."""
+        k, d, priors = spec.n_components, observations.n_features, spec.priors
+        alpha = np.array(np.broadcast_to(priors.weights, k), dtype=float)
+        location = _per_feature("mean_location", priors.mean_location, d)
+        spread = _per_feature("mean_scale", priors.mean_scale, d)
+        families: list[ScalePrior] = [priors.scales] * d
+        unit = observations.scale_for(spec.covariance)
+        if priors.units == "data":
+            location = (location - observations.center) / unit
+            spread = spread / unit
+            families = [priors.scales.rescaled(u) for u in unit]
+        pairs = np.array([family.hyperparameters() for family in families])
+        terms = cls(
+            active, jacobian, alpha, location, spread, priors.scales.code,
+            np.ascontiguousarray(pairs[:, 0]), np.ascontiguousarray(pairs[:, 1]),
+            priors.correlations, 0.0,
+        )  # fmt: skip
+        return terms._replace(constant=_constant(terms, spec, d))
+
+
+def _per_feature(name: str, value: float | tuple[float, ...], d: int) -> NDArray[np.float64]:
+    if isinstance(value, tuple) and len(value) != d:
+        raise SpecError(
+            f"Priors.{name} has {len(value)} entries but the data have {d} features; give one "
+            "number, or one per feature."
+        )
+    return np.array(np.broadcast_to(value, d), dtype=float)
+
+
+def _constant(terms: PriorTerms, spec: MixtureSpec, d: int) -> float:
+    """Log of the normalising constants of all the priors."""
+    from scipy.special import gammaln
+
+    k, alpha = spec.n_components, terms.weights
+    total = gammaln(alpha.sum()) - gammaln(alpha).sum()
+    if terms.jacobian:
+        total += 0.5 * np.log(k)  # volume of the log-ratio map, see docs/mathematics.md
+    total -= k * (np.log(terms.mean_scale).sum() + 0.5 * d * np.log(2 * np.pi))
+    a, b = terms.scale_a, terms.scale_b
+    if terms.family == LOG_NORMAL:
+        each = -np.log(b) - 0.5 * np.log(2 * np.pi)
+    elif terms.family == HALF_NORMAL:
+        each = 0.5 * np.log(2 / np.pi) - np.log(a)
+    else:  # gamma and inverse gamma share theirs
+        each = a * np.log(b) - gammaln(a)
+    matrices = 1 if spec.covariance == "tied" else k
+    total += matrices * (each[0] if spec.covariance == "spherical" else each.sum())
+    if spec.covariance in ("full", "tied"):
+        total += matrices * log_lkj_constant(terms.eta, d)
+    return float(total)
+
+
+def log_lkj_constant(eta: float, d: int) -> float:
+    """Log normalising constant of the LKJ density over D x D correlation matrices.
+
+    From the onion construction of Lewandowski, Kurowicka and Joe (2009).
+    """
+    from scipy.special import gammaln
+
+    m = np.arange(1, d)
+    return float(
+        -np.sum(
+            0.5 * m * np.log(np.pi)
+            + gammaln(eta + 0.5 * (d - 1 - m))
+            - gammaln(eta + 0.5 * (d - 1))
+        )
+    )
+
+
+@njit(nogil=True, cache=True)
+def scale_log_prior(family, a, b, sigma):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Log prior of a scale without its constant, and its slope in log sigma."""
+    if family == LOG_NORMAL:
+        t = (np.log(sigma) - a) / b
+        return -np.log(sigma) - 0.5 * t * t, -1.0 - t / b
+    if family == HALF_NORMAL:
+        t = sigma / a
+        return -0.5 * t * t, -t * t
+    if family == GAMMA:
+        return (a - 1.0) * np.log(sigma) - b * sigma, a - 1.0 - b * sigma
+    return -(a + 1.0) * np.log(sigma) - b / sigma, b / sigma - (a + 1.0)
+
+
+@njit(nogil=True, cache=True)
+def tril_log_density(  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+    tril, whiten, scatter, n, prior, gradient
+):
+    """Expected log density of one Cholesky factor plus its prior.
+
+    ``scatter`` is about the mean.  Writes the slope in the entries of ``tril``
+    (not in the logarithm of its diagonal) and returns (likelihood part, prior part).
+    """
+    d = tril.shape[0]
+    half = np.zeros((d, d))  # W A
+    for i in range(d):
+        for m in range(i + 1):
+            for j in range(d):
+                half[i, j] += whiten[i, m] * scatter[m, j]
+    inner = np.zeros((d, d))  # W A W'
+    value = 0.0
+    for i in range(d):
+        for j in range(d):
+            for m in range(j + 1):
+                inner[i, j] += half[i, m] * whiten[j, m]
+        value -= n * np.log(tril[i, i]) + 0.5 * inner[i, i]
+    for i in range(d):
+        for j in range(i + 1):
+            t = 0.0
+            for m in range(i, d):
+                t += whiten[m, i] * inner[m, j]
+            gradient[i, j] = t
+        gradient[i, i] -= n / tril[i, i]
+    if not prior.active:
+        return value, 0.0
+    log_prior = 0.0
+    eta = prior.eta
+    for i in range(d):
+        up = down = 2.0 * (eta - 1.0)
+        if prior.jacobian:
+            up, down = d - (i + 1.0) + 2.0 * eta, d + 2.0 * eta - 2.0
+        square = 0.0
+        for j in range(i + 1):
+            square += tril[i, j] * tril[i, j]
+        v, slope = scale_log_prior(
+            prior.family, prior.scale_a[i], prior.scale_b[i], np.sqrt(square)
+        )
+        log_prior += v + up * np.log(tril[i, i]) - 0.5 * down * np.log(square)
+        for j in range(i + 1):
+            gradient[i, j] += (slope - down) / square * tril[i, j]
+        gradient[i, i] += up / tril[i, i]
+    return value, log_prior
+
+
+@njit(nogil=True, cache=True)
+def log_prior_and_gradient(  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+    log_weights, means, factors, whiten, structure, counts, sums, scatters, basis, prior, gradient
+):
+    """Log prior at these parameters; the slope of prior and likelihood into ``gradient``."""
+    k, d = means.shape
+    log_prior = prior.constant if prior.active else 0.0
+
+    slope = np.empty(k)
+    total = 0.0
+    for j in range(k):
+        slope[j] = counts[j]
+        if prior.active:
+            a = prior.weights[j] if prior.jacobian else prior.weights[j] - 1.0
+            slope[j] += a
+            log_prior += a * log_weights[j]
+        total += slope[j]
+    for m in range(k - 1):
+        gradient[m] = 0.0
+        for j in range(k):
+            gradient[m] += basis[j, m] * (slope[j] - total * np.exp(log_weights[j]))
+
+    p = k - 1
+    residual, white = np.empty(d), np.empty(d)
+    for j in range(k):
+        for i in range(d):
+            residual[i] = sums[j, i] - counts[j] * means[j, i]
+        if structure >= DIAGONAL:
+            for i in range(d):
+                gradient[p + i] = residual[i] * whiten[j, i] * whiten[j, i]
+        else:
+            g = j if structure == FULL else 0
+            for i in range(d):
+                white[i] = 0.0
+                for m in range(i + 1):
+                    white[i] += whiten[g * d + i, m] * residual[m]
+            for i in range(d):
+                gradient[p + i] = 0.0
+                for m in range(i, d):
+                    gradient[p + i] += whiten[g * d + m, i] * white[m]
+        if prior.active:
+            for i in range(d):
+                t = (means[j, i] - prior.mean_location[i]) / prior.mean_scale[i]
+                log_prior -= 0.5 * t * t
+                gradient[p + i] -= t / prior.mean_scale[i]
+        p += d
+
+    if structure >= DIAGONAL:
+        for j in range(k):
+            if structure == SPHERICAL:
+                gradient[p] = 0.0
+            for i in range(d):
+                a = scatters[0, j, i] - means[j, i] * (2.0 * sums[j, i] - counts[j] * means[j, i])
+                t = a * whiten[j, i] * whiten[j, i] - counts[j]
+                if prior.active and (structure == DIAGONAL or i == 0):
+                    sigma = factors[0, j, i]
+                    v, s = scale_log_prior(
+                        prior.family, prior.scale_a[i], prior.scale_b[i], sigma
+                    )
+                    log_prior += v
+                    t += s
+                    if prior.jacobian:
+                        log_prior += np.log(sigma)
+                        t += 1.0
+                if structure == DIAGONAL:
+                    gradient[p] = t
+                    p += 1
+                else:
+                    gradient[p] += t
+            if structure == SPHERICAL:
+                p += 1
+        return log_prior
+
+    scatter, slopes = np.zeros((d, d)), np.zeros((d, d))
+    for g in range(factors.shape[0]):
+        scatter[:] = 0.0
+        n = 0.0
+        if structure == FULL:
+            n = counts[g]
+            scatter_about_mean(n, sums[g], scatters[g], means[g], scatter)
+        else:
+            scatter += scatters[0]
+            nothing = np.zeros((d, d))
+            for j in range(k):
+                n += counts[j]
+                scatter_about_mean(counts[j], sums[j], nothing, means[j], scatter)
+        v, prior_part = tril_log_density(
+            factors[g], whiten[g * d : (g + 1) * d], scatter, n, prior, slopes
+        )
+        log_prior += prior_part
+        for i in range(d):
+            for j in range(i):
+                gradient[p] = slopes[i, j]
+                p += 1
+            gradient[p] = slopes[i, i] * factors[g, i, i]
+            p += 1
+    return log_prior
+
+
+class LogPosterior:
+    """Log posterior density of a spec given data, at unconstrained coordinates.
+
+    Every constant is included: the integral of ``exp(value(theta))`` over theta is
+    the marginal likelihood of the data, in the data's own units.
+
+    Parameters
+    ----------
+    spec : MixtureSpec
+    observations : Observations or anything that it takes
+    jacobian : bool, default True
+        Density over theta, as samplers need.  False gives the joint density of
+        (w, mu, sigma, R), without any Jacobian, whose maximum is the MAP.
+    prior : bool, default True
+        False leaves the priors out: the log-likelihood alone.
+    cores : int, default 1
+        Threads over chunks of rows.  The value does not depend on it.
+
+    Attributes
+    ----------
+    size : int
+        Length of theta.
+
+    Examples
+    --------
+    >>> import numpy as np, bayesgmm as bg
+    >>> density = bg.LogPosterior(bg.MixtureSpec(n_components=1), bg.datasets.galaxies())
+    >>> value, gradient = density.value_and_grad(np.zeros(density.size))
+    >>> gradient.shape
+    (2,)
+    """
+
+    def __init__(
+        self,
+        spec: MixtureSpec,
+        observations: Observations,
+        *,
+        jacobian: bool = True,
+        prior: bool = True,
+        cores: int = 1,
+    ) -> None:
+        if not isinstance(observations, Observations):
+            observations = Observations(observations)
+        observations.require(spec.n_components, spec.covariance, likelihood_only=False)
+        self.spec = spec
+        self.observations = observations
+        self.cores = cores
+        self.prior = PriorTerms.of(spec, observations, active=prior, jacobian=jacobian)
+        self.scale = observations.scale_for(spec.covariance)
+        self.structure = structure_code(spec.covariance)
+        self.basis = zero_sum_basis(spec.n_components)
+        self.rows = Rows.of(
+            observations.values, observations.center, self.scale, observations.row_weights
+        )
+        self.log_unit = observations.total_weight * float(np.log(self.scale).sum())
+        self.size = coordinate_count(
+            spec.covariance, spec.n_components, observations.n_features
+        )
+
+    def statistics(
+        self,
+        log_weights: NDArray[np.float64],
+        means: NDArray[np.float64],
+        factors: NDArray[np.float64],
+    ) -> tuple[SufficientStatistics, PrecisionForm]:
+        """One pass over the data at parameters on the standardised scale."""
+        form = PrecisionForm.of(log_weights, means, factors, self.structure)
+        return expected_statistics(self.rows, form, cores=self.cores), form
+
+    def value_and_grad(self, theta: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        """Log density at theta, and its gradient, both by one pass over the data."""
+        theta = self._checked(theta)
+        k, d = self.spec.n_components, self.observations.n_features
+        log_weights, means = np.empty(k), np.empty((k, d))
+        factors = np.empty(factor_shape(self.spec.covariance, k, d))
+        constrain(theta, self.basis, self.structure, log_weights, means, factors)
+        statistics, form = self.statistics(log_weights, means, factors)
+        gradient = np.empty(self.size)
+        log_prior = log_prior_and_gradient(
+            log_weights, means, factors, form.whiten, self.structure, statistics.counts,
+            statistics.sums, statistics.scatters, self.basis, self.prior, gradient,
+        )  # fmt: skip
+        return statistics.log_likelihood - self.log_unit + log_prior, gradient
+
+    def value(self, theta: NDArray[np.float64]) -> float:
+        """Log density at theta."""
+        return self.value_and_grad(theta)[0]
+
+    def constrain(self, theta: NDArray[np.float64]) -> MixtureParameters:
+        """Parameters in the data's units; theta (..., P) gives batch shape (...)."""
+        spec = self.spec
+        theta = np.asarray(theta, dtype=float)
+        log_weights, means, factors = constrain_many(
+            theta, spec.covariance, spec.n_components, self.observations.n_features
+        )
+        tril = factors_to_tril(factors, spec.covariance, spec.n_components)
+        return MixtureParameters(
+            np.exp(log_weights),
+            means * self.scale + self.observations.center,
+            tril * self.scale[:, None],
+        )
+
+    def standardise(
+        self, parameters: MixtureParameters
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+        """Log weights, means and factors on the standardised scale."""
+        with np.errstate(divide="ignore"):
+            log_weights = np.log(parameters.weights)
+        means = (parameters.means - self.observations.center) / self.scale
+        factors = tril_to_factors(
+            parameters.scale_tril / self.scale[:, None], self.spec.covariance
+        )
+        return log_weights, means, factors
+
+    def unconstrain(self, parameters: MixtureParameters) -> NDArray[np.float64]:
+        """The theta of parameters in the data's units; the inverse of :meth:`constrain`."""
+        log_weights, means, factors = self.standardise(parameters)
+        log_weights = np.maximum(log_weights, -700.0)  # an empty component has no log-ratio
+        return unconstrain_many(log_weights, means, factors, self.spec.covariance)
+
+    def refuse_not_finite(self, theta: NDArray[np.float64]) -> None:
+        """Raise, naming the parameter, where the density is not finite."""
+        value, gradient = self.value_and_grad(theta)
+        if np.isfinite(value) and np.all(np.isfinite(gradient)):
+            return
+        wrong = np.flatnonzero(~np.isfinite(theta) | ~np.isfinite(gradient))
+        names = coordinate_names(
+            self.spec.covariance, self.spec.n_components, tuple(self.observations.names or ())
+        )
+        where = names[wrong[0]] if len(wrong) else "the log density itself"
+        raise FitError(
+            f"The log posterior is not finite at the start ({where}); give other starts, or "
+            "priors nearer to the data."
+        )
+
+    def _checked(self, theta: NDArray[np.float64]) -> NDArray[np.float64]:
+        theta = np.ascontiguousarray(theta, dtype=float)
+        if theta.shape != (self.size,):
+            raise DataError(f"theta has shape {theta.shape}; it must be ({self.size},).")
+        return theta

@@ -1,0 +1,271 @@
+"""Prior distributions of a mixture's parameters.
+
+One frozen object, :class:`Priors`, says everything about them.  The families
+for scales are four; whatever the family, the density only ever needs the pair
+of hyperparameters in the coordinates it works in, so each family knows how its
+pair changes when the unit of measurement does (:meth:`ScalePrior.rescaled`).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, ClassVar, Literal
+
+from bayesgmm.errors import SpecError
+
+#: Codes by which the compiled density knows a family.
+LOG_NORMAL, HALF_NORMAL, GAMMA, INVERSE_GAMMA = range(4)
+
+
+def positive(name: str, value: Any) -> float:
+    """Return ``value`` as a finite float above zero, or refuse it by name."""
+    number = finite(name, value)
+    if number <= 0:
+        raise SpecError(
+            f"{name} must be above zero, got {value!r}; give a positive number.", name=name
+        )
+    return number
+
+
+def finite(name: str, value: Any) -> float:
+    """Return ``value`` as a finite float, or refuse it by name."""
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        number = math.nan
+    if not math.isfinite(number):
+        raise SpecError(f"{name} must be a finite number, got {value!r}.", name=name)
+    return number
+
+
+@dataclass(frozen=True)
+class ScalePrior:
+    """A prior on a standard deviation.  Use one of its four families."""
+
+    code: ClassVar[int]
+    #: Whether the density vanishes at zero, so that a component cannot collapse.
+    zero_avoiding: ClassVar[bool]
+
+    def __post_init__(self) -> None:
+        for item in fields(self):
+            value = positive(f"{type(self).__name__}.{item.name}", getattr(self, item.name))
+            object.__setattr__(self, item.name, value)
+
+    def hyperparameters(self) -> tuple[float, float]:
+        """The pair (a, b) that the compiled density reads."""
+        raise NotImplementedError
+
+    def rescaled(self, unit: float) -> ScalePrior:
+        """The prior of ``sigma / unit`` when this is the prior of ``sigma``."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class LogNormal(ScalePrior):
+    """Log-normal prior on a scale: zero-avoiding, the default.
+
+    Parameters
+    ----------
+    median : float
+        The median scale.
+    sigma : float
+        Standard deviation of the logarithm of the scale.
+    """
+
+    median: float = 0.5
+    sigma: float = 1.0
+    code = LOG_NORMAL
+    zero_avoiding = True
+
+    def hyperparameters(self) -> tuple[float, float]:
+        return math.log(self.median), self.sigma
+
+    def rescaled(self, unit: float) -> LogNormal:
+        return LogNormal(self.median / unit, self.sigma)
+
+
+@dataclass(frozen=True)
+class HalfNormal(ScalePrior):
+    """Half-normal prior on a scale.  It does not keep a component from collapsing.
+
+    Parameters
+    ----------
+    sd : float
+        Scale of the half-normal.
+    """
+
+    sd: float = 1.0
+    code = HALF_NORMAL
+    zero_avoiding = False
+
+    def hyperparameters(self) -> tuple[float, float]:
+        return self.sd, 0.0
+
+    def rescaled(self, unit: float) -> HalfNormal:
+        return HalfNormal(self.sd / unit)
+
+
+@dataclass(frozen=True)
+class Gamma(ScalePrior):
+    """Gamma prior on a scale, with density zero at zero where ``shape > 1``.
+
+    Parameters
+    ----------
+    shape, rate : float
+        Shape and rate; the mean is ``shape / rate``.
+    """
+
+    shape: float = 2.0
+    rate: float = 4.0
+    code = GAMMA
+    zero_avoiding = False  # a power of sigma does not beat a collapsing likelihood
+
+    def hyperparameters(self) -> tuple[float, float]:
+        return self.shape, self.rate
+
+    def rescaled(self, unit: float) -> Gamma:
+        return Gamma(self.shape, self.rate * unit)
+
+
+@dataclass(frozen=True)
+class InverseGamma(ScalePrior):
+    """Inverse-gamma prior on a scale (not on the variance): zero-avoiding.
+
+    Parameters
+    ----------
+    shape, scale : float
+        Shape and scale; the mode is ``scale / (shape + 1)``.
+    """
+
+    shape: float = 3.0
+    scale: float = 1.5
+    code = INVERSE_GAMMA
+    zero_avoiding = True
+
+    def hyperparameters(self) -> tuple[float, float]:
+        return self.shape, self.scale
+
+    def rescaled(self, unit: float) -> InverseGamma:
+        return InverseGamma(self.shape, self.scale / unit)
+
+
+FAMILIES: dict[str, type[ScalePrior]] = {
+    cls.__name__: cls for cls in (LogNormal, HalfNormal, Gamma, InverseGamma)
+}
+
+
+def _number_or_tuple(name: str, value: Any, check: Any) -> float | tuple[float, ...]:
+    if isinstance(value, str) or not hasattr(value, "__iter__"):
+        return check(name, value)
+    entries = tuple(check(f"{name}[{i}]", entry) for i, entry in enumerate(value))
+    if not entries:
+        raise SpecError(f"{name} is empty; give a number or one number per entry.", name=name)
+    return entries
+
+
+@dataclass(frozen=True)
+class Priors:
+    """The priors of a Bayesian Gaussian mixture.
+
+    ``w ~ Dirichlet(weights)``, ``mu_kd ~ Normal(mean_location_d, mean_scale_d)``,
+    ``sigma_kd ~ scales``, ``R_k ~ LKJ(correlations)`` and
+    ``Sigma_k = diag(sigma_k) R_k diag(sigma_k)``.
+
+    Parameters
+    ----------
+    weights : float or sequence of K floats, default 2.0
+        Dirichlet concentration.  Above 1 it keeps a component from emptying,
+        and the posterior mode exists; small values (0.01 with a large K) make a
+        sparse finite mixture, which has a posterior but no mode.
+    mean_location : float or sequence of D floats, default 0.0
+        Centre of the normal prior of the means.
+    mean_scale : float or sequence of D floats, default 2.0
+        Standard deviation of that prior: two standard deviations of the data
+        let a component sit anywhere in the data and a little beyond.
+    scales : ScalePrior, default LogNormal(median=0.5, sigma=1)
+        Prior of the standard deviations within a component.  The default is
+        zero-avoiding, because a mixture's likelihood is unbounded when a
+        component collapses on tied rows.
+    correlations : float, default 2.0
+        The LKJ shape eta; 1 is flat over correlation matrices, above 1 prefers
+        weak correlations, and 2 is zero at a singular matrix.
+    units : {"standardised", "data"}, default "standardised"
+        Whether these numbers are on the scale where each feature has mean 0 and
+        standard deviation 1 (one common factor for the spherical structure), or
+        in the data's own units.
+
+    References
+    ----------
+    Lewandowski, Kurowicka and Joe (2009), Generating random correlation matrices
+    based on vines and extended onion method, J. Multivariate Analysis 100.
+
+    Examples
+    --------
+    >>> from bayesgmm import Priors
+    >>> Priors(weights=1.0, correlations=4.0)
+    Priors(weights=1.0, correlations=4.0)
+    """
+
+    weights: float | tuple[float, ...] = 2.0
+    mean_location: float | tuple[float, ...] = 0.0
+    mean_scale: float | tuple[float, ...] = 2.0
+    scales: ScalePrior = field(default_factory=LogNormal)
+    correlations: float = 2.0
+    units: Literal["standardised", "data"] = "standardised"
+
+    def __post_init__(self) -> None:
+        checked = {
+            "weights": _number_or_tuple("Priors.weights", self.weights, positive),
+            "mean_location": _number_or_tuple("Priors.mean_location", self.mean_location, finite),
+            "mean_scale": _number_or_tuple("Priors.mean_scale", self.mean_scale, positive),
+            "correlations": positive("Priors.correlations", self.correlations),
+        }
+        for name, value in checked.items():
+            object.__setattr__(self, name, value)
+        if not isinstance(self.scales, ScalePrior) or type(self.scales) is ScalePrior:
+            raise SpecError(
+                f"Priors.scales must be one of {', '.join(FAMILIES)}, got {self.scales!r}; "
+                "for example bayesgmm.LogNormal(median=0.5, sigma=1.0)."
+            )
+        if self.units not in ("standardised", "data"):
+            raise SpecError(
+                f"Priors.units must be 'standardised' or 'data', got {self.units!r}."
+            )
+
+    def __repr__(self) -> str:
+        changed = {
+            item.name: value
+            for item, value in ((f, getattr(self, f.name)) for f in fields(self))
+            if value != getattr(_DEFAULTS, item.name)
+        }
+        return f"Priors({', '.join(f'{name}={value!r}' for name, value in changed.items())})"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain numbers, strings and lists, ready for JSON."""
+        content = {f.name: getattr(self, f.name) for f in fields(self)}
+        content = {k: list(v) if isinstance(v, tuple) else v for k, v in content.items()}
+        content["scales"] = {"family": type(self.scales).__name__, **asdict(self.scales)}
+        return content
+
+    @classmethod
+    def from_dict(cls, content: dict[str, Any]) -> Priors:
+        """Rebuild from :meth:`to_dict`; unknown names are refused."""
+        content = dict(content)
+        unknown = set(content) - {f.name for f in fields(cls)}
+        if unknown:
+            raise SpecError(f"Unknown prior {sorted(unknown)[0]!r}; known are "
+                            f"{', '.join(f.name for f in fields(cls))}.")
+        if isinstance(content.get("scales"), dict):
+            scale = dict(content["scales"])
+            family = FAMILIES.get(scale.pop("family", ""))
+            if family is None:
+                raise SpecError(f"Unknown scale prior family; known are {', '.join(FAMILIES)}.")
+            try:
+                content["scales"] = family(**scale)
+            except TypeError as error:
+                raise SpecError(f"{family.__name__} does not take these numbers: {error}.") from None
+        return cls(**content)
+
+
+_DEFAULTS = Priors()

@@ -1,0 +1,181 @@
+"""The model specification: the one object that every method takes.
+
+A :class:`MixtureSpec` says what the model is (how many components, which
+covariance structure, which priors) and nothing about data or methods, so that
+an EM fit and a posterior of the same spec are fits of the same model.
+"""
+
+from __future__ import annotations
+
+import html
+import json
+import operator
+from dataclasses import dataclass, field, fields
+from dataclasses import replace as _replace
+from typing import Any, Literal, get_args
+
+from bayesgmm.errors import SpecError
+from bayesgmm.model.priors import Priors
+
+Structure = Literal["full", "tied", "diag", "spherical"]
+STRUCTURES: tuple[Structure, ...] = get_args(Structure)
+
+#: What each structure means, as users read it.
+STRUCTURE_MEANING = {
+    "full": "each component its own ellipse, of any orientation",
+    "tied": "one ellipse of any orientation, shared by all components",
+    "diag": "each component its own axis-aligned ellipse",
+    "spherical": "each component its own circle",
+}
+
+
+@dataclass(frozen=True)
+class MixtureSpec:
+    """A Gaussian mixture model: components, covariance structure, priors.
+
+    Frozen, hashable and equal by value; it travels as JSON.
+
+    Parameters
+    ----------
+    n_components : int
+        K, at least 1.
+    covariance : {"full", "tied", "diag", "spherical"}, default "full"
+        ``full``: each component its own covariance matrix, an ellipse of any
+        orientation; ``tied``: one such matrix for all; ``diag``: axis-aligned
+        ellipses; ``spherical``: circles.
+    priors : Priors, optional
+        Used by MAP, Laplace and NUTS; maximum likelihood ignores them.
+
+    Raises
+    ------
+    SpecError
+        If a value is not valid.
+
+    Examples
+    --------
+    >>> from bayesgmm import MixtureSpec
+    >>> spec = MixtureSpec(n_components=2)
+    >>> spec
+    MixtureSpec(n_components=2, covariance='full')
+    >>> spec.replace(n_components=4, covariance="tied").label
+    'K=4, tied'
+    >>> MixtureSpec.from_json(spec.to_json()) == spec
+    True
+    """
+
+    n_components: int
+    covariance: Structure = "full"
+    priors: Priors = field(default_factory=Priors)
+
+    def __post_init__(self) -> None:
+        try:
+            if isinstance(self.n_components, bool):
+                raise TypeError
+            count = operator.index(self.n_components)
+        except TypeError:
+            raise SpecError(
+                f"n_components must be a whole number, got {self.n_components!r}."
+            ) from None
+        if count < 1:
+            raise SpecError(f"n_components must be at least 1, got {count}.", n_components=count)
+        object.__setattr__(self, "n_components", count)
+        if self.covariance not in STRUCTURES:
+            raise SpecError(
+                f"covariance must be one of {', '.join(STRUCTURES)}, got {self.covariance!r}."
+            )
+        if not isinstance(self.priors, Priors):
+            raise SpecError(f"priors must be a bayesgmm.Priors, got {type(self.priors).__name__}.")
+        alpha = self.priors.weights
+        if isinstance(alpha, tuple) and len(alpha) != count:
+            raise SpecError(
+                f"Priors.weights has {len(alpha)} entries but the model has {count} components; "
+                "give one number, or one per component."
+            )
+
+    @property
+    def label(self) -> str:
+        """A short name, ``"K=3, full"``, as tables and plots use it."""
+        return f"K={self.n_components}, {self.covariance}"
+
+    def n_parameters(self, n_features: int) -> int:
+        """Number of free parameters on data with ``n_features`` columns.
+
+        >>> from bayesgmm import MixtureSpec
+        >>> MixtureSpec(n_components=3, covariance="tied").n_parameters(2)
+        11
+        """
+        k, d = self.n_components, n_features
+        triangle = d * (d + 1) // 2
+        shape = {"full": k * triangle, "tied": triangle, "diag": k * d, "spherical": k}
+        return (k - 1) + k * d + shape[self.covariance]
+
+    def replace(self, **changes: Any) -> MixtureSpec:
+        """A copy with some fields changed."""
+        unknown = set(changes) - {f.name for f in fields(self)}
+        if unknown:
+            raise SpecError(
+                f"MixtureSpec has no field {sorted(unknown)[0]!r}; it has "
+                f"{', '.join(f.name for f in fields(self))}."
+            )
+        return _replace(self, **changes)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain content, ready for JSON."""
+        return {
+            "n_components": self.n_components,
+            "covariance": self.covariance,
+            "priors": self.priors.to_dict(),
+        }
+
+    @classmethod
+    def from_dict(cls, content: dict[str, Any]) -> MixtureSpec:
+        """Rebuild from :meth:`to_dict`; unknown names are refused."""
+        content = dict(content)
+        unknown = set(content) - {f.name for f in fields(cls)}
+        if unknown or "n_components" not in content:
+            wrong = f"unknown field {sorted(unknown)[0]!r}" if unknown else "no n_components"
+            raise SpecError(f"This is not a MixtureSpec: {wrong}.")
+        if isinstance(content.get("priors"), dict):
+            content["priors"] = Priors.from_dict(content["priors"])
+        return cls(**content)
+
+    def to_json(self) -> str:
+        """The spec as a JSON text."""
+        return json.dumps(self.to_dict())
+
+    @classmethod
+    def from_json(cls, text: str) -> MixtureSpec:
+        """Rebuild from :meth:`to_json`."""
+        try:
+            content = json.loads(text)
+        except json.JSONDecodeError as error:
+            raise SpecError(f"This is not JSON: {error}.") from None
+        if not isinstance(content, dict):
+            raise SpecError("A MixtureSpec in JSON is an object with n_components.")
+        return cls.from_dict(content)
+
+    def __repr__(self) -> str:
+        priors = "" if self.priors == Priors() else f", priors={self.priors!r}"
+        return (
+            f"MixtureSpec(n_components={self.n_components}, covariance={self.covariance!r}{priors})"
+        )
+
+    def _repr_html_(self) -> str:
+        priors = self.priors
+        rows = {
+            "components": str(self.n_components),
+            "covariance": f"{self.covariance}: {STRUCTURE_MEANING[self.covariance]}",
+            "weights": f"Dirichlet({priors.weights})",
+            "means": f"Normal({priors.mean_location}, {priors.mean_scale})",
+            "scales": repr(priors.scales),
+            "correlations": f"LKJ({priors.correlations})",
+            "prior units": priors.units,
+        }
+        if self.covariance in ("diag", "spherical"):
+            del rows["correlations"]
+        body = "".join(
+            f"<tr><th style='text-align:left'>{html.escape(name)}</th>"
+            f"<td style='text-align:left'>{html.escape(value)}</td></tr>"
+            for name, value in rows.items()
+        )
+        return f"<table><caption>MixtureSpec</caption>{body}</table>"
