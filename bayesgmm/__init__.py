@@ -20,6 +20,10 @@ _WHERE = {
     "Observations": "model.observations",
     "MixtureParameters": "model.parameters",
     "LogPosterior": "model.density",
+    "Status": "status",
+    "MixtureFit": "result", "load": "result",
+    "fit": "inference.fitting",
+    "to_pymc": "inference.pymc_model",
 }  # fmt: skip
 _MODULES = ("datasets",)
 

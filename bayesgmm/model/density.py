@@ -21,6 +21,7 @@ derives both.
 
 from __future__ import annotations
 
+from copy import copy
 from typing import NamedTuple
 
 import numpy as np
@@ -366,6 +367,17 @@ class LogPosterior:
         self.size = coordinate_count(
             spec.covariance, spec.n_components, observations.n_features
         )
+
+    def on(
+        self, values: NDArray[np.float64], row_weights: NDArray[np.float64] | None
+    ) -> LogPosterior:
+        """The same density on other rows: same scale, same priors, one thread."""
+        other = copy(self)
+        other.cores = 1
+        other.rows = Rows.of(values, self.observations.center, self.scale, row_weights)
+        total = len(values) if row_weights is None else float(row_weights.sum())
+        other.log_unit = total * float(np.log(self.scale).sum())
+        return other
 
     def statistics(
         self,

@@ -1,0 +1,201 @@
+"""``fit``: one spec, one data set, any method, one kind of result."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any, Literal, get_args
+
+import numpy as np
+
+from bayesgmm.errors import FitWarning, SpecError
+from bayesgmm.inference.em import Progress, search
+from bayesgmm.model.observations import Observations
+from bayesgmm.model.parameters import MixtureParameters
+from bayesgmm.model.spec import MixtureSpec
+from bayesgmm.result import MixtureFit
+
+Method = Literal["em", "map", "nuts"]
+
+
+def fit(
+    spec: MixtureSpec,
+    data: Any,
+    *,
+    method: Method = "em",
+    seed: Any = None,
+    start: MixtureParameters | MixtureFit | None = None,
+    row_weights: Any = None,
+    cores: int | None = None,
+    progress: Progress | None = None,
+    **options: Any,
+) -> MixtureFit:
+    """Fit a mixture.
+
+    Parameters
+    ----------
+    spec : MixtureSpec
+        The model.
+    data : array, DataFrame, DataArray, Dataset or Observations
+        N rows and D features.
+    method : {"em", "map", "nuts"}, default "em"
+        ``em``: maximum likelihood; ``map``: the maximum of the joint posterior
+        density of (w, mu, sigma, R), no Jacobian; ``nuts``: posterior draws.
+    seed : int, SeedSequence or Generator, optional
+        The same seed gives the same fit.
+    start : MixtureParameters or a point MixtureFit, optional
+        Start there instead of searching.
+    row_weights : array of shape (N,), optional
+        See :class:`Observations`.
+    cores : int, optional
+        Threads; all that the process may use by default.
+    progress : callable, optional
+        Called as ``progress(stage, done, total)``.
+
+    Other Parameters
+    ----------------
+    n_starts, n_best : int
+        ``em`` and ``map``: short runs, default 40, and how many of the best go on
+        to convergence, default 8.
+    max_iter, tol : int, float
+        ``em`` and ``map``: iteration limit, default 2000, and gain per row below
+        which EM has stopped, default 1e-9.
+    accelerate : bool
+        ``em`` and ``map``: finish by a quasi-Newton climb, default True.
+    reg_covar : float
+        ``em``: added to every variance in the data's units, as scikit-learn does,
+        default 0.  Degeneracy is bounded without it.
+    draws, tune, chains : int
+        ``nuts``: kept draws a chain (1000), warm-up draws a chain (500), chains (4).
+    target_accept : float
+        ``nuts``: default 0.8.
+    progressbar : bool
+        ``nuts``: whether the sampler shows its own bar, default False.
+
+    Returns
+    -------
+    MixtureFit
+
+    Raises
+    ------
+    DataError, SpecError
+        Bad data or options, in one sentence.
+
+    Warns
+    -----
+    FitWarning
+        If the fit did not end well; ``fit.status`` says how.
+
+    References
+    ----------
+    Dempster, Laird and Rubin (1977), Maximum likelihood from incomplete data via the
+    EM algorithm, JRSS B 39.  Hoffman and Gelman (2014), The No-U-Turn sampler,
+    JMLR 15.
+
+    Examples
+    --------
+    >>> import bayesgmm as bg
+    >>> spec = bg.MixtureSpec(n_components=3, covariance="tied")
+    >>> em = bg.fit(spec, bg.datasets.faithful(), method="em", seed=1)
+    >>> round(em.log_likelihood, 2)
+    -1126.32
+    """
+    if not isinstance(spec, MixtureSpec):
+        raise SpecError(f"The first argument is a MixtureSpec, got {type(spec).__name__}.")
+    if method not in _METHODS:
+        raise SpecError(f"method must be one of {', '.join(_METHODS)}, got {method!r}.")
+    observations = data
+    if not isinstance(data, Observations) or row_weights is not None:
+        observations = Observations(data, row_weights=row_weights)
+    start = _start(start)
+    unknown = set(options) - set(_METHODS[method])
+    if unknown:
+        raise SpecError(
+            f"method={method!r} has no option {sorted(unknown)[0]!r}; it has "
+            f"{', '.join(_METHODS[method])}."
+        )
+    common = {"seed": seed, "start": start, "cores": cores, "progress": progress}
+    how = _nuts if method == "nuts" else _point
+    result = how(spec, observations, method, **common, **{**_METHODS[method], **options})
+    if not result.status.ok:
+        warnings.warn(
+            f"{spec.label} by {method}: {result.status.sentence} {result.status.remedy}",
+            FitWarning,
+            stacklevel=2,
+        )
+    return result
+
+
+_SEARCH = {"n_starts": 40, "n_best": 8, "max_iter": 2000, "tol": 1e-9, "accelerate": True}
+#: The options of each method and their defaults.
+_METHODS: dict[str, dict[str, Any]] = {
+    "em": {**_SEARCH, "reg_covar": 0.0},
+    "map": _SEARCH,
+    "nuts": {
+        "draws": 1000, "tune": 500, "chains": 4, "target_accept": 0.8, "engine": "pymc",
+        "progressbar": False,
+    },
+}  # fmt: skip
+
+
+def _start(start: Any) -> MixtureParameters | None:
+    if isinstance(start, MixtureFit):
+        if start.is_posterior:
+            raise SpecError("start holds draws; give a point fit or one MixtureParameters.")
+        return start.parameters[0, 0]
+    if start is not None and not isinstance(start, MixtureParameters):
+        raise SpecError(f"start must be MixtureParameters or a fit, got {type(start).__name__}.")
+    return start
+
+
+def _point(
+    spec: MixtureSpec, observations: Observations, method: str, *, seed: Any, **options: Any
+) -> MixtureFit:
+    result = search(spec, observations, prior=method == "map", seed=seed, **options)
+    best = result.best
+    point = best.parameters(result.density)
+    if options["start"] is None:  # one order for all fits: by the mean of the first feature
+        point = point.permute(np.lexsort(point.means.T[::-1]))
+    batch = MixtureParameters(
+        point.weights[None, None], point.means[None, None], point.scale_tril[None, None]
+    )
+    return MixtureFit.build(
+        spec,
+        observations,
+        batch,
+        method=method,
+        status=best.status,
+        sample_stats={"lp": np.full((1, 1), best.objective)},
+        facts={
+            "n_iterations": best.n_iterations,
+            "n_starts": result.n_starts,
+            "objective_trace": best.trace,
+            "mode_objectives": [run.objective for run in result.modes],
+        },
+        seed=seed,
+        cores=options["cores"],
+    )
+
+
+def _nuts(
+    spec: MixtureSpec, observations: Observations, method: str, *, seed: Any, **options: Any
+) -> MixtureFit:
+    from bayesgmm.inference.nuts import sample_pymc
+
+    engine = options.pop("engine")
+    if engine != "pymc":
+        raise SpecError(f"engine must be 'pymc', got {engine!r}.")
+    for name in ("draws", "tune", "chains"):
+        if options[name] < 1:
+            raise SpecError(f"{name} must be at least 1, got {options[name]}.")
+    drawn = sample_pymc(spec, observations, seed=seed, **options)
+    return MixtureFit.build(
+        spec,
+        observations,
+        drawn.parameters,
+        method=method,
+        status=drawn.status,
+        sample_stats=drawn.sample_stats,
+        facts={"engine": engine, "tune": options["tune"]},
+        seed=seed,
+        cores=options["cores"],
+    )

@@ -1,0 +1,127 @@
+"""Starting points for EM.
+
+Three kinds, because no one kind finds the best maximum everywhere: k-means++
+seeds, cuts of a Ward tree (as mclust's hierarchical starts), and random rows.
+All are hard partitions of a sample of rows, turned into parameters with
+covariances shrunk towards the pooled one, so that a small group does not start
+collapsed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bayesgmm.model.covariance import cholesky, tril_to_factors
+from bayesgmm.model.spec import MixtureSpec
+
+#: Rows on which starts are sought; more add cost, hardly quality.
+SAMPLE = 20_000
+_TREE_SAMPLE = 1_000
+
+
+@dataclass(frozen=True)
+class Start:
+    """Parameters on the standardised scale, and the kind of start they came from."""
+
+    log_weights: NDArray[np.float64]
+    means: NDArray[np.float64]
+    factors: NDArray[np.float64]
+    kind: str
+
+
+def starts(
+    x: NDArray[np.float64],
+    weights: NDArray[np.float64] | None,
+    spec: MixtureSpec,
+    n_starts: int,
+    rng: np.random.Generator,
+) -> Iterator[Start]:
+    """Yield ``n_starts`` starts from standardised rows ``x`` (N, D)."""
+    k = spec.n_components
+    if k == 1:
+        yield from_labels(x, np.zeros(len(x), dtype=int), weights, spec, "whole")
+        return
+    makers = {
+        "k-means++": lambda: _seeded_labels(x, k, rng, careful=True),
+        "tree": lambda: _tree_labels(x, k, rng),
+        "random": lambda: _seeded_labels(x, k, rng, careful=False),
+    }
+    order = ["k-means++", "tree", "k-means++", "random"]
+    for i in range(n_starts):
+        kind = order[i % len(order)]
+        yield from_labels(x, makers[kind](), weights, spec, kind)
+
+
+def from_labels(
+    x: NDArray[np.float64],
+    labels: NDArray[np.int64],
+    weights: NDArray[np.float64] | None,
+    spec: MixtureSpec,
+    kind: str,
+) -> Start:
+    """Parameters of a hard partition."""
+    k, d = spec.n_components, x.shape[1]
+    share = np.zeros((len(x), k))
+    share[np.arange(len(x)), labels] = 1.0 if weights is None else weights
+    counts = share.sum(axis=0)
+    means = share.T @ x / np.maximum(counts, 1e-300)[:, None]
+    empty = counts <= 0
+    means[empty] = x[:1]
+    deviations = x - means[labels]
+    size = share.sum(axis=1)
+    pooled = (deviations * size[:, None]).T @ deviations / size.sum()
+    pooled += 1e-3 * np.eye(d)  # rows that fit exactly still start with some spread
+    if spec.covariance == "spherical":
+        pooled = np.eye(d) * np.trace(pooled) / d
+    if spec.covariance == "diag":
+        pooled = np.diag(np.diag(pooled))
+    prior_rows = d + 2.0
+    tril = np.empty((k, d, d))
+    for j in range(k):
+        mine = deviations[labels == j]
+        weight = size[labels == j]
+        own = (mine * weight[:, None]).T @ mine
+        if spec.covariance == "diag":
+            own = np.diag(np.diag(own))
+        elif spec.covariance == "spherical":
+            own = np.eye(d) * np.trace(own) / d
+        elif spec.covariance == "tied":
+            own = pooled * counts[j]
+        cholesky((own + prior_rows * pooled) / (counts[j] + prior_rows), tril[j])
+    proportions = (counts + 1.0) / (counts + 1.0).sum()
+    return Start(np.log(proportions), means, tril_to_factors(tril, spec.covariance), kind)
+
+
+def _seeded_labels(
+    x: NDArray[np.float64], k: int, rng: np.random.Generator, *, careful: bool
+) -> NDArray[np.int64]:
+    """Nearest of K seeds: k-means++ ones, or rows at random."""
+    if careful:
+        from sklearn.cluster import kmeans_plusplus
+
+        seeds, _ = kmeans_plusplus(x, k, random_state=int(rng.integers(2**31)))
+    else:
+        seeds = x[rng.choice(len(x), k, replace=False)]
+    return _nearest(x, seeds)
+
+
+def _tree_labels(x: NDArray[np.float64], k: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    """A cut of Ward's tree of a random part of the rows, the others by nearest mean."""
+    from scipy.cluster.hierarchy import fcluster, linkage
+
+    part = x
+    size = min(_TREE_SAMPLE, max(4 * k, int(0.8 * len(x))))
+    if size < len(x):
+        part = x[rng.choice(len(x), size, replace=False)]
+    cut = fcluster(linkage(part, method="ward"), k, criterion="maxclust") - 1
+    means = np.stack([part[cut == j].mean(axis=0) for j in range(cut.max() + 1)])
+    return _nearest(x, means)
+
+
+def _nearest(x: NDArray[np.float64], centres: NDArray[np.float64]) -> NDArray[np.int64]:
+    # |x - c|^2 less |x|^2, one product, no N x K x D array
+    return np.argmin((centres**2).sum(axis=1) - 2 * x @ centres.T, axis=1)

@@ -1,0 +1,262 @@
+"""The M-step: parameters that maximise the expected complete-data objective.
+
+Maximum likelihood has it in closed form.  With priors the weights and the means
+(given the covariances) still do; scales and correlations take a few scoring steps
+on the D x D statistics, each accepted only if it raises the objective, so that
+generalised EM stays monotone.
+
+The likelihood of a mixture is unbounded, so maximum likelihood here is over
+covariances whose eigenvalues are at least ``floor`` on the standardised scale
+(Hathaway 1985 bounds their ratio to the same end).  Under that constraint the
+M-step is the clipping of eigenvalues, an exact maximiser, so that EM is monotone
+on the bound as well.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from bayesgmm.model.covariance import (
+    DIAGONAL,
+    FULL,
+    SPHERICAL,
+    cholesky,
+    invert_triangular,
+    scatter_about_mean,
+)
+from bayesgmm.model.density import PriorTerms, scale_log_prior, tril_log_density
+from bayesgmm.model.statistics import PrecisionForm, SufficientStatistics
+
+#: Smallest variance on the standardised scale: a standard deviation of 1e-4.
+FLOOR = 1e-8
+#: Fewer expected rows than this, and a component keeps its mean and covariance.
+_EMPTY = 1e-8
+
+
+@njit(nogil=True, cache=True)
+def _mode_of_mean(n, s1, whiten, prior, mean, precision, factor):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """The mean that maximises likelihood and normal prior given the covariance."""
+    d = mean.size
+    for i in range(d):
+        for j in range(d):
+            t = 0.0
+            for m in range(max(i, j), d):
+                t += whiten[m, i] * whiten[m, j]
+            precision[i, j] = t
+    for i in range(d):
+        p = 1.0 / (prior.mean_scale[i] * prior.mean_scale[i])
+        t = p * prior.mean_location[i]
+        for j in range(d):
+            t += precision[i, j] * s1[j]
+        mean[i] = t
+    for i in range(d):
+        for j in range(d):
+            precision[i, j] *= n
+        precision[i, i] += 1.0 / (prior.mean_scale[i] * prior.mean_scale[i])
+    cholesky(precision, factor)
+    for i in range(d):
+        for m in range(i):
+            mean[i] -= factor[i, m] * mean[m]
+        mean[i] /= factor[i, i]
+    for i in range(d - 1, -1, -1):
+        for m in range(i + 1, d):
+            mean[i] -= factor[m, i] * mean[m]
+        mean[i] /= factor[i, i]
+
+
+@njit(nogil=True, cache=True)
+def _improve_factor(tril, scatter, n, prior):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Raise the objective of one Cholesky factor by scoring steps, in place.
+
+    In the coordinates L exp(E), E lower triangular, the complete-data information
+    is n off the diagonal and 2 n on it, whatever the covariance: dividing by it,
+    with some room for the prior, makes a step that is nearly Newton's.
+    """
+    d = tril.shape[0]
+    whiten, slopes = np.empty((d, d)), np.empty((d, d))
+    trial, step = np.empty((d, d)), np.empty((d, d))
+    invert_triangular(tril, whiten)
+    a, b = tril_log_density(tril, whiten, scatter, n, prior, slopes)
+    value = a + b
+    room = 2.0 + 2.0 * prior.eta
+    for _ in range(4):
+        largest = 0.0
+        for i in range(d):
+            for j in range(i + 1):
+                t = 0.0
+                for m in range(i, d):
+                    t += tril[m, i] * slopes[m, j]
+                step[i, j] = t / ((2.0 * n if i == j else n) + room)
+                largest = max(largest, abs(step[i, j]))
+        if largest < 1e-12:
+            return
+        length = min(1.0, 1.0 / largest)
+        accepted = False
+        for _ in range(25):
+            for i in range(d):
+                for j in range(i + 1):
+                    t = tril[i, j] * np.exp(length * step[j, j])
+                    for m in range(j + 1, i + 1):
+                        t += tril[i, m] * length * step[m, j]
+                    trial[i, j] = t
+                for j in range(i + 1, d):
+                    trial[i, j] = 0.0
+            invert_triangular(trial, whiten)
+            a, b = tril_log_density(trial, whiten, scatter, n, prior, slopes)
+            if a + b >= value:
+                accepted = True
+                break
+            length *= 0.5
+        if not accepted:
+            return
+        tril[:] = trial
+        value = a + b
+
+
+@njit(nogil=True, cache=True)
+def _improve_scale(sigma, scatter, n, prior, i):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """The scale that maximises -n log s - scatter / (2 s^2) + log prior(s), by scoring."""
+    family, a, b = prior.family, prior.scale_a[i], prior.scale_b[i]
+    v, slope = scale_log_prior(family, a, b, sigma)
+    value = v - n * np.log(sigma) - 0.5 * scatter / (sigma * sigma)
+    for _ in range(20):
+        q = scatter / (sigma * sigma)
+        step = (q - n + slope) / (n + q + 2.0)
+        if abs(step) < 1e-13:
+            break
+        step = max(-1.0, min(1.0, step))
+        accepted = False
+        for _ in range(25):
+            trial = sigma * np.exp(step)
+            v, s = scale_log_prior(family, a, b, trial)
+            u = v - n * np.log(trial) - 0.5 * scatter / (trial * trial)
+            if u >= value:
+                accepted = True
+                break
+            step *= 0.5
+        if not accepted:
+            break
+        sigma, value, slope = trial, u, s
+    return sigma
+
+
+@njit(nogil=True, cache=True)
+def _m_step(  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+    counts, sums, scatters, whiten, structure, prior, ridge, log_weights, means, factors, covariances
+):
+    """Update parameters in place.  For maximum likelihood with matrices, ``covariances``
+    is written instead of ``factors``."""
+    k, d = means.shape
+    n_total = 0.0
+    for j in range(k):
+        log_weights[j] = counts[j] + (prior.weights[j] - 1.0 if prior.active else 0.0)
+        log_weights[j] = max(log_weights[j], 1e-300)
+        n_total += log_weights[j]
+    for j in range(k):
+        log_weights[j] = np.log(log_weights[j] / n_total)
+
+    square, factor = np.empty((d, d)), np.empty((d, d))
+    for j in range(k):
+        n = counts[j]
+        if prior.active and structure >= DIAGONAL:
+            for i in range(d):
+                p = 1.0 / (prior.mean_scale[i] * prior.mean_scale[i])
+                q = whiten[j, i] * whiten[j, i]
+                means[j, i] = (q * sums[j, i] + p * prior.mean_location[i]) / (q * n + p)
+        elif prior.active:
+            g = j if structure == FULL else 0
+            _mode_of_mean(
+                n, sums[j], whiten[g * d : (g + 1) * d], prior, means[j], square, factor
+            )
+        elif n > _EMPTY:
+            for i in range(d):
+                means[j, i] = sums[j, i] / n
+
+    if structure >= DIAGONAL:
+        for j in range(k):
+            n = counts[j]
+            pooled = 0.0
+            for i in range(d):
+                t = scatters[0, j, i] - means[j, i] * (2.0 * sums[j, i] - n * means[j, i])
+                if structure == SPHERICAL:
+                    pooled += t
+                elif prior.active:
+                    factors[0, j, i] = _improve_scale(factors[0, j, i], max(t, 0.0), n, prior, i)
+                elif n > _EMPTY:
+                    factors[0, j, i] = np.sqrt(max(t / n + ridge[i], FLOOR))
+            if structure == SPHERICAL:
+                sigma = factors[0, j, 0]
+                if prior.active:
+                    sigma = _improve_scale(sigma, max(pooled, 0.0), n * d, prior, 0)
+                elif n > _EMPTY:
+                    sigma = np.sqrt(max(pooled / (n * d) + ridge[0], FLOOR))
+                for i in range(d):
+                    factors[0, j, i] = sigma
+        return
+
+    nothing = np.zeros((d, d))
+    for g in range(factors.shape[0]):
+        scatter = np.zeros((d, d))
+        n = 0.0
+        if structure == FULL:
+            n = counts[g]
+            scatter_about_mean(n, sums[g], scatters[g], means[g], scatter)
+        else:
+            scatter += scatters[0]
+            for j in range(k):
+                n += counts[j]
+                scatter_about_mean(counts[j], sums[j], nothing, means[j], scatter)
+        if prior.active:
+            _improve_factor(factors[g], scatter, n, prior)
+        else:
+            for i in range(d):
+                for j in range(d):
+                    covariances[g, i, j] = scatter[i, j] / n if n > _EMPTY else np.nan
+                covariances[g, i, i] += ridge[i]
+
+
+def m_step(
+    statistics: SufficientStatistics,
+    form: PrecisionForm,
+    prior: PriorTerms,
+    ridge: NDArray[np.float64],
+    means: NDArray[np.float64],
+    factors: NDArray[np.float64],
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """New log weights, means and factors from the statistics at the present ones.
+
+    ``ridge`` (D,) is added to the variances of maximum likelihood.
+    """
+    log_weights, means, factors = np.empty(len(means)), means.copy(), factors.copy()
+    covariances = np.empty_like(factors)
+    _m_step(
+        statistics.counts, statistics.sums, statistics.scatters, form.whiten, form.structure,
+        prior, ridge, log_weights, means, factors, covariances,
+    )  # fmt: skip
+    if form.structure < DIAGONAL and not prior.active:
+        for g, covariance in enumerate(covariances):
+            if not np.isnan(covariance[0, 0]):
+                _bounded_cholesky(covariance, factors[g])
+    return log_weights, means, factors
+
+
+def _bounded_cholesky(covariance: NDArray[np.float64], out: NDArray[np.float64]) -> None:
+    """Cholesky factor of the matrix with its eigenvalues raised to ``FLOOR``."""
+    if cholesky(covariance, out):
+        whiten = np.empty_like(out)
+        invert_triangular(out, whiten)
+        if (whiten**2).sum() < 1 / FLOOR:  # the trace of the inverse bounds its eigenvalues
+            return
+    values, vectors = np.linalg.eigh(0.5 * (covariance + covariance.T))
+    raised = (vectors * np.maximum(values, FLOOR)) @ vectors.T
+    cholesky(0.5 * (raised + raised.T), out)
+
+
+def on_the_floor(factors: NDArray[np.float64], structure: int) -> bool:
+    """Whether some covariance has reached the bound, within a factor of four."""
+    if structure >= DIAGONAL:
+        return bool(np.any(factors**2 < 4 * FLOOR))
+    smallest = np.linalg.svd(factors, compute_uv=False)[..., -1]
+    return bool(np.any(smallest**2 < 4 * FLOOR))

@@ -1,0 +1,245 @@
+"""The same spec as a PyMC model, for users to sample, extend and check against.
+
+Everything is in the data's units: the priors of the standardised scale are
+carried over, which changes no probability.  The mixture is marginal over
+memberships, through ``pm.CustomDist``, so that pointwise log-likelihood and
+prior and posterior prediction work.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bayesgmm.errors import SpecError
+from bayesgmm.model.density import PriorTerms
+from bayesgmm.model.observations import Observations
+from bayesgmm.model.parameters import MixtureParameters
+from bayesgmm.model.priors import GAMMA, HALF_NORMAL, LOG_NORMAL
+from bayesgmm.model.spec import MixtureSpec
+
+#: PyMC's value variable of a Cholesky factor must have a name without underscore,
+#: or ``compute_log_likelihood`` does not find its dimensions (PyMC 6.4).
+_CORRELATION = "corrchol"
+
+
+def to_pymc(spec: MixtureSpec, data: Any) -> Any:
+    """An idiomatic ``pymc.Model`` of a spec and data.
+
+    Variables are ``weights`` (component), ``means`` (component, feature),
+    ``scales`` (component, feature; feature alone for ``tied``, component alone for
+    ``spherical``), and for ``full`` and ``tied`` with more than one feature
+    ``corrchol``, Cholesky factors of correlation matrices under an LKJ prior; the
+    observed variable is ``x`` (obs, feature).
+
+    Parameters
+    ----------
+    spec : MixtureSpec
+    data : anything that Observations takes
+
+    Returns
+    -------
+    pymc.Model
+        Its posterior is the one that ``fit(..., method="nuts")`` samples.
+
+    Raises
+    ------
+    DataError, SpecError
+        As :func:`bayesgmm.fit`; row weights are refused.
+
+    Examples
+    --------
+    >>> import bayesgmm as bg
+    >>> model = bg.to_pymc(bg.MixtureSpec(n_components=2), bg.datasets.galaxies())
+    >>> [variable.name for variable in model.free_RVs]
+    ['weights', 'means', 'scales']
+    """
+    import pymc as pm
+
+    observations = data if isinstance(data, Observations) else Observations(data)
+    observations.require(spec.n_components, spec.covariance, likelihood_only=False)
+    if observations.row_weights is not None:
+        raise SpecError("The PyMC model takes no row weights; leave them out, or use method='map'.")
+    k, d = spec.n_components, observations.n_features
+    prior = PriorTerms.of(spec, observations, active=True, jacobian=False)
+    unit, center = observations.scale_for(spec.covariance), observations.center
+    coords = {
+        "obs": observations.index,
+        "component": np.arange(k),
+        "feature": list(observations.names or ()),
+    }
+    with pm.Model(coords=coords) as model:
+        weights = pm.Dirichlet("weights", a=prior.weights, dims="component")
+        means = pm.Normal(
+            "means",
+            mu=center + unit * prior.mean_location,
+            sigma=unit * prior.mean_scale,
+            dims=("component", "feature"),
+        )
+        scales = _scales(spec, prior, unit)
+        factors = _factors(spec, k, d, scales)
+        pm.CustomDist(
+            "x",
+            weights,
+            means,
+            factors,
+            logp=_log_density_of(spec.covariance, d),
+            random=_simulator_of(spec.covariance, d),
+            signature=f"(k),(k,d),{_FACTOR_SIGNATURE[_kind(spec.covariance, d)]}->(d)",
+            observed=observations.values,
+            dims=("obs", "feature"),
+        )
+    return model
+
+
+_FACTOR_SIGNATURE = {"matrices": "(k,d,d)", "matrix": "(d,d)", "scales": "(k,d)"}
+
+
+def _kind(covariance: str, d: int) -> str:
+    """How the factors reach the likelihood; one feature has no correlations."""
+    if d == 1 or covariance in ("diag", "spherical"):
+        return "scales"
+    return "matrix" if covariance == "tied" else "matrices"
+
+
+def _scales(spec: MixtureSpec, prior: PriorTerms, unit: NDArray[np.float64]) -> Any:
+    import pymc as pm
+
+    dims: tuple[str, ...] = ("component", "feature")
+    a, b = prior.scale_a, prior.scale_b
+    if spec.covariance == "tied":
+        dims = ("feature",)
+    if spec.covariance == "spherical":
+        dims, a, b, unit = ("component",), a[0], b[0], unit[0]
+    if prior.family == LOG_NORMAL:
+        return pm.LogNormal("scales", mu=a + np.log(unit), sigma=b, dims=dims)
+    if prior.family == HALF_NORMAL:
+        return pm.HalfNormal("scales", sigma=a * unit, dims=dims)
+    if prior.family == GAMMA:
+        return pm.Gamma("scales", alpha=a, beta=b / unit, dims=dims)
+    return pm.InverseGamma("scales", alpha=a, beta=b * unit, dims=dims)
+
+
+def _factors(spec: MixtureSpec, k: int, d: int, scales: Any) -> Any:
+    import pymc as pm
+    import pytensor.tensor as pt
+
+    kind = _kind(spec.covariance, d)
+    if kind == "scales":
+        rows = scales[None, :] if spec.covariance == "tied" else scales
+        rows = rows[:, None] if spec.covariance == "spherical" else rows
+        return pt.broadcast_to(rows, (k, d))
+    shape = (k, d, d) if kind == "matrices" else (d, d)
+    factor = pm.LKJCorr(
+        _CORRELATION, n=d, eta=spec.priors.correlations, shape=shape, default_transform=_transform(d)
+    )
+    return scales[..., None] * factor
+
+
+def _transform(d: int) -> Any:
+    """PyMC's own transform under a name that its log-likelihood machinery can split."""
+    from pymc.distributions.transforms import CholeskyCorrTransform
+
+    class CorrelationFactor(CholeskyCorrTransform):
+        name = "cholesky"
+
+    return CorrelationFactor(n=d, upper=False)
+
+
+def _log_density_of(covariance: str, d: int) -> Any:
+    kind = _kind(covariance, d)
+
+    def log_density(x: Any, weights: Any, means: Any, factors: Any) -> Any:
+        import pytensor.tensor as pt
+
+        weights, means = _last(weights, 1), _last(means, 2)
+        factors = _last(factors, 2 if kind != "matrices" else 3)
+        constant = pt.log(weights) - 0.5 * d * np.log(2 * np.pi)
+        if kind == "scales":
+            white = (x[:, None, :] - means) / factors
+            constant = constant - pt.log(factors).sum(axis=-1)
+            logits = constant - 0.5 * (white**2).sum(axis=-1)
+            return pt.logsumexp(logits, axis=-1)
+        whiten = pt.linalg.solve_triangular(factors, pt.eye(d), lower=True)
+        diagonal = pt.diagonal(factors, axis1=-2, axis2=-1)
+        constant = constant - pt.log(diagonal).sum(axis=-1)
+        if kind == "matrix":
+            white = (x @ whiten.T)[None] - (means @ whiten.T)[:, None]
+        else:
+            shift = (whiten @ means[:, :, None])[:, :, 0]
+            white = x[None] @ whiten.mT - shift[:, None, :]
+        logits = constant[:, None] - 0.5 * (white**2).sum(axis=-1)
+        return pt.logsumexp(logits, axis=0)
+
+    return log_density
+
+
+def _last(value: Any, ndim: int) -> Any:
+    """Drop the leading dimensions of length one that ``observed`` brings."""
+    while value.ndim > ndim:
+        value = value[0]
+    return value
+
+
+def _simulator_of(covariance: str, d: int) -> Any:
+    kind = _kind(covariance, d)
+
+    def simulate(
+        weights: NDArray[np.float64],
+        means: NDArray[np.float64],
+        factors: NDArray[np.float64],
+        rng: np.random.Generator | None = None,
+        size: Any = None,
+    ) -> NDArray[np.float64]:
+        rng = np.random.default_rng() if rng is None else rng
+        weights = weights.reshape(-1, weights.shape[-1])[0]
+        means = means.reshape(-1, *means.shape[-2:])[0]
+        count = 2 if kind != "matrices" else 3
+        factors = factors.reshape(-1, *factors.shape[-count:])[0]
+        if kind == "scales":
+            factors = factors[:, :, None] * np.eye(d)
+        factors = np.broadcast_to(factors, (len(weights), d, d))
+        size = () if size is None else tuple(int(n) for n in np.atleast_1d(size))
+        mixture = MixtureParameters(weights, means, factors)
+        x, _ = mixture.simulate(int(np.prod(size)) if size else 1, seed=rng)
+        return x.reshape(*size, d)
+
+    return simulate
+
+
+def initial_values(
+    spec: MixtureSpec, parameters: MixtureParameters
+) -> dict[str, NDArray[np.float64]]:
+    """Values of the model's variables at one mixture, for ``initvals``."""
+    weights, means = parameters.weights, parameters.means
+    scales, d = parameters.scales, parameters.n_features
+    values = {"weights": weights, "means": means, "scales": scales}
+    if spec.covariance == "tied":
+        values["scales"] = scales[0]
+    elif spec.covariance == "spherical":
+        values["scales"] = scales[:, 0]
+    if _kind(spec.covariance, d) != "scales":
+        factor = parameters.scale_tril / scales[..., None]
+        values[_CORRELATION] = factor[0] if spec.covariance == "tied" else factor
+    return values
+
+
+def parameters_of(spec: MixtureSpec, posterior: Any) -> MixtureParameters:
+    """The draws of the PyMC model's posterior group as mixture parameters."""
+    weights, means = posterior["weights"].values, posterior["means"].values
+    scales = posterior["scales"].values
+    if spec.covariance == "tied":
+        scales = scales[..., None, :]
+    elif spec.covariance == "spherical":
+        scales = scales[..., None]
+    scales = np.broadcast_to(scales, means.shape)
+    d = means.shape[-1]
+    factor: NDArray[np.float64] = np.eye(d)
+    if _CORRELATION in posterior:
+        factor = posterior[_CORRELATION].values
+        factor = factor[..., None, :, :] if spec.covariance == "tied" else factor
+    return MixtureParameters(
+        weights, means, np.broadcast_to(scales[..., None] * factor, (*means.shape, d))
+    )

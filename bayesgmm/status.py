@@ -1,0 +1,71 @@
+"""How a fit ended, as an enumeration: each with a sentence and a remedy."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+
+class Status(str, Enum):
+    """Outcome of a fit.  ``ok`` says whether its numbers can be taken as they are.
+
+    >>> from bayesgmm import Status
+    >>> Status("iteration limit").ok
+    False
+    """
+
+    sentence: str
+    remedy: str
+
+    def __new__(cls, value: str, sentence: str, remedy: str) -> Status:
+        member = str.__new__(cls, value)
+        member._value_ = value
+        member.sentence = sentence
+        member.remedy = remedy
+        return member
+
+    CONVERGED = ("converged", "The fit converged.", "")
+    ITERATION_LIMIT = (
+        "iteration limit",
+        "The iteration limit came before convergence.",
+        "Raise max_iter.",
+    )
+    DEGENERATE = (
+        "degenerate",
+        "A component has collapsed onto the smallest covariance allowed, or has emptied: the "
+        "likelihood is a property of that bound, not of the data.",
+        "Use method='map' or 'nuts', whose scale prior prevents it, fewer components, or a "
+        "simpler covariance.",
+    )
+    NOT_MIXED = (
+        "not mixed",
+        "The chains do not agree with each other yet.",
+        "Draw more, with more tuning, and look at the trace.",
+    )
+    MULTIMODAL = (
+        "multimodal",
+        "Chains settled in modes that are not relabellings of each other.",
+        "Compare the modes; fewer components or stronger priors usually remove the lesser one.",
+    )
+    DIVERGENT = (
+        "divergent",
+        "Some transitions diverged, so part of the posterior may be missed.",
+        "Raise target_accept or use a zero-avoiding scale prior.",
+    )
+    INTERRUPTED = (
+        "interrupted",
+        "Sampling was interrupted; the fit holds what had been drawn.",
+        "Run it again for the rest.",
+    )
+    UNRELIABLE = (
+        "unreliable",
+        "Mode and curvature do not summarise this posterior (Pareto k-hat above 0.7).",
+        "Use method='nuts'.",
+    )
+
+    @property
+    def ok(self) -> bool:
+        """True if the fit converged."""
+        return self is Status.CONVERGED
+
+    def __str__(self) -> str:
+        return self.value
