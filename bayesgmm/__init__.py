@@ -24,6 +24,9 @@ _WHERE = {
     "MixtureFit": "result", "load": "result",
     "fit": "inference.fitting",
     "to_pymc": "inference.pymc_model",
+    "agreement": "analysis.compare", "compare": "analysis.compare",
+    "elpd_loo": "analysis.compare",
+    "Selection": "analysis.selection", "select": "analysis.selection",
 }  # fmt: skip
 _MODULES = ("datasets",)
 

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from bayesgmm.errors import FitError, SpecError
 from bayesgmm.inference.ascent import ascend
-from bayesgmm.inference.initialize import SAMPLE, Start, starts
-from bayesgmm.inference.maximise import m_step, on_the_floor
+from bayesgmm.inference.initialize import SAMPLE, Start, starts, swaps
+from bayesgmm.inference.maximise import m_step, on_the_floor, raised_to_floor
 from bayesgmm.model.covariance import factors_to_tril
 from bayesgmm.model.density import LogPosterior, log_prior_and_gradient
 from bayesgmm.model.observations import Observations
@@ -46,7 +46,18 @@ class EMRun:
     n_iterations: int
     status: Status
     trace: tuple[float, ...]  # objective before each iteration
+    shunned: bool  # collapsed, where a sound run is wanted first
     kind: str = "given"
+
+    @property
+    def rank(self) -> tuple[bool, float]:
+        """Sorts the better first; a shunned run after every sound one."""
+        return self.shunned, -self.objective
+
+    @property
+    def start(self) -> Start:
+        """Where a further run would go on."""
+        return Start(self.log_weights, self.means, self.factors, self.kind)
 
     def parameters(self, density: LogPosterior) -> MixtureParameters:
         """In the data's units."""
@@ -84,6 +95,7 @@ def run_em(
     tol: float,
     ridge: Array | None = None,
     accelerate: bool = True,
+    avoid_collapse: bool = True,
 ) -> EMRun:
     """Run EM from ``start`` on the density's data.
 
@@ -98,11 +110,15 @@ def run_em(
         Added to the variances, standardised; EM is then no longer monotone.
     accelerate : bool
         Hand over to the quasi-Newton climb once EM slows down.
+    avoid_collapse : bool
+        Mark a collapsed run as one to be ranked last.
     """
     n = density.observations.total_weight
     prior, no_ridge = density.prior, ridge is None
     ridge = np.zeros(density.observations.n_features) if ridge is None else ridge
     log_weights, means, factors = start.log_weights, start.means, start.factors
+    if not prior.active and no_ridge:
+        factors = raised_to_floor(factors, density.structure)
     trace: list[float] = []
     monotone = _Monotone(n)
     status = Status.ITERATION_LIMIT
@@ -133,11 +149,12 @@ def run_em(
         log_weights, means, factors = m_step(statistics, form, prior, ridge, means, factors)
         statistics, form = density.statistics(log_weights, means, factors)
     objective = _objective(density, statistics, form, log_weights, means, factors)
-    if status is Status.CONVERGED and no_ridge and not prior.active:
-        status = Status.DEGENERATE if _bounded(factors, log_weights, density) else status
+    collapsed = no_ridge and _bounded(factors, log_weights, density)
+    if collapsed and status is Status.CONVERGED:
+        status = Status.DEGENERATE
     return EMRun(
-        log_weights, means, factors, objective,
-        statistics.log_likelihood - density.log_unit, len(trace), status, tuple(trace), start.kind,
+        log_weights, means, factors, objective, statistics.log_likelihood - density.log_unit,
+        len(trace), status, tuple(trace), collapsed and avoid_collapse, start.kind,
     )  # fmt: skip
 
 
@@ -190,11 +207,13 @@ def search(
     prior: bool,
     start: MixtureParameters | None = None,
     n_starts: int = 40,
-    n_best: int = 8,
+    n_best: int = 10,
+    rounds: int = 10,
     max_iter: int = 2000,
     tol: float = 1e-9,
     reg_covar: float = 0.0,
     accelerate: bool = True,
+    avoid_collapse: bool = True,
     seed: int | np.random.SeedSequence | np.random.Generator | None = None,
     cores: int | None = None,
     progress: Progress | None = None,
@@ -203,7 +222,7 @@ def search(
 
     See :func:`bayesgmm.fit` for the options.
     """
-    _check_options(n_starts, n_best, max_iter, tol, reg_covar)
+    _check_options(n_starts, n_best, rounds, max_iter, tol, reg_covar)
     if prior and np.any(np.asarray(spec.priors.weights) < 1):
         raise SpecError(
             "A Dirichlet prior below 1 has no posterior mode (its density is unbounded where a "
@@ -219,33 +238,48 @@ def search(
     )
     ridge = reg_covar / density.scale**2 if reg_covar else None
 
-    def finish(candidate: Start) -> EMRun:
-        return run_em(
-            density, candidate, max_iter=max_iter, tol=tol, ridge=ridge, accelerate=accelerate
-        )
+    def finish_on(rows: LogPosterior) -> Callable[[Start], EMRun]:
+        return lambda candidate: run_em(
+            rows, candidate, max_iter=max_iter, tol=tol, ridge=ridge, accelerate=accelerate,
+            avoid_collapse=avoid_collapse,
+        )  # fmt: skip
 
     with one_blas_thread():
         if start is not None:
             given = Start(*density.standardise(_fitting(start, spec, observations)), "given")
-            return EMResult(finish(given), density, (), 1)
+            return EMResult(finish_on(density)(given), density, (), 1)
         rng = np.random.default_rng(seed)
-        tries = _short_runs(density, n_starts, rng, ridge, cores, progress)
-        chosen = _distinct_best(tries, n_best)
-        done = _map_with_progress(
-            finish, chosen, 1 if large else cores, progress, "converging"
-        )
-    done.sort(key=lambda run: (run.status is Status.DEGENERATE, -run.objective))
-    return EMResult(done[0], density, tuple(done[1:]), len(tries))
+        part, x, weights = _sample(density, rng)
+        explore = _Explorer(part, finish_on(part), ridge, avoid_collapse, cores, progress)
+        candidates = list(starts(x, density.scale, weights, spec, n_starts, rng))
+        first = explore.short(candidates, "starting")
+        runs = explore.best_of(first, n_best, "converging")
+        stale = 0
+        for _ in range(rounds if spec.n_components > 1 else 0):
+            swapped = list(swaps([run.start for run in runs[:3]], spec, n_starts, rng))
+            tried = explore.short(swapped, "splitting and merging")
+            found = explore.best_of(tried, n_best, "converging")
+            improved = found[0].rank < (runs[0].shunned, runs[0].rank[1] - 1e-6)
+            runs = _distinct(runs + found)
+            stale = 0 if improved else stale + 1
+            if stale == 2:
+                break
+        if part is not density:  # what was found on a sample goes on over all the rows
+            runs = sorted(
+                (finish_on(density)(run.start) for run in runs[:2]), key=lambda run: run.rank
+            )
+    return EMResult(runs[0], density, tuple(runs[1:]), len(first))
 
 
 def _check_options(
-    n_starts: int, n_best: int, max_iter: int, tol: float, reg_covar: float
+    n_starts: int, n_best: int, rounds: int, max_iter: int, tol: float, reg_covar: float
 ) -> None:
     for name, value in (("n_starts", n_starts), ("n_best", n_best), ("max_iter", max_iter)):
         if value < 1:
             raise SpecError(f"{name} must be at least 1, got {value}.")
-    if not tol >= 0 or not reg_covar >= 0:
-        raise SpecError("tol and reg_covar must not be negative.")
+    for name, value in (("rounds", rounds), ("tol", tol), ("reg_covar", reg_covar)):
+        if not value >= 0:
+            raise SpecError(f"{name} must not be negative, got {value}.")
 
 
 def _fitting(
@@ -262,66 +296,70 @@ def _fitting(
     return single[0]
 
 
-def _short_runs(
-    density: LogPosterior,
-    n_starts: int,
-    rng: np.random.Generator,
-    ridge: Array | None,
-    cores: int,
-    progress: Progress | None,
-) -> list[EMRun]:
-    """Short runs of EM from all kinds of starts, on at most ``SAMPLE`` rows."""
+def _sample(
+    density: LogPosterior, rng: np.random.Generator
+) -> tuple[LogPosterior, Array, Array | None]:
+    """The density on at most ``SAMPLE`` rows, with those rows standardised."""
     observations = density.observations
     values, weights = observations.values, observations.row_weights
     if len(values) > SAMPLE:
         part = rng.choice(len(values), SAMPLE, replace=False)
         values = values[part]
         weights = None if weights is None else weights[part]
-    x = (values - observations.center) / density.scale
-    part_density = density.on(values, weights)
-    spec = density.spec
-    candidates = list(starts(x, weights, spec, n_starts, rng))
-    return _map_with_progress(
-        lambda start: run_em(
-            part_density, start, max_iter=_SHORT, tol=0.0, ridge=ridge, accelerate=False
-        ),
-        candidates,
-        cores,
-        progress,
-        "starting",
-    )
+        density = density.on(values, weights)
+    return density, (values - observations.center) / density.scale, weights
 
 
-def _distinct_best(tries: list[EMRun], n_best: int) -> list[Start]:
-    """The best short runs, leaving out repeats of the same place."""
+@dataclass(frozen=True)
+class _Explorer:
+    """Runs of EM from many starts at once, on the rows of one density."""
+
+    density: LogPosterior
+    finish: Callable[[Start], EMRun]
+    ridge: Array | None
+    avoid_collapse: bool
+    cores: int
+    progress: Progress | None
+
+    def short(self, candidates: list[Start], stage: str) -> list[EMRun]:
+        """A few iterations from each."""
+
+        def run(start: Start) -> EMRun:
+            return run_em(
+                self.density, start, max_iter=_SHORT, tol=0.0, ridge=self.ridge, accelerate=False,
+                avoid_collapse=self.avoid_collapse,
+            )  # fmt: skip
+
+        return self._map(run, candidates, stage)
+
+    def best_of(self, tries: list[EMRun], n_best: int, stage: str) -> list[EMRun]:
+        """The best distinct tries brought to convergence, best first."""
+        chosen = [run.start for run in _distinct(tries)[:n_best]]
+        return _distinct(self._map(self.finish, chosen, stage))
+
+    def _map(
+        self, function: Callable[[Start], EMRun], items: list[Start], stage: str
+    ) -> list[EMRun]:
+        done = 0
+
+        def one(item: Start) -> EMRun:
+            nonlocal done
+            result = function(item)
+            done += 1
+            if self.progress is not None:
+                self.progress(stage, done, len(items))
+            return result
+
+        return thread_map(one, items, 1 if self.density.cores > 1 else self.cores)
+
+
+def _distinct(runs: list[EMRun]) -> list[EMRun]:
+    """Best first, repeats of the same place left out."""
     chosen: list[EMRun] = []
-    for run in sorted(tries, key=lambda run: -run.objective):
-        repeats = any(
+    for run in sorted(runs, key=lambda run: run.rank):
+        if not any(
             abs(run.objective - other.objective) < 1e-7 * (1 + abs(other.objective))
             for other in chosen
-        )
-        if not repeats:
+        ):
             chosen.append(run)
-        if len(chosen) == n_best:
-            break
-    return [Start(run.log_weights, run.means, run.factors, run.kind) for run in chosen]
-
-
-def _map_with_progress(
-    function: Callable[[Start], EMRun],
-    items: list[Start],
-    cores: int,
-    progress: Progress | None,
-    stage: str,
-) -> list[EMRun]:
-    done = 0
-
-    def one(item: Start) -> EMRun:
-        nonlocal done
-        result = function(item)
-        done += 1
-        if progress is not None:
-            progress(stage, done, len(items))
-        return result
-
-    return thread_map(one, items, cores)
+    return chosen

@@ -55,7 +55,10 @@ def fit(
     ----------------
     n_starts, n_best : int
         ``em`` and ``map``: short runs, default 40, and how many of the best go on
-        to convergence, default 8.
+        to convergence, default 10.
+    rounds : int
+        ``em`` and ``map``: rounds of splitting and merging components of the best
+        runs, default 10, fewer where two in a row improve nothing.
     max_iter, tol : int, float
         ``em`` and ``map``: iteration limit, default 2000, and gain per row below
         which EM has stopped, default 1e-9.
@@ -64,6 +67,9 @@ def fit(
     reg_covar : float
         ``em``: added to every variance in the data's units, as scikit-learn does,
         default 0.  Degeneracy is bounded without it.
+    avoid_collapse : bool
+        ``em``: rank a run in which a component collapsed after every sound one,
+        however high its likelihood, default True.
     draws, tune, chains : int
         ``nuts``: kept draws a chain (1000), warm-up draws a chain (500), chains (4).
     target_accept : float
@@ -125,10 +131,12 @@ def fit(
     return result
 
 
-_SEARCH = {"n_starts": 40, "n_best": 8, "max_iter": 2000, "tol": 1e-9, "accelerate": True}
+_SEARCH = {
+    "n_starts": 40, "n_best": 10, "rounds": 10, "max_iter": 2000, "tol": 1e-9, "accelerate": True,
+}  # fmt: skip
 #: The options of each method and their defaults.
 _METHODS: dict[str, dict[str, Any]] = {
-    "em": {**_SEARCH, "reg_covar": 0.0},
+    "em": {**_SEARCH, "reg_covar": 0.0, "avoid_collapse": True},
     "map": _SEARCH,
     "nuts": {
         "draws": 1000, "tune": 500, "chains": 4, "target_accept": 0.8, "engine": "pymc",

@@ -1,7 +1,8 @@
 """Starting points for EM.
 
-Three kinds, because no one kind finds the best maximum everywhere: k-means++
-seeds, cuts of a Ward tree (as mclust's hierarchical starts), and random rows.
+Four kinds, because no one kind finds the best maximum everywhere: k-means, its
+k-means++ seeds alone, cuts of a Ward tree (as mclust's hierarchical starts), and
+random rows.
 All are hard partitions of a sample of rows, turned into parameters with
 covariances shrunk towards the pooled one, so that a small group does not start
 collapsed.
@@ -15,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from bayesgmm.model.covariance import cholesky, tril_to_factors
+from bayesgmm.model.covariance import cholesky, factors_to_tril, tril_to_factors
 from bayesgmm.model.spec import MixtureSpec
 
 #: Rows on which starts are sought; more add cost, hardly quality.
@@ -35,25 +36,26 @@ class Start:
 
 def starts(
     x: NDArray[np.float64],
+    unit: NDArray[np.float64],
     weights: NDArray[np.float64] | None,
     spec: MixtureSpec,
     n_starts: int,
     rng: np.random.Generator,
 ) -> Iterator[Start]:
-    """Yield ``n_starts`` starts from standardised rows ``x`` (N, D)."""
+    """Yield ``n_starts`` starts from standardised rows ``x`` (N, D).
+
+    Distances between rows are taken on the standardised scale and, every other
+    time, in the data's units, where they may mean more (principal components).
+    """
     k = spec.n_components
     if k == 1:
         yield from_labels(x, np.zeros(len(x), dtype=int), weights, spec, "whole")
         return
-    makers = {
-        "k-means++": lambda: _seeded_labels(x, k, rng, careful=True),
-        "tree": lambda: _tree_labels(x, k, rng),
-        "random": lambda: _seeded_labels(x, k, rng, careful=False),
-    }
-    order = ["k-means++", "tree", "k-means++", "random"]
+    makers = (_k_means_labels, _tree_labels, _careful_labels, _random_labels)
+    spaces = (x, x * unit)
     for i in range(n_starts):
-        kind = order[i % len(order)]
-        yield from_labels(x, makers[kind](), weights, spec, kind)
+        maker, space = makers[i % len(makers)], spaces[(i // len(makers)) % len(spaces)]
+        yield from_labels(x, maker(space, k, rng), weights, spec, maker.__name__[1:-7])
 
 
 def from_labels(
@@ -96,17 +98,49 @@ def from_labels(
     return Start(np.log(proportions), means, tril_to_factors(tril, spec.covariance), kind)
 
 
-def _seeded_labels(
-    x: NDArray[np.float64], k: int, rng: np.random.Generator, *, careful: bool
-) -> NDArray[np.int64]:
-    """Nearest of K seeds: k-means++ ones, or rows at random."""
-    if careful:
-        from sklearn.cluster import kmeans_plusplus
+def swaps(
+    places: list[Start], spec: MixtureSpec, n_swaps: int, rng: np.random.Generator
+) -> Iterator[Start]:
+    """Yield starts that move one component of a converged run elsewhere.
 
-        seeds, _ = kmeans_plusplus(x, k, random_state=int(rng.integers(2**31)))
-    else:
-        seeds = x[rng.choice(len(x), k, replace=False)]
+    A component is taken away, and another is split in two along an axis of its
+    covariance: the move by which EM leaves a local maximum that holds two
+    components where one would do, and one where two are needed (Ueda, Nakano,
+    Ghahramani and Hinton 2000, SMEM algorithm for mixture models).
+    """
+    for i in range(n_swaps):
+        place = places[i % len(places)]
+        k, d = place.means.shape
+        gone, split = rng.choice(k, 2, replace=False)
+        tril = factors_to_tril(place.factors, spec.covariance, k).copy()
+        axis = tril[split] @ rng.standard_normal(d)
+        axis *= 0.8 / np.linalg.norm(np.linalg.solve(tril[split], axis))
+        means, weights = place.means.copy(), np.exp(place.log_weights)
+        means[gone], means[split] = means[split] + axis, means[split] - axis
+        share = weights[split] * rng.uniform(0.3, 0.7)
+        weights[gone], weights[split] = share, weights[split] - share
+        if spec.covariance != "tied":
+            tril[gone] = tril[split] = 0.8 * tril[split]
+        factors = tril_to_factors(tril, spec.covariance)
+        yield Start(np.log(weights / weights.sum()), means, factors, "swap")
+
+
+def _random_labels(x: NDArray[np.float64], k: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    return _nearest(x, x[rng.choice(len(x), k, replace=False)])
+
+
+def _careful_labels(x: NDArray[np.float64], k: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    from sklearn.cluster import kmeans_plusplus
+
+    seeds, _ = kmeans_plusplus(x, k, random_state=int(rng.integers(2**31)))
     return _nearest(x, seeds)
+
+
+def _k_means_labels(x: NDArray[np.float64], k: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    from sklearn.cluster import KMeans
+
+    model = KMeans(k, n_init=1, max_iter=50, random_state=int(rng.integers(2**31)))
+    return _nearest(x, model.fit(x).cluster_centers_)
 
 
 def _tree_labels(x: NDArray[np.float64], k: int, rng: np.random.Generator) -> NDArray[np.int64]:

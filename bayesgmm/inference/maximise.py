@@ -35,7 +35,7 @@ FLOOR = 1e-8
 _EMPTY = 1e-8
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def _mode_of_mean(n, s1, whiten, prior, mean, precision, factor):  # type: ignore[no-untyped-def]  # pragma: no cover
     """The mean that maximises likelihood and normal prior given the covariance."""
     d = mean.size
@@ -66,7 +66,7 @@ def _mode_of_mean(n, s1, whiten, prior, mean, precision, factor):  # type: ignor
         mean[i] /= factor[i, i]
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def _improve_factor(tril, scatter, n, prior):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Raise the objective of one Cholesky factor by scoring steps, in place.
 
@@ -115,7 +115,7 @@ def _improve_factor(tril, scatter, n, prior):  # type: ignore[no-untyped-def]  #
         value = a + b
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def _improve_scale(sigma, scatter, n, prior, i):  # type: ignore[no-untyped-def]  # pragma: no cover
     """The scale that maximises -n log s - scatter / (2 s^2) + log prior(s), by scoring."""
     family, a, b = prior.family, prior.scale_a[i], prior.scale_b[i]
@@ -142,7 +142,7 @@ def _improve_scale(sigma, scatter, n, prior, i):  # type: ignore[no-untyped-def]
     return sigma
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def _m_step(  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     counts, sums, scatters, whiten, structure, prior, ridge, log_weights, means, factors, covariances
 ):
@@ -252,6 +252,16 @@ def _bounded_cholesky(covariance: NDArray[np.float64], out: NDArray[np.float64])
     values, vectors = np.linalg.eigh(0.5 * (covariance + covariance.T))
     raised = (vectors * np.maximum(values, FLOOR)) @ vectors.T
     cholesky(0.5 * (raised + raised.T), out)
+
+
+def raised_to_floor(factors: NDArray[np.float64], structure: int) -> NDArray[np.float64]:
+    """The factors with every covariance within the bound, for a start that is not."""
+    if structure >= DIAGONAL:
+        return np.maximum(factors, np.sqrt(FLOOR))
+    raised = np.empty_like(factors)
+    for g, tril in enumerate(factors):
+        _bounded_cholesky(tril @ tril.T, raised[g])
+    return raised
 
 
 def on_the_floor(factors: NDArray[np.float64], structure: int) -> bool:

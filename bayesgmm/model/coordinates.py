@@ -57,7 +57,7 @@ def coordinate_names(covariance: Structure, k: int, names: tuple[str, ...]) -> l
     return weights + means + factors
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def constrain(  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     theta, basis, structure, log_weights, means, factors
 ):

@@ -61,7 +61,7 @@ def scale_correlation(
     return scales, tril / scales[..., None]
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def cholesky(a, out):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     """Lower Cholesky factor of ``a`` into ``out``; False if it is not positive definite."""
     d = a.shape[0]
@@ -81,7 +81,7 @@ def cholesky(a, out):  # type: ignore[no-untyped-def]  # pragma: no cover - comp
     return True
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def invert_triangular(tril, out):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     """Inverse of the lower triangular ``tril`` into ``out``."""
     d = tril.shape[0]
@@ -96,7 +96,7 @@ def invert_triangular(tril, out):  # type: ignore[no-untyped-def]  # pragma: no 
             out[i, j] = t / tril[i, i]
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def scatter_about_mean(n, s1, s2, mean, out):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Add s2 - s1 mean' - mean s1' + n mean mean' to ``out``."""
     d = mean.size
@@ -105,7 +105,7 @@ def scatter_about_mean(n, s1, s2, mean, out):  # type: ignore[no-untyped-def]  #
             out[i, j] += s2[i, j] - s1[i] * mean[j] - mean[i] * s1[j] + n * mean[i] * mean[j]
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def precision_form(  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     log_weights, means, factors, structure, whiten, shift, log_constant
 ):

@@ -146,7 +146,7 @@ def log_lkj_constant(eta: float, d: int) -> float:
     )
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def scale_log_prior(family, a, b, sigma):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Log prior of a scale without its constant, and its slope in log sigma."""
     if family == LOG_NORMAL:
@@ -160,7 +160,7 @@ def scale_log_prior(family, a, b, sigma):  # type: ignore[no-untyped-def]  # pra
     return -(a + 1.0) * np.log(sigma) - b / sigma, b / sigma - (a + 1.0)
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def tril_log_density(  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     tril, whiten, scatter, n, prior, gradient
 ):
@@ -210,7 +210,7 @@ def tril_log_density(  # type: ignore[no-untyped-def]  # pragma: no cover - comp
     return value, log_prior
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def log_prior_and_gradient(  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     log_weights, means, factors, whiten, structure, counts, sums, scatters, basis, prior, gradient
 ):

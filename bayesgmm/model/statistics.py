@@ -58,7 +58,7 @@ def _double(typingctx, bits):  # type: ignore[no-untyped-def]  # pragma: no cove
     return types.float64(types.int64), generate
 
 
-@njit(nogil=True, cache=True, fastmath={"contract"})
+@njit(nogil=True, cache=True, error_model="numpy", fastmath={"contract"})
 def _exponentials(x):  # type: ignore[no-untyped-def]  # pragma: no cover
     """exp(x) in place for x <= 0: within 2.3e-16 relative, no branch, so it vectorises.
 
@@ -89,7 +89,7 @@ def _exponentials(x):  # type: ignore[no-untyped-def]  # pragma: no cover
         x[i] = p * _double((_bits(t) + 1023) << 52)
 
 
-@njit(nogil=True, cache=True, fastmath={"contract"})
+@njit(nogil=True, cache=True, error_model="numpy", fastmath={"contract"})
 def accumulate(  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     x, center, inverse_scale, row_weights, whiten, shift, log_constant, structure,
     counts, sums, scatters, log_density, memberships,

@@ -1,0 +1,92 @@
+# Needs GNU make, a POSIX shell and a Python with pip; everything else goes into .venv.
+# Another Python can be named: make test PYTHON=/path/to/python3.13
+
+SHELL := /bin/sh
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
+PYTEST_ARGS :=
+
+# True of a Python that bayesgmm runs on; PyMC sets the upper bound.
+SUPPORTED := import sys, venv; sys.exit(not (3, 12) <= sys.version_info[:2] < (3, 15))
+
+# Sets $python to the first Python that really runs and is supported, or stops.
+FIND_PYTHON = \
+	for python in $(PYTHON) python3.12 python3.13 python3.14 python3 python none; do \
+		"$$python" -c '$(SUPPORTED)' >/dev/null 2>&1 && break; \
+	done; \
+	if [ "$$python" = none ]; then \
+		echo "bayesgmm needs Python 3.12, 3.13 or 3.14 and found none: install one from your package manager or python.org, or name it with PYTHON=/path/to/python." >&2; \
+		exit 1; \
+	fi
+
+# $(call MAKE_ENVIRONMENT,folder): where Python comes without ensurepip, its own pip puts pip there.
+MAKE_ENVIRONMENT = \
+	if "$$python" -c 'import ensurepip' >/dev/null 2>&1; then \
+		"$$python" -m venv --clear $(1); \
+	else \
+		"$$python" -m venv --clear --without-pip $(1) \
+		&& "$$python" -m pip --python $(1)/bin/python install --quiet pip; \
+	fi
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check lint types imports bench lock clean $(VENV)
+
+help:  ## Say what there is
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' Makefile \
+		| while IFS='|' read -r name what; do printf '%-15s%s\n' "$$name" "$$what"; done
+
+demo: $(READY)  ## Set up, then choose a mixture for the Old Faithful data
+	@echo "Choosing a mixture for Old Faithful (the first run compiles, which takes minutes)..."
+	@$(BIN)/bayesgmm select faithful
+
+test: check  ## Set up, then every check, the tests and the doctests
+	@echo "Tests and doctests (the first run compiles, which takes minutes)..."
+	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+check: lint types imports  ## The quick checks: lint, types, imports
+
+lint: $(READY)  ## ruff
+	@echo "Lint..."
+	@$(BIN)/python -m ruff check .
+
+types: $(READY)  ## mypy
+	@echo "Types..."
+	@$(BIN)/python -m mypy
+
+imports: $(READY)  ## import-linter: arrows between layers go down only
+	@echo "Imports..."
+	@$(BIN)/lint-imports
+
+bench: $(READY)  ## Run the benchmarks
+	@set -e; for script in benchmarks/*.py; do \
+		if [ -e "$$script" ]; then echo "$$script"; $(BIN)/python "$$script"; fi; \
+	done
+
+lock:  ## Write the newest versions that work together to constraints.txt
+	@echo "Resolving the newest versions (a few minutes)..."
+	@$(FIND_PYTHON); set -e; \
+	$(call MAKE_ENVIRONMENT,build/lock); \
+	build/lock/bin/python $(PIP_INSTALL) -e ".[dev]"; \
+	{ sed -n '/^#/p' constraints.txt; build/lock/bin/python -m pip freeze --exclude-editable; } \
+		> build/constraints.txt; \
+	mv build/constraints.txt constraints.txt; \
+	rm -rf build/lock
+	@echo "constraints.txt is renewed; now run: make test"
+
+clean:  ## Remove the environment, caches and what was built
+	@rm -rf $(VENV) build dist *.egg-info .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	@find bayesgmm tests benchmarks examples -name __pycache__ -prune -exec rm -rf {} +
+
+$(VENV): $(READY)
+
+$(READY): pyproject.toml constraints.txt
+	@if ! $(BIN)/python -c '$(SUPPORTED)' >/dev/null 2>&1; then \
+		$(FIND_PYTHON); \
+		echo "Making $(VENV) with $$("$$python" --version)..."; \
+		$(call MAKE_ENVIRONMENT,$(VENV)); \
+	fi
+	@echo "Installing (a few minutes the first time)..."
+	@$(BIN)/python $(PIP_INSTALL) -c constraints.txt -e ".[dev]"
+	@touch $@

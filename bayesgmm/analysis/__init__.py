@@ -1,0 +1,1 @@
+"""What fits mean: comparison, agreement, selection."""

@@ -1,0 +1,271 @@
+"""Fits side by side: point criteria, predictive accuracy, and where the point
+estimate of one lies in the posterior of another."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from bayesgmm.errors import FitError
+from bayesgmm.inference.relabel import to_pivot
+from bayesgmm.result import MixtureFit
+
+#: Above this a row's importance weights have no finite variance to rely on
+#: (Vehtari, Simpson, Gelman, Yao and Gabry 2024).
+K_HAT_LIMIT = 0.7
+
+
+class Elpd(NamedTuple):
+    """Expected log predictive density by PSIS leave-one-out, as ArviZ computes it."""
+
+    value: float
+    se: float
+    p: float  # effective number of parameters
+    bad_rows: tuple[int, ...]  # positions of the rows whose Pareto k-hat is above the limit
+
+
+def elpd_loo(fit: MixtureFit) -> Elpd:
+    """Leave-one-out predictive accuracy of a posterior fit, by ``arviz.loo``.
+
+    Larger is better.  ``bad_rows`` are those whose Pareto k-hat is above 0.7, for
+    which the estimate is not reliable.
+
+    Raises
+    ------
+    FitError
+        For a point fit, which has no posterior to leave a row out of, and where the
+        fit holds no pointwise log-likelihood.
+
+    References
+    ----------
+    Vehtari, Gelman and Gabry (2017), Practical Bayesian model evaluation using
+    leave-one-out cross-validation and WAIC, Statistics and Computing 27.
+    """
+    _need_pointwise(fit)
+    import arviz as az
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the bad rows are returned, and told by our callers
+        loo = az.loo(fit.tree, pointwise=True)
+    bad = np.flatnonzero(loo.pareto_k.values > K_HAT_LIMIT)
+    return Elpd(float(loo.elpd), float(loo.se), float(loo.p), tuple(int(row) for row in bad))
+
+
+def _need_pointwise(fit: MixtureFit) -> None:
+    if not fit.is_posterior:
+        raise FitError("elpd_loo needs a posterior; fit with method='nuts'.")
+    if "log_likelihood" not in fit.tree.children:
+        raise FitError(
+            "This fit holds no pointwise log-likelihood, which would have been too large; draw "
+            "fewer, or compare by bic()."
+        )
+
+
+def compare(fits: Mapping[str, MixtureFit]) -> Any:
+    """One table of any fits of the same data.
+
+    Parameters
+    ----------
+    fits : mapping of name to MixtureFit
+        Of any methods and specs.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A row per fit: ``method``, ``n_components``, ``covariance``,
+        ``log_likelihood`` (its mean over draws for a posterior), ``n_parameters``,
+        ``aic``, ``bic``, ``icl`` (smaller is better, NaN for posteriors), and for
+        posteriors ``elpd_loo`` (larger is better), ``elpd_loo_se``, and
+        ``elpd_diff``, ``dse`` and ``weight`` from ``arviz.compare`` (stacking),
+        ``bad_rows`` the number of rows with Pareto k-hat above 0.7; ``status``.
+        Posteriors come first, by elpd, then point fits, by BIC.
+
+    Raises
+    ------
+    FitError
+        If the fits are not of the same data.
+
+    Examples
+    --------
+    >>> import bayesgmm as bg
+    >>> X = bg.datasets.galaxies()
+    >>> fits = {k: bg.fit(bg.MixtureSpec(k), X, method="map", seed=1) for k in (1, 3)}
+    >>> list(bg.compare(fits).index)
+    [3, 1]
+    """
+    import pandas as pd
+
+    if not fits:
+        raise FitError("There is nothing to compare; give at least one fit.")
+    _same_data(fits)
+    rows = {name: point_criteria(fit) | {"status": str(fit.status)} for name, fit in fits.items()}
+    posteriors = {
+        name: fit
+        for name, fit in fits.items()
+        if fit.is_posterior and "log_likelihood" in fit.tree.children
+    }
+    for name, fit in posteriors.items():
+        elpd = elpd_loo(fit)
+        rows[name] |= {
+            "elpd_loo": elpd.value, "elpd_loo_se": elpd.se, "bad_rows": len(elpd.bad_rows)
+        }  # fmt: skip
+    if len(posteriors) > 1:
+        for name, values in stacked(posteriors).items():
+            rows[name] |= values
+    columns = [
+        "method", "n_components", "covariance", "log_likelihood", "n_parameters", "aic", "bic",
+        "icl", "elpd_loo", "elpd_loo_se", "elpd_diff", "dse", "weight", "bad_rows", "status",
+    ]  # fmt: skip
+    table = pd.DataFrame.from_dict(rows, orient="index").reindex(columns=columns)
+    return table.sort_values(["elpd_loo", "bic"], ascending=[False, True], na_position="last")
+
+
+def stacked(posteriors: Mapping[Any, MixtureFit]) -> dict[Any, dict[str, float]]:
+    """elpd differences, their standard errors and stacking weights, by ``arviz.compare``."""
+    import arviz as az
+
+    keys = {str(i): name for i, name in enumerate(posteriors)}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        table = az.compare(
+            {key: posteriors[name].tree for key, name in keys.items()}, round_to="none"
+        )
+    return {
+        keys[str(key)]: {
+            "elpd_diff": float(row["elpd_diff"]),
+            "dse": float(row["dse"]),
+            "weight": float(row["weight"]),
+        }
+        for key, row in table.iterrows()
+    }
+
+
+def point_criteria(fit: MixtureFit) -> dict[str, Any]:
+    """What every table says of a fit; criteria that need a point are NaN for draws."""
+    point = not fit.is_posterior
+    return {
+        "method": fit.method,
+        "n_components": fit.spec.n_components,
+        "covariance": fit.spec.covariance,
+        "log_likelihood": fit.log_likelihood,
+        "n_parameters": fit.n_parameters,
+        "aic": fit.aic() if point else np.nan,
+        "bic": fit.bic() if point else np.nan,
+        "icl": fit.icl() if point else np.nan,
+    }
+
+
+def _same_data(fits: Mapping[Any, MixtureFit]) -> None:
+    first, *others = fits.items()
+    for name, fit in others:
+        if not np.array_equal(
+            first[1].tree["observed_data/x"].values, fit.tree["observed_data/x"].values
+        ):
+            raise FitError(
+                f"{first[0]!r} and {name!r} were fitted to different data; criteria compare "
+                "models of the same data."
+            )
+
+
+def agreement(point: MixtureFit, posterior: MixtureFit, *, mass: float = 0.89) -> Any:
+    """Where a point estimate lies in the posterior of the same spec.
+
+    Parameters
+    ----------
+    point : MixtureFit
+        By EM or MAP; its components are matched to the posterior's.
+    posterior : MixtureFit
+        Draws, by any method.
+    mass : float, default 0.89
+        Probability of the equal-tailed interval (ArviZ's default).
+
+    Returns
+    -------
+    pandas.DataFrame
+        A row per parameter: ``point``, posterior ``mean`` and ``sd``, the interval
+        ``lower`` to ``upper``, ``quantile`` (the share of draws below the point:
+        near 0 or 1 says that the point is in a tail) and ``z`` (the point's distance
+        from the mean in posterior sds).
+
+    Raises
+    ------
+    FitError
+        If the fits are of different models or features, or not a point and draws.
+
+    Examples
+    --------
+    >>> import bayesgmm as bg
+    >>> X, spec = bg.datasets.galaxies(), bg.MixtureSpec(n_components=1)
+    >>> em = bg.fit(spec, X, method="em")
+    >>> bg.agreement(em, em)
+    Traceback (most recent call last):
+        ...
+    bayesgmm.errors.FitError: The second fit holds no draws; give one by method='nuts'.
+    """
+    import pandas as pd
+
+    if point.is_posterior:
+        raise FitError("The first fit holds draws; give a point fit, by method='em' or 'map'.")
+    if not posterior.is_posterior:
+        raise FitError("The second fit holds no draws; give one by method='nuts'.")
+    if not 0 < mass < 1:
+        raise FitError(f"mass must be between 0 and 1, got {mass}.")
+    if (point.spec.n_components, point.spec.covariance, point.feature_names) != (
+        posterior.spec.n_components, posterior.spec.covariance, posterior.feature_names
+    ):  # fmt: skip
+        raise FitError("The fits are of different models or features; compare() takes those.")
+    draws = posterior.tree["posterior"].to_dataset()
+    order = _matching(point, posterior)
+    estimate = point.tree["posterior"].to_dataset().isel(chain=0, draw=0, component=order)
+    estimate = estimate.assign_coords(component=draws["component"])
+    rows = {}
+    tail = (1 - mass) / 2
+    for label, values in _free(draws, posterior.spec.covariance).items():
+        at = float(_free(estimate, posterior.spec.covariance)[label])
+        sd = float(values.std(ddof=1))
+        lower, upper = np.quantile(values, [tail, 1 - tail])
+        rows[label] = {
+            "point": at,
+            "mean": float(values.mean()),
+            "sd": sd,
+            "lower": lower,
+            "upper": upper,
+            "quantile": float(np.mean(values < at)),
+            "z": (at - float(values.mean())) / sd if sd > 0 else np.nan,
+        }
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def _matching(point: MixtureFit, posterior: MixtureFit) -> Any:
+    """Order of the point's components in which they match the posterior's."""
+    flat = posterior.parameters.flat()
+    # Against each of some draws, and the commonest answer: no mean over draws is needed.
+    some = flat[np.linspace(0, len(flat.weights) - 1, min(100, len(flat.weights))).astype(int)]
+    back = np.argsort(to_pivot(some, point.parameters[0, 0]), axis=-1)
+    found, counts = np.unique(back, axis=0, return_counts=True)
+    return found[np.argmax(counts)]
+
+
+def _free(dataset: Any, covariance: str) -> dict[str, Any]:
+    """Arrays of the parameters that a table lists, by name; draws stay as they are."""
+    features = [str(name) for name in dataset["feature"].values]
+    rows: dict[str, Any] = {}
+    for k in dataset["component"].values:
+        rows[f"weights[{k}]"] = dataset["weights"].sel(component=k).values
+    for name in ("means", "scales"):
+        for k in dataset["component"].values:
+            for j, feature in enumerate(features):
+                values = dataset[name].sel(component=k).isel(feature=j).values
+                rows[f"{name}[{k}, {feature}]"] = values
+    if covariance in ("full", "tied"):
+        for k in dataset["component"].values:
+            for j, b in enumerate(features):
+                for i, a in enumerate(features[:j]):
+                    values = dataset["correlations"].sel(component=k)
+                    rows[f"correlations[{k}, {a}, {b}]"] = values.isel(
+                        feature=i, feature_bis=j
+                    ).values
+    return rows
