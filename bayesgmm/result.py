@@ -123,7 +123,7 @@ class MixtureFit:
         pointwise_size = chains * draws * observations.n_rows
         total = np.nan
         if pointwise_size <= LARGEST_POINTWISE:
-            pointwise = parameters.log_density(observations.values, cores=cores)
+            pointwise = parameters.log_density(observations.matrix, cores=cores)
             groups["log_likelihood"] = xr.Dataset(
                 {"x": ((*first, "obs"), pointwise)},
                 coords={**{name: coords[name] for name in first}, **rows},
@@ -264,7 +264,7 @@ class MixtureFit:
         chunks = [slice(i, i + CHUNK) for i in range(0, rows.n_rows, CHUNK)]
 
         def one(part: slice) -> None:  # a chunk at a time: no draws x N x K array is held
-            scaled = Rows.of(rows.values[part], center)
+            scaled = Rows.of(rows.matrix[part], center)
             for form in forms:
                 shares = row_log_density(scaled, form, memberships=True)[1]
                 mean[part] += shares
@@ -291,7 +291,7 @@ class MixtureFit:
         out = np.empty(rows.n_rows)
 
         def one(part: slice) -> None:
-            scaled = Rows.of(rows.values[part], center)
+            scaled = Rows.of(rows.matrix[part], center)
             total = np.full(len(scaled.values), -np.inf)
             for form in forms:
                 np.logaddexp(total, row_log_density(scaled, form)[0], out=total)

@@ -301,7 +301,7 @@ def _sample(
 ) -> tuple[LogPosterior, Array, Array | None]:
     """The density on at most ``SAMPLE`` rows, with those rows standardised."""
     observations = density.observations
-    values, weights = observations.values, observations.row_weights
+    values, weights = observations.matrix, observations.row_weights
     if len(values) > SAMPLE:
         part = rng.choice(len(values), SAMPLE, replace=False)
         values = values[part]

@@ -74,6 +74,9 @@ def fit(
         ``nuts``: kept draws a chain (1000), warm-up draws a chain (500), chains (4).
     target_accept : float
         ``nuts``: default 0.8.
+    engine : {"bayesgmm", "pymc"}
+        ``nuts``: the fused density, with nothing to compile (default), or the PyMC
+        model, which compiles for minutes the first time.
     progressbar : bool
         ``nuts``: whether the sampler shows its own bar, default False.
 
@@ -139,7 +142,7 @@ _METHODS: dict[str, dict[str, Any]] = {
     "em": {**_SEARCH, "reg_covar": 0.0, "avoid_collapse": True},
     "map": _SEARCH,
     "nuts": {
-        "draws": 1000, "tune": 500, "chains": 4, "target_accept": 0.8, "engine": "pymc",
+        "draws": 1000, "tune": 500, "chains": 4, "target_accept": 0.8, "engine": "bayesgmm",
         "progressbar": False,
     },
 }  # fmt: skip
@@ -187,15 +190,14 @@ def _point(
 def _nuts(
     spec: MixtureSpec, observations: Observations, method: str, *, seed: Any, **options: Any
 ) -> MixtureFit:
-    from bayesgmm.inference.nuts import sample_pymc
+    from bayesgmm.inference.nuts import sample
 
-    engine = options.pop("engine")
-    if engine != "pymc":
-        raise SpecError(f"engine must be 'pymc', got {engine!r}.")
+    if options["engine"] not in ("bayesgmm", "pymc"):
+        raise SpecError(f"engine must be 'bayesgmm' or 'pymc', got {options['engine']!r}.")
     for name in ("draws", "tune", "chains"):
         if options[name] < 1:
             raise SpecError(f"{name} must be at least 1, got {options[name]}.")
-    drawn = sample_pymc(spec, observations, seed=seed, **options)
+    drawn = sample(spec, observations, seed=seed, **options)
     return MixtureFit.build(
         spec,
         observations,
@@ -203,7 +205,7 @@ def _nuts(
         method=method,
         status=drawn.status,
         sample_stats=drawn.sample_stats,
-        facts={"engine": engine, "tune": options["tune"]},
+        facts={"engine": options["engine"], "tune": options["tune"], "n_modes": drawn.n_modes},
         seed=seed,
         cores=options["cores"],
     )

@@ -24,7 +24,7 @@ from bayesgmm.model.covariance import (
     SPHERICAL,
     cholesky,
     invert_triangular,
-    scatter_about_mean,
+    scatter_about_means,
 )
 from bayesgmm.model.density import PriorTerms, scale_log_prior, tril_log_density
 from bayesgmm.model.statistics import PrecisionForm, SufficientStatistics
@@ -111,7 +111,9 @@ def _improve_factor(tril, scatter, n, prior):  # type: ignore[no-untyped-def]  #
             length *= 0.5
         if not accepted:
             return
-        tril[:] = trial
+        for i in range(d):
+            for j in range(i + 1):
+                tril[i, j] = trial[i, j]
         value = a + b
 
 
@@ -196,18 +198,9 @@ def _m_step(  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
                     factors[0, j, i] = sigma
         return
 
-    nothing = np.zeros((d, d))
+    scatter = np.empty((d, d))
     for g in range(factors.shape[0]):
-        scatter = np.zeros((d, d))
-        n = 0.0
-        if structure == FULL:
-            n = counts[g]
-            scatter_about_mean(n, sums[g], scatters[g], means[g], scatter)
-        else:
-            scatter += scatters[0]
-            for j in range(k):
-                n += counts[j]
-                scatter_about_mean(counts[j], sums[j], nothing, means[j], scatter)
+        n = scatter_about_means(counts, sums, scatters, means, g, scatter)
         if prior.active:
             _improve_factor(factors[g], scatter, n, prior)
         else:

@@ -1,30 +1,38 @@
-"""NUTS: draws from the posterior, in one labelling, with a verdict on their mixing."""
+"""NUTS: draws from the posterior, in one labelling, with a verdict on their mixing.
+
+Two engines sample the same posterior.  ``bayesgmm`` runs nutpie on the fused
+density in whitened coordinates, with nothing to compile; ``pymc`` samples the
+PyMC model of the spec.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bayesgmm.inference.em import Progress, search
-from bayesgmm.inference.pymc_model import initial_values, parameters_of, to_pymc
+from bayesgmm.errors import FitError
+from bayesgmm.inference.em import Progress
 from bayesgmm.inference.relabel import to_pivot
+from bayesgmm.inference.whitening import Mode, find_modes, pivot_of
+from bayesgmm.model.density import LogPosterior
 from bayesgmm.model.observations import Observations
-from bayesgmm.model.parallel import available_cores
+from bayesgmm.model.parallel import available_cores, one_blas_thread
 from bayesgmm.model.parameters import MixtureParameters
 from bayesgmm.model.spec import MixtureSpec
 from bayesgmm.status import Status
 
-#: Sampler statistics kept, under ArviZ's names, by the names engines give them.
+#: Sampler statistics kept, under ArviZ's names, and nutpie's names for them.
 _KEPT = {
-    "lp": ("lp", "logp"),
-    "diverging": ("diverging",),
-    "n_steps": ("n_steps",),
-    "tree_depth": ("tree_depth", "depth"),
-    "energy": ("energy",),
-    "step_size": ("step_size",),
+    "lp": "logp",
+    "diverging": "diverging",
+    "n_steps": "n_steps",
+    "tree_depth": "depth",
+    "energy": "energy",
+    "step_size": "step_size",
 }
 
 
@@ -35,12 +43,14 @@ class Draws:
     parameters: MixtureParameters  # batch (chain, draw), data units
     sample_stats: dict[str, NDArray[Any]]  # with permutation (chain, draw, component)
     status: Status
+    n_modes: int  # modes that hold a share of the mass, relabellings apart
 
 
-def sample_pymc(
+def sample(
     spec: MixtureSpec,
     observations: Observations,
     *,
+    engine: str,
     draws: int,
     tune: int,
     chains: int,
@@ -51,78 +61,156 @@ def sample_pymc(
     progress: Progress | None,
     progressbar: bool,
 ) -> Draws:
-    """Sample the PyMC model of the spec with nutpie, from the best EM start."""
-    import pymc as pm
-
-    seeds = np.random.SeedSequence(seed if isinstance(seed, int) else None).spawn(2)
-    if start is None:
-        start = _mode(spec, observations, seeds[0], cores, progress)
-    if progress is not None:
-        progress("compiling", 0, 0)
-    with to_pymc(spec, observations):
-        tree = pm.sample(
-            draws=draws,
-            tune=tune,
-            chains=chains,
-            cores=min(chains, available_cores(cores)),
-            nuts_sampler="nutpie",
-            initvals=initial_values(spec, start),
-            target_accept=target_accept,
-            random_seed=int(seeds[1].generate_state(1)[0]),
-            progressbar=progressbar,
-        )
-    statistics = tree["sample_stats"]
-    kept = {
-        name: statistics[own].values
-        for name, candidates in _KEPT.items()
-        for own in candidates[:1] + tuple(c for c in candidates[1:] if candidates[0] not in statistics)
-        if own in statistics
-    }
-    return finish(parameters_of(spec, tree["posterior"]), start, kept)
-
-
-def _mode(
-    spec: MixtureSpec,
-    observations: Observations,
-    seed: np.random.SeedSequence,
-    cores: int | None,
-    progress: Progress | None,
-) -> MixtureParameters:
-    """The posterior mode; with sparse weights, which have none, that of flat ones."""
-    if np.any(np.asarray(spec.priors.weights) < 1):
-        from dataclasses import replace
-
-        spec = spec.replace(priors=replace(spec.priors, weights=1.0))
-    result = search(
-        spec, observations, prior=True, seed=seed, cores=cores, progress=progress
-    )
-    return result.best.parameters(result.density)
-
-
-def finish(
-    parameters: MixtureParameters, pivot: MixtureParameters, sample_stats: dict[str, NDArray[Any]]
-) -> Draws:
-    """Relabel to the pivot, keep the permutations, and judge the mixing."""
+    """Find the modes, sample from them by an engine, relabel, judge."""
+    roots = _seed_sequence(seed).spawn(2)
+    cores = available_cores(cores)
+    density = LogPosterior(spec, observations, cores=cores)
+    with one_blas_thread():
+        modes = find_modes(
+            spec, observations, density, start=start, seed=roots[0], cores=cores,
+            progress=progress,
+        )  # fmt: skip
+        density.refuse_not_finite(modes[0].theta)
+        pivot = pivot_of(density, modes[0])
+        settings = {
+            "draws": draws, "tune": tune, "chains": chains, "target_accept": target_accept,
+            "cores": min(chains, cores),
+            "seed": int(roots[1].generate_state(1, np.uint64)[0] >> np.uint64(1)),
+        }  # fmt: skip
+        if engine == "pymc":
+            if progress is not None:
+                progress("compiling with PyMC", 0, 0)
+            parameters, stats, whole = _by_pymc(spec, observations, pivot, settings, progressbar)
+        else:
+            parameters, stats, whole = _by_bridge(density, modes, settings, progress, progressbar)
     permutation = to_pivot(parameters, pivot)
     relabelled = parameters.permute(permutation)
-    stats = {**sample_stats, "permutation": permutation}
-    return Draws(relabelled, stats, _verdict(relabelled, sample_stats))
+    status = _verdict(relabelled, stats, len(modes)) if whole else Status.INTERRUPTED
+    return Draws(relabelled, {**stats, "permutation": permutation}, status, len(modes))
 
 
-def _verdict(parameters: MixtureParameters, sample_stats: dict[str, NDArray[Any]]) -> Status:
+def _seed_sequence(seed: Any) -> np.random.SeedSequence:
+    if isinstance(seed, np.random.SeedSequence):
+        return seed
+    if isinstance(seed, np.random.Generator):
+        return np.random.SeedSequence(int(seed.integers(2**63)))
+    return np.random.SeedSequence(seed)
+
+
+def _by_pymc(
+    spec: MixtureSpec,
+    observations: Observations,
+    start: MixtureParameters,
+    settings: dict[str, Any],
+    progressbar: bool,
+) -> tuple[MixtureParameters, dict[str, NDArray[Any]], bool]:
+    import pymc as pm
+
+    from bayesgmm.inference.pymc_model import initial_values, parameters_of, to_pymc
+
+    options = {**settings, "random_seed": settings["seed"] % 2**32}
+    del options["seed"]
+    with to_pymc(spec, observations):
+        tree = pm.sample(
+            nuts_sampler="nutpie",
+            initvals=initial_values(spec, start),
+            progressbar=progressbar,
+            compute_convergence_checks=False,  # of draws before relabelling
+            **options,
+        )
+    return parameters_of(spec, tree["posterior"]), _statistics(tree), True
+
+
+def _by_bridge(
+    density: LogPosterior,
+    modes: list[Mode],
+    settings: dict[str, Any],
+    progress: Progress | None,
+    progressbar: bool,
+) -> tuple[MixtureParameters, dict[str, NDArray[Any]], bool]:
+    import nutpie
+
+    from bayesgmm.inference.nutpie_bridge import compiled_model
+
+    main = modes[0]
+    to_white = np.linalg.inv(main.spread)
+
+    def initial_point(seed: int) -> NDArray[np.float64]:
+        # A chain starts as a draw from one mode's normal approximation: from any that
+        # holds mass, so that what separates them shows up as chains that disagree.
+        rng = np.random.default_rng(seed)
+        mode = modes[rng.integers(len(modes))]
+        theta = mode.at(0.8 * rng.standard_normal(density.size))
+        return to_white @ (theta - main.theta)
+
+    total = (settings["draws"] + settings["tune"]) * settings["chains"]
+    sampler = nutpie.sample(
+        compiled_model(density, main, initial_point),
+        draws=settings["draws"],
+        tune=settings["tune"],
+        chains=settings["chains"],
+        cores=settings["cores"],
+        seed=settings["seed"],
+        target_accept=settings["target_accept"],
+        save_warmup=False,
+        progress_bar=progressbar,
+        progress_callback=None if progress is None else _relay(progress, total),
+        blocking=False,
+    )
+    whole = True
+    try:
+        tree = sampler.wait()
+    except KeyboardInterrupt:
+        whole, tree = False, sampler.abort()
+    z = tree["posterior"]["z"].transpose("chain", "draw", "z_dim").values if (
+        "posterior" in tree.children and "z" in tree["posterior"]
+    ) else np.empty((0, 0, density.size))
+    # An interrupted chain is shorter: the tree is as long as the longest, with gaps.
+    done = np.isfinite(z).all(axis=-1)
+    kept = done.any(axis=1)
+    length = int(done[kept].sum(axis=1).min()) if kept.any() else 0
+    if length < 2:
+        raise FitError("Sampling stopped before any chain had two draws; nothing can be kept.")
+    z = z[kept, :length]
+    stats = {name: value[kept, :length] for name, value in _statistics(tree).items()}
+    return density.constrain(main.at(z)), stats, whole
+
+
+def _relay(progress: Progress, total: int) -> Callable[[Any], None]:
+    """nutpie's progress as calls of ours."""
+
+    def report(chains: Any) -> None:
+        divergences = sum(chain.divergences for chain in chains)
+        told = f", {divergences} divergences" if divergences else ""
+        progress(f"sampling{told}", sum(chain.finished_draws for chain in chains), total)
+
+    return report
+
+
+def _statistics(tree: Any) -> dict[str, NDArray[Any]]:
+    statistics = tree["sample_stats"]
+    return {
+        name: statistics[own].values for name, own in _KEPT.items() if own in statistics
+    }
+
+
+def _verdict(
+    parameters: MixtureParameters, sample_stats: dict[str, NDArray[Any]], n_modes: int
+) -> Status:
     """The status of a set of chains."""
     diverging = sample_stats.get("diverging")
     if diverging is not None and diverging.mean() > 0.01:
         return Status.DIVERGENT
     if parameters.batch_shape[0] > 1:
         flat = np.concatenate(
-            [a.reshape(*parameters.batch_shape, -1) for a in (
-                parameters.weights, parameters.means, np.log(parameters.scales)
-            )],
+            [
+                values.reshape(*parameters.batch_shape, -1)
+                for values in (parameters.weights, parameters.means, np.log(parameters.scales))
+            ],
             axis=-1,
         )
         if _split_r_hat(flat).max() > 1.05:
-            return Status.NOT_MIXED
+            return Status.MULTIMODAL if n_modes > 1 else Status.NOT_MIXED
     return Status.CONVERGED
 
 

@@ -48,7 +48,8 @@ def membership_colors(memberships: Any) -> NDArray[np.float64]:
         return mixed.clip(0, 1)
     second, first = np.partition(shares, -2, axis=1)[:, -2:].T
     doubt = (1 - (first - second))[:, None]
-    return ((1 - doubt) * mixed + doubt * np.array(to_rgb(AMBIGUOUS))).clip(0, 1)
+    colors: NDArray[np.float64] = (1 - doubt) * mixed + doubt * np.array(to_rgb(AMBIGUOUS))
+    return colors.clip(0, 1)
 
 
 def legend_outside(ax: Axes, handles: Sequence[Any]) -> Any:

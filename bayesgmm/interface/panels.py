@@ -23,6 +23,10 @@ from bayesgmm.model.parameters import MixtureParameters
 
 #: Rows up to which a histogram also shows each row.
 _RUG_ROWS = 500
+#: Points from which a scatter is a cloud.
+_CLOUD = 1000
+#: Components that a legend names; every one has its number in a panel.
+_NAMED = 12
 _ANGLES = np.linspace(0, 2 * np.pi, 145)
 _CIRCLE = np.stack([np.cos(_ANGLES), np.sin(_ANGLES)], axis=-1)
 _GREY = "0.35"
@@ -72,11 +76,15 @@ class View:
         """Legend entries that name each component and its weight."""
         weights, sd = self.center.weights, self.draws.weights.std(axis=0)
         spread = [f" ± {s:.1g}" if self.thin is not None else "" for s in sd]
-        return [
+        handles = [
             Line2D([], [], color=color, lw=2.5, ls=line_style(k),
                    label=f"{k}: weight {weights[k]:.2f}{spread[k]}")
             for k, color in enumerate(component_colors(len(weights)))
         ]  # fmt: skip
+        if len(handles) > _NAMED:
+            more = Line2D([], [], ls="", label=f"… {len(handles) - _NAMED} more components")
+            handles = [*handles[:_NAMED], more]
+        return handles
 
 
 def ellipse_outline(means: Any, scale_tril: Any, radius: float) -> NDArray[np.float64]:
@@ -95,8 +103,8 @@ def draw_plane(ax: Axes, view: View, a: int, b: int, *, small: bool = False) -> 
     points, scale = view.values[view.rows][:, [a, b]], 0.6 if small else 1.0
     sizes, alpha = _point_sizes(view, points, center)
     ax.scatter(
-        *points.T, c=view.colors, s=scale * sizes, alpha=alpha, linewidths=0, zorder=2,
-        rasterized=len(points) > 2000,
+        points[:, 0], points[:, 1], c=view.colors, s=scale * sizes, alpha=alpha, linewidths=0,
+        zorder=2, rasterized=len(points) > _CLOUD,
     )  # fmt: skip
     if view.thin is not None:
         thin = view.thin.marginal([a, b])
@@ -108,8 +116,8 @@ def draw_plane(ax: Axes, view: View, a: int, b: int, *, small: bool = False) -> 
     for k, color in enumerate(colors):
         for radius in view.radii[::-1]:
             outline = ellipse_outline(center.means[k], center.scale_tril[k], radius)
-            # A white rim keeps an ellipse visible on a cloud of its own colour.
-            ax.plot(*outline.T, color="white", lw=3.4 * scale, alpha=0.7, zorder=3.5)
+            if len(points) > _CLOUD:  # a white rim shows an ellipse on a cloud of its colour
+                ax.plot(*outline.T, color="white", lw=3.4 * scale, alpha=0.7, zorder=3.5)
             ax.add_patch(
                 Polygon(outline, fc=(*color, 0.07), ec=color, lw=1.6 * scale, ls=line_style(k),
                         zorder=4)
@@ -120,8 +128,8 @@ def draw_plane(ax: Axes, view: View, a: int, b: int, *, small: bool = False) -> 
             mew=1.8 * scale, zorder=5,
         )  # fmt: skip
         ax.text(
-            *center.means[k], str(k), ha="center", va="center_baseline", zorder=6,
-            fontsize=6.5 if small else 8, clip_on=True,
+            center.means[k, 0], center.means[k, 1], str(k), ha="center", va="center_baseline",
+            zorder=6, fontsize=6.5 if small else 8, clip_on=True,
         )  # fmt: skip
     ax.set(xlim=view.limits(a), ylim=view.limits(b))
     shares = ", ".join(f"{100 * level:g} %" for level in view.levels)
@@ -130,9 +138,7 @@ def draw_plane(ax: Axes, view: View, a: int, b: int, *, small: bool = False) -> 
         handles.append(Patch(fc="0.93", ec=_GREY, label=f"{shares} of its mass"))
     else:
         handles.append(Patch(fc="0.93", ec=_GREY, label=f"posterior mean,\n{shares} of its mass"))
-        handles.append(
-            Line2D([], [], color=_GREY, lw=0.6, label=f"{len(view.thin.weights)} draws")
-        )
+        handles.append(Line2D([], [], color=_GREY, lw=0.6, label=f"{len(view.thin.weights)} draws"))
     if len(colors) > 1:
         handles.append(
             Line2D([], [], ls="", marker="o", mec="none", mfc=AMBIGUOUS, label="doubtful point")
@@ -145,7 +151,7 @@ def draw_density(ax: Axes, view: View, j: int, *, small: bool = False) -> list[A
     column, colors = view.values[:, j], component_colors(view.center.n_components)
     low, high = view.limits(j)
     heights = ax.hist(
-        column, bins=_bin_edges(view, j), weights=view.row_weights, density=True, fc="0.9",
+        column, bins=_bin_edges(view, j).tolist(), weights=view.row_weights, density=True, fc="0.9",
         ec="0.75", lw=0.4, zorder=1,
     )[0]  # fmt: skip
     grid = _grid(view, j, low, high)
@@ -156,7 +162,7 @@ def draw_density(ax: Axes, view: View, j: int, *, small: bool = False) -> list[A
     if view.thin is not None:
         tail = (1 - view.interval) / 2
         band = np.quantile(mixture, [tail, 1 - tail], axis=0)
-        ax.fill_between(grid, *band, color="0.55", alpha=0.45, lw=0, zorder=3)
+        ax.fill_between(grid, *band, color="0.55", alpha=0.45, lw=0, zorder=3, label="interval")
         lines = np.sum(_component_densities(view.thin, j, grid), axis=0)
         ax.add_collection(
             LineCollection([np.column_stack([grid, line]) for line in lines], colors=[_GREY],
@@ -177,7 +183,12 @@ def draw_density(ax: Axes, view: View, j: int, *, small: bool = False) -> list[A
     if len(column) <= _RUG_ROWS and not small:
         bottom = -0.05 * top  # the rug lies below zero, where it hides no bar
         ax.vlines(
-            column[view.rows], 0.8 * bottom, 0.2 * bottom, colors=view.colors, lw=0.8, zorder=3
+            column[view.rows],
+            0.8 * bottom,
+            0.2 * bottom,
+            colors=list(view.colors),
+            lw=0.8,
+            zorder=3,
         )
         ax.axhline(0, color="0.6", lw=0.8, zorder=1)
     ax.set(xlim=(low, high), ylim=(bottom, top))
@@ -186,9 +197,7 @@ def draw_density(ax: Axes, view: View, j: int, *, small: bool = False) -> list[A
     handles = [*view.component_handles(), Line2D([], [], color="black", lw=2.8, label=name)]
     if view.thin is not None:
         handles.append(Patch(fc="0.75", label=f"{100 * view.interval:g} % interval"))
-        handles.append(
-            Line2D([], [], color=_GREY, lw=0.6, label=f"{len(view.thin.weights)} draws")
-        )
+        handles.append(Line2D([], [], color=_GREY, lw=0.6, label=f"{len(view.thin.weights)} draws"))
     handles.append(Patch(fc="0.9", ec="0.75", lw=0.4, label="data"))
     return handles
 
@@ -217,7 +226,7 @@ def draw_pairs(axes: NDArray[Any], view: View) -> list[Any]:
 
 def _point_sizes(
     view: View, points: NDArray[np.float64], center: MixtureParameters
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+) -> tuple[NDArray[np.float64], Any]:
     """Area and opacity of each point: small and faint in a crowd, never so outside it."""
     n = len(points)
     sizes = np.full(n, np.clip(6000 / n, 3, 22))

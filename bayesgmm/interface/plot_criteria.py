@@ -9,7 +9,6 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
-from matplotlib.markers import CARETDOWN, CARETUP
 from matplotlib.ticker import MaxNLocator, ScalarFormatter
 from numpy.typing import NDArray
 
@@ -26,7 +25,7 @@ CRITERIA = {
     "log_evidence": ("log evidence", "larger"),
 }
 #: A marker for each structure, so that no one depends on the colours.
-_MARKERS = "osDXPv"
+_MARKERS = "osDXPp"
 
 
 def plot_criteria(
@@ -50,9 +49,9 @@ def plot_criteria(
         ``log_evidence`` (larger is better).  The default needs a point fit only
         and is consistent for the number of components.
     zoom : bool, default True
-        Where some models are far worse than most, let the axis show the others, or
-        nothing could be told among the good ones.  Those left out stand as carets at
-        the edge.
+        Where a wide gap parts the better models from far worse ones, let the axis
+        show the better, or nothing could be told among them.  At least half of the
+        models stay; the others stand as carets at the edge.
     ax : Axes or sequence of Axes, optional
         Where to draw: one for each criterion.  A new figure by default.
 
@@ -79,7 +78,7 @@ def plot_criteria(
     'best BIC: K=2, full'
     """
     several = not isinstance(criterion, str)
-    names = list(criterion) if several else [criterion]
+    names = [criterion] if isinstance(criterion, str) else list(criterion)
     for name in names:
         if name not in CRITERIA:
             raise SpecError(f"criterion must be among {', '.join(CRITERIA)}, got {name!r}.")
@@ -89,7 +88,7 @@ def plot_criteria(
         table = getattr(table, "table", table)
     lines = [_lines(table, name) for name in names]
     axes = _axes(ax, len(names))
-    structures = [s for s in _in_order(line for panel in lines for line in panel)]
+    structures = _in_order(label for panel in lines for label in panel)
     beyond = 0
     for panel, name, values in zip(axes, names, lines, strict=True):
         _draw(panel, name, values, structures)
@@ -98,11 +97,9 @@ def plot_criteria(
         Line2D([], [], color=_color(structures, s), marker=_marker(structures, s), label=s)
         for s in structures
     ]
-    handles.append(
-        Line2D([], [], ls="", marker="*", ms=14, mfc="white", mec="black", label="best")
-    )
+    handles.append(Line2D([], [], ls="", marker="*", ms=14, mfc="white", mec="black", label="best"))
     if beyond:
-        handles.append(Line2D([], [], ls="", marker=CARETUP, color="0.4", label="off the axis"))
+        handles.append(Line2D([], [], ls="", marker="^", color="0.4", label="off the axis"))
     legend_outside(axes[-1], handles)
     return axes if several else axes[0]
 
@@ -128,7 +125,9 @@ def _lines(table: Any, name: str) -> dict[str, NDArray[np.float64]]:
     labels = np.array([str(label) for label in table["covariance"]])
     kept = np.isfinite(value)
     if not kept.any():
-        raise DataError(f"Column {name!r} holds no value in any row; compute it first.", column=name)
+        raise DataError(
+            f"Column {name!r} holds no value in any row; compute it first.", column=name
+        )
     lines = {}
     for label in _in_order(labels[kept]):
         mine = kept & (labels == label)
@@ -153,7 +152,7 @@ def _draw(
         place = structures.index(label)
         # Bars at one K stand side by side, or none could be read.
         shift = 0.07 * (place - (len(structures) - 1) / 2) if bars else 0.0
-        style = {
+        style: dict[str, Any] = {
             "color": _color(structures, label), "marker": _marker(structures, label), "ms": 5,
             "lw": 1.5, "label": label,
         }  # fmt: skip
@@ -182,16 +181,18 @@ def _draw(
     ax.set_xlim(ks.min() - 0.5, ks.max() + 0.5)
 
 
-def _zoom(
-    ax: Axes, name: str, lines: dict[str, NDArray[np.float64]], structures: list[str]
-) -> int:
-    """Leave models far from the best off the axis, as carets; how many there are."""
+def _zoom(ax: Axes, name: str, lines: dict[str, NDArray[np.float64]], structures: list[str]) -> int:
+    """Leave models beyond the widest gap off the axis, as carets; how many there are."""
     sign = 1.0 if CRITERIA[name][1] == "smaller" else -1.0
     values = np.concatenate([rows[:, 1] for rows in lines.values()])
     worse = sign * values - (sign * values).min()
-    reach = 3 * float(np.median(worse))
-    if not 0 < 2 * reach < worse.max():  # little to gain
+    ranked = np.sort(worse)
+    least = max(len(ranked) // 2, 4)  # models that stay in any case
+    inner, outer = ranked[least - 1 : -1], ranked[least:]
+    gap = outer / np.maximum(inner, np.finfo(float).tiny)
+    if not len(gap) or gap.max() < 2:
         return 0
+    reach = inner[np.argmax(gap)]
     bars = np.concatenate([rows[:, 2] for rows in lines.values()])
     shown = worse <= reach
     nearest, farthest = (worse - bars)[shown].min(), (worse + bars)[shown].max()
@@ -203,8 +204,8 @@ def _zoom(
         k = rows[sign * (rows[:, 1] - best) > farthest + margin, 0]
         shift = 0.13 * (structures.index(label) - (len(structures) - 1) / 2)
         ax.plot(
-            k + shift, np.full(len(k), 0.985 if up else 0.015), ls="", ms=7, zorder=5,
-            marker=CARETUP if up else CARETDOWN, color=_color(structures, label),
+            k + shift, np.full(len(k), 0.975 if up else 0.025), ls="", ms=7, zorder=5,
+            marker="^" if up else "v", color=_color(structures, label),
             transform=ax.get_xaxis_transform(),
         )  # fmt: skip
     return int((worse > farthest + margin).sum())
@@ -213,7 +214,7 @@ def _zoom(
 def _in_order(labels: Any) -> list[str]:
     """Distinct structures, the known ones in their usual order first."""
     found = dict.fromkeys(str(label) for label in labels)
-    known = [s for s in STRUCTURES if s in found]
+    known: list[str] = [s for s in STRUCTURES if s in found]
     return known + [s for s in found if s not in known]
 
 
@@ -228,11 +229,11 @@ def _marker(structures: list[str], label: str) -> str:
 def _place(structures: list[str], label: str) -> int:
     """A structure's own place, the same in every plot, whatever else is drawn."""
     if label in STRUCTURES:
-        return STRUCTURES.index(label)  # type: ignore[arg-type]
+        return STRUCTURES.index(label)
     return len(STRUCTURES) + [s for s in structures if s not in STRUCTURES].index(label)
 
 
-def _axes(ax: Any, n: int) -> NDArray[Any]:
+def _axes(ax: Any, n: int) -> Any:
     if ax is None:
         return plt.subplots(
             1, n, figsize=(4.2 * n + 1.6, 3.8), squeeze=False, layout="constrained"

@@ -131,7 +131,7 @@ def plot_fit(
         if legend:  # in the empty triangle, so no room need be made
             axes[0, -1].legend(
                 handles=handles, loc="upper right", borderaxespad=0, frameon=False,
-                ncols=1 + (len(handles) - 1) // 14,
+                fontsize="small", ncols=1 + (len(handles) - 1) // (10 * (len(index) - 1)),
             ).set_in_layout(False)  # fmt: skip
         return axes
     if len(index) == 1:

@@ -97,12 +97,28 @@ def invert_triangular(tril, out):  # type: ignore[no-untyped-def]  # pragma: no 
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def scatter_about_mean(n, s1, s2, mean, out):  # type: ignore[no-untyped-def]  # pragma: no cover
-    """Add s2 - s1 mean' - mean s1' + n mean mean' to ``out``."""
-    d = mean.size
-    for i in range(d):
-        for j in range(d):
-            out[i, j] += s2[i, j] - s1[i] * mean[j] - mean[i] * s1[j] + n * mean[i] * mean[j]
+def scatter_about_means(counts, sums, scatters, means, g, out):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Scatter of covariance ``g`` about the means into ``out``; returns its rows' number.
+
+    That is s2 - s1 mean' - mean s1' + n mean mean', of component ``g`` where each
+    has its own matrix, summed over components where all share one.
+    """
+    k, d = means.shape
+    shared = scatters.shape[0] == 1  # also where K = 1, and then it is the same thing
+    for a in range(d):
+        for b in range(d):
+            out[a, b] = scatters[g, a, b]
+    n = 0.0
+    for j in range(k):
+        if not shared and j != g:
+            continue
+        n += counts[j]
+        for a in range(d):
+            for b in range(d):
+                out[a, b] += counts[j] * means[j, a] * means[j, b] - (
+                    sums[j, a] * means[j, b] + means[j, a] * sums[j, b]
+                )
+    return n
 
 
 @njit(nogil=True, cache=True, error_model="numpy")

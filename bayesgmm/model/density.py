@@ -43,7 +43,8 @@ from bayesgmm.model.covariance import (
     SPHERICAL,
     factor_shape,
     factors_to_tril,
-    scatter_about_mean,
+    precision_form,
+    scatter_about_means,
     structure_code,
     tril_to_factors,
 )
@@ -52,9 +53,11 @@ from bayesgmm.model.parameters import MixtureParameters
 from bayesgmm.model.priors import GAMMA, HALF_NORMAL, LOG_NORMAL, ScalePrior
 from bayesgmm.model.spec import MixtureSpec
 from bayesgmm.model.statistics import (
+    CHUNK,
     PrecisionForm,
     Rows,
     SufficientStatistics,
+    accumulate,
     expected_statistics,
 )
 
@@ -283,19 +286,9 @@ def log_prior_and_gradient(  # type: ignore[no-untyped-def]  # pragma: no cover 
                 p += 1
         return log_prior
 
-    scatter, slopes = np.zeros((d, d)), np.zeros((d, d))
+    scatter, slopes = np.empty((d, d)), np.empty((d, d))
     for g in range(factors.shape[0]):
-        scatter[:] = 0.0
-        n = 0.0
-        if structure == FULL:
-            n = counts[g]
-            scatter_about_mean(n, sums[g], scatters[g], means[g], scatter)
-        else:
-            scatter += scatters[0]
-            nothing = np.zeros((d, d))
-            for j in range(k):
-                n += counts[j]
-                scatter_about_mean(counts[j], sums[j], nothing, means[j], scatter)
+        n = scatter_about_means(counts, sums, scatters, means, g, scatter)
         v, prior_part = tril_log_density(
             factors[g], whiten[g * d : (g + 1) * d], scatter, n, prior, slopes
         )
@@ -307,6 +300,35 @@ def log_prior_and_gradient(  # type: ignore[no-untyped-def]  # pragma: no cover 
             gradient[p] = slopes[i, i] * factors[g, i, i]
             p += 1
     return log_prior
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def log_posterior(  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+    theta, x, center, inverse_scale, row_weights, basis, structure, k, prior, gradient
+):
+    """Log density at ``theta`` on the standardised scale, gradient into ``gradient``."""
+    d = x.shape[1]
+    log_weights, means = np.empty(k), np.empty((k, d))
+    if structure >= DIAGONAL:
+        shape, rows = (1, k, d), k
+    elif structure == FULL:
+        shape, rows = (k, d, d), k * d
+    else:
+        shape, rows = (1, d, d), d
+    factors, scatters = np.empty(shape), np.zeros(shape)
+    whiten, shift, log_constant = np.empty((rows, d)), np.empty((k, d)), np.empty(k)
+    counts, sums = np.zeros(k), np.zeros((k, d))
+    constrain(theta, basis, structure, log_weights, means, factors)
+    precision_form(log_weights, means, factors, structure, whiten, shift, log_constant)
+    loglik = accumulate(
+        x, center, inverse_scale, row_weights, whiten, shift, log_constant, structure,
+        counts, sums, scatters, np.empty(0), np.empty((0, 0)),
+    )  # fmt: skip
+    log_prior = log_prior_and_gradient(
+        log_weights, means, factors, whiten, structure, counts, sums, scatters, basis, prior,
+        gradient,
+    )  # fmt: skip
+    return loglik + log_prior
 
 
 class LogPosterior:
@@ -361,7 +383,7 @@ class LogPosterior:
         self.structure = structure_code(spec.covariance)
         self.basis = zero_sum_basis(spec.n_components)
         self.rows = Rows.of(
-            observations.values, observations.center, self.scale, observations.row_weights
+            observations.matrix, observations.center, self.scale, observations.row_weights
         )
         self.log_unit = observations.total_weight * float(np.log(self.scale).sum())
         self.size = coordinate_count(
@@ -392,12 +414,19 @@ class LogPosterior:
     def value_and_grad(self, theta: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
         """Log density at theta, and its gradient, both by one pass over the data."""
         theta = self._checked(theta)
+        gradient = np.empty(self.size)
+        rows = self.rows
+        if len(rows.values) <= CHUNK:
+            value = log_posterior(
+                theta, rows.values, rows.center, rows.inverse_scale, rows.row_weights,
+                self.basis, self.structure, self.spec.n_components, self.prior, gradient,
+            )  # fmt: skip
+            return value - self.log_unit, gradient
         k, d = self.spec.n_components, self.observations.n_features
         log_weights, means = np.empty(k), np.empty((k, d))
         factors = np.empty(factor_shape(self.spec.covariance, k, d))
         constrain(theta, self.basis, self.structure, log_weights, means, factors)
         statistics, form = self.statistics(log_weights, means, factors)
-        gradient = np.empty(self.size)
         log_prior = log_prior_and_gradient(
             log_weights, means, factors, form.whiten, self.structure, statistics.counts,
             statistics.sums, statistics.scatters, self.basis, self.prior, gradient,

@@ -40,7 +40,10 @@ class Observations:
     Attributes
     ----------
     values : array of shape (N, D)
-        The data, in their own units, C-contiguous float64.
+        The data, in their own units, C-contiguous float64, read-only.
+    matrix : array of shape (N, D)
+        The same for compiled code, which would be compiled once more for read-only
+        arrays.  Not to be written to.
     names : tuple of str
     index : array of shape (N,)
         Row labels: a pandas index, an xarray coordinate, or 0 .. N-1.
@@ -61,7 +64,7 @@ class Observations:
     data: Any = field(repr=False)
     row_weights: NDArray[np.float64] | None = None
     names: Sequence[str] | None = None
-    values: NDArray[np.float64] = field(init=False)
+    matrix: NDArray[np.float64] = field(init=False, repr=False)
     index: NDArray[Any] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -76,25 +79,30 @@ class Observations:
             twice = next(name for name in names if names.count(name) > 1)
             raise DataError(f"Two columns are named {twice!r}; give each its own name.", column=twice)
         _refuse_unusable(values, names)
-        values = np.ascontiguousarray(values).view()
-        values.flags.writeable = False
         put = object.__setattr__
         put(self, "data", None)
-        put(self, "values", values)
+        put(self, "matrix", np.ascontiguousarray(values))
         put(self, "names", tuple(names))
         put(self, "index", index)
         if self.row_weights is not None:
             put(self, "row_weights", _checked_weights(self.row_weights, len(values)))
 
     @property
+    def values(self) -> NDArray[np.float64]:
+        """The data (N, D), read-only."""
+        view = self.matrix.view()
+        view.flags.writeable = False
+        return view
+
+    @property
     def n_rows(self) -> int:
         """N."""
-        return self.values.shape[0]
+        return self.matrix.shape[0]
 
     @property
     def n_features(self) -> int:
         """D."""
-        return self.values.shape[1]
+        return self.matrix.shape[1]
 
     @cached_property
     def total_weight(self) -> float:
@@ -131,7 +139,7 @@ class Observations:
         ``likelihood_only`` asks for what maximum likelihood needs: without a
         prior, each component must have rows enough for its covariance.
         """
-        n, d = self.values.shape
+        n, d = self.matrix.shape
         # The rounding of a mean is of this size; a column that varies less does not vary.
         noise = 8 * np.finfo(float).eps * np.abs(self.values).max(axis=0)
         for j, name in enumerate(self.names or ()):
@@ -201,7 +209,7 @@ def _default_names(d: int) -> list[str]:
 def _read(data: Any) -> tuple[NDArray[np.float64], list[str], NDArray[Any]]:
     """Values, column names and row labels of anything that is data."""
     if isinstance(data, Observations):
-        return data.values, list(data.names or ()), data.index
+        return data.matrix, list(data.names or ()), data.index
     module = type(data).__module__.partition(".")[0]
     if module == "xarray":
         return _read_xarray(data)
@@ -363,7 +371,6 @@ def _checked_weights(weights: Any, n: int) -> NDArray[np.float64]:
         )
     if not array.sum() > 0:
         raise DataError("row_weights are all zero; at least one row must count.")
-    array.flags.writeable = False
     return array
 
 

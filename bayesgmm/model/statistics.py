@@ -9,7 +9,8 @@ squared distances into memberships, and adds up
 about the data's centre, so that data far from the origin lose no digits.  The
 two matrix products of a block are BLAS calls; between them are element-wise
 loops along rows, which LLVM vectorises because nothing branches, the
-exponential included.  EM, gradients (by Fisher's identity), memberships and
+exponential included.  Whole arrays are never assigned or added in compiled code:
+the messages of such an operation's errors take longer to compile than the pass.  EM, gradients (by Fisher's identity), memberships and
 densities are small algebra on what comes out; see docs/mathematics.md.
 """
 
@@ -220,9 +221,13 @@ def accumulate(  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
                 for n in range(m):
                     wt[a, n] = xt[a, n] * (row_weights[start + n] if weighted else 1.0)
             np.dot(xt, wt.T, shared_product)
-            shared += shared_product
+            for a in range(d):
+                for b in range(d):
+                    shared[a, b] += shared_product[a, b]
         np.dot(r, phi.T, product)
-        totals += product
+        for j in range(k):
+            for p in range(n_phi):
+                totals[j, p] += product[j, p]
 
     if want_statistics:
         for j in range(k):
@@ -241,7 +246,9 @@ def accumulate(  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
                 for i in range(d):
                     scatters[0, j, i] += totals[j, p + i]
         if structure == TIED:
-            scatters[0] += shared
+            for a in range(d):
+                for b in range(d):
+                    scatters[0, a, b] += shared[a, b]
     return loglik
 
 

@@ -1,0 +1,202 @@
+"""The fused density handed to nutpie as one cached C callback.
+
+Nothing is compiled per model: data, hyperparameters, mode and whitening matrix are
+reached through pointers, so one compiled function serves every K, D, structure and
+data set.  nutpie's class for this is internal to it (checked against 0.16); all
+contact with it is in this module, and where it has changed, the public
+``from_pyfunc`` takes over, slower but the same draws.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+from numba import carray, cfunc, njit, types
+from numba.core import cgutils
+from numba.extending import intrinsic
+from numpy.typing import NDArray
+
+from bayesgmm.inference.whitening import Mode
+from bayesgmm.model.density import LogPosterior, PriorTerms, log_posterior
+
+Array = NDArray[np.float64]
+
+_INTEGERS = 8  # numbers before the addresses in the header
+_NOT_FINITE = 3  # nutpie's code for a point to be rejected, not an error
+
+
+@intrinsic
+def _pointer(typingctx, address):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """An integer as an address."""
+
+    def generate(context, builder, signature, args):  # type: ignore[no-untyped-def]
+        return builder.inttoptr(args[0], cgutils.voidptr_t)
+
+    return types.voidptr(types.int64), generate
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _whitened(z, gradient, header):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+    """Log density of z, gradient in z, from what the header points at."""
+    n, d, k = header[0], header[1], header[2]
+    structure, family, n_weights, p = header[3], header[4], header[5], header[6]
+    at = _INTEGERS
+    x = carray(_pointer(header[at]), (n, d), np.float64)
+    center = carray(_pointer(header[at + 1]), (d,), np.float64)
+    inverse_scale = carray(_pointer(header[at + 2]), (d,), np.float64)
+    row_weights = carray(_pointer(header[at + 3]), (n_weights,), np.float64)
+    basis = carray(_pointer(header[at + 4]), (k, k - 1), np.float64)
+    alpha = carray(_pointer(header[at + 5]), (k,), np.float64)
+    location = carray(_pointer(header[at + 6]), (d,), np.float64)
+    spread = carray(_pointer(header[at + 7]), (d,), np.float64)
+    scale_a = carray(_pointer(header[at + 8]), (d,), np.float64)
+    scale_b = carray(_pointer(header[at + 9]), (d,), np.float64)
+    reals = carray(_pointer(header[at + 10]), (3,), np.float64)
+    mode = carray(_pointer(header[at + 11]), (p,), np.float64)
+    root = carray(_pointer(header[at + 12]), (p, p), np.float64)
+    prior = PriorTerms(
+        True, True, alpha, location, spread, family, scale_a, scale_b, reals[0], reals[1]
+    )
+    theta, slope = np.empty(p), np.empty(p)
+    for i in range(p):
+        t = mode[i]
+        for j in range(p):
+            t += root[i, j] * z[j]
+        theta[i] = t
+    value = log_posterior(
+        theta, x, center, inverse_scale, row_weights, basis, structure, k, prior, slope
+    )
+    for j in range(p):
+        gradient[j] = 0.0
+    for i in range(p):
+        for j in range(p):
+            gradient[j] += root[i, j] * slope[i]
+    return value - reals[2]
+
+
+@functools.cache
+def _callbacks() -> tuple[Any, Any]:
+    """The C callbacks: log density, and the storage of z as it is."""
+    double = types.CPointer(types.double)
+    density_type = types.int64(types.uint64, double, double, double, types.voidptr)
+    expand_type = types.int64(types.uint64, types.uint64, double, double, types.voidptr)
+    return (
+        cfunc(density_type, cache=True)(_density_callback),
+        cfunc(expand_type, cache=True)(_expand_callback),
+    )
+
+
+def _density_callback(size, z_, gradient_, value_, user):  # type: ignore[no-untyped-def]  # pragma: no cover
+    z = carray(z_, (size,))
+    gradient = carray(gradient_, (size,))
+    header = carray(user, (_HEADER,), np.int64)
+    value = _whitened(z, gradient, header)
+    value_[0] = value
+    if not np.isfinite(value):
+        return _NOT_FINITE
+    for i in range(size):
+        if not np.isfinite(gradient[i]):
+            return _NOT_FINITE
+    return 0
+
+
+def _expand_callback(size, expanded, z_, out_, user):  # type: ignore[no-untyped-def]  # pragma: no cover
+    for i in range(size):
+        out_[i] = z_[i]
+    return 0
+
+
+_HEADER = _INTEGERS + 13
+
+
+def _header(density: LogPosterior, mode: Mode) -> tuple[NDArray[np.int64], list[Array]]:
+    """The header of numbers and addresses, and the arrays that must outlive it."""
+    prior, rows = density.prior, density.rows
+    n, d = rows.values.shape
+    k = density.spec.n_components
+    reals = np.array([prior.eta, prior.constant, density.log_unit])
+    arrays = [
+        np.ascontiguousarray(array, dtype=np.float64)
+        for array in (
+            rows.values, rows.center, rows.inverse_scale, rows.row_weights, density.basis,
+            prior.weights, prior.mean_location, prior.mean_scale, prior.scale_a, prior.scale_b,
+            reals, mode.theta, mode.spread,
+        )
+    ]  # fmt: skip
+    numbers = [
+        n, d, k, density.structure, prior.family, len(rows.row_weights), density.size, 0
+    ]  # fmt: skip
+    header = np.array(numbers + [array.ctypes.data for array in arrays], dtype=np.int64)
+    return header, arrays
+
+
+def compiled_model(
+    density: LogPosterior, mode: Mode, initial_point: Callable[[int], Array]
+) -> Any:
+    """A nutpie model of the whitened density; its variable is ``z`` (P,).
+
+    ``initial_point`` gives z from a seed, and decides where a chain starts.
+    """
+    header, arrays = _header(density, mode)
+    gradient = np.empty(density.size)
+    _whitened(np.zeros(density.size), gradient, header)  # compile, and load BLAS, with the lock held
+    try:
+        model = _internal_model(density.size, header, initial_point)
+        model._make_model(None)  # what a changed nutpie would refuse
+    except (ImportError, TypeError, AttributeError):
+        return _public_model(density.size, header, arrays, initial_point)
+    object.__setattr__(model, "_arrays", arrays)  # alive as long as the model
+    return model
+
+
+def _internal_model(size: int, header: NDArray[np.int64], initial_point: Any) -> Any:
+    from nutpie.compile_pymc import CompiledPyMCModel
+
+    density_callback, expand_callback = _callbacks()
+    return CompiledPyMCModel(
+        dims={"z": ("z_dim",)},
+        reparameterized_names=None,
+        compiled_logp_func=SimpleNamespace(address=density_callback.address),
+        compiled_expand_func=SimpleNamespace(address=expand_callback.address),
+        initial_point_func=initial_point,
+        shared_data={},
+        shared_var_keys={},
+        user_data=header,
+        n_expanded=size,
+        shape_info=(["z"], [slice(0, size)], [(size,)]),
+        logp_func=None,
+        expand_func=None,
+        _n_dim=size,
+        _shapes={"z": (size,)},
+        _coords={"z_dim": np.arange(size)},
+    )
+
+
+def _public_model(
+    size: int, header: NDArray[np.int64], arrays: list[Array], initial_point: Any
+) -> Any:
+    import nutpie
+
+    def make_density() -> Callable[[Array], tuple[float, Array]]:
+        def density(z: Array) -> tuple[float, Array]:
+            assert arrays  # alive as long as this function
+            gradient = np.empty(size)
+            return _whitened(np.ascontiguousarray(z), gradient, header), gradient
+
+        return density
+
+    return nutpie.compiled_pyfunc.from_pyfunc(
+        size,
+        make_density,
+        lambda seed1, seed2, chain: lambda z: {"z": np.asarray(z)},
+        [np.dtype("float64")],
+        [(size,)],
+        ["z"],
+        dims={"z": ("z_dim",)},
+        coords={"z_dim": np.arange(size)},
+        make_initial_point_fn=initial_point,
+    )

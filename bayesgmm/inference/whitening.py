@@ -1,0 +1,116 @@
+"""The posterior's modes in unconstrained coordinates, and the curvature there.
+
+At a mode theta* of the density over theta, with Hessian -H, the map
+theta = theta* + C z, C C' = H^-1, makes the posterior of z close to a standard
+normal.  Laplace draws z from one; NUTS runs in z.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bayesgmm.inference.ascent import CompleteDataScale, ascend
+from bayesgmm.inference.em import Progress, search
+from bayesgmm.model.coordinates import unconstrain_many
+from bayesgmm.model.density import LogPosterior
+from bayesgmm.model.observations import Observations
+from bayesgmm.model.parameters import MixtureParameters
+from bayesgmm.model.spec import MixtureSpec
+
+Array = NDArray[np.float64]
+
+#: Work, in rows x coordinates x K D^2, above which curvature is not differenced but
+#: taken from the complete data: some tens of seconds on one core.
+_LARGEST_HESSIAN = 4e11
+_STEP = 1e-4  # of a complete-data standard error, in central differences
+#: A mode with less than this share of the Laplace mass is left aside.
+_SMALLEST_SHARE = 0.01
+
+
+@dataclass(frozen=True)
+class Mode:
+    """A mode of the density over theta, and the map that whitens it."""
+
+    theta: Array  # (P,)
+    spread: Array  # C, (P, P)
+    value: float  # log density at the mode
+    exact: bool  # whether C is from the Hessian, or from the complete data alone
+
+    @property
+    def log_mass(self) -> float:
+        """Laplace's approximation to the log of the integral of the density here."""
+        p = len(self.theta)
+        return self.value + 0.5 * p * np.log(2 * np.pi) + np.linalg.slogdet(self.spread)[1]
+
+    def at(self, z: Array) -> Array:
+        """theta (..., P) of whitened z (..., P)."""
+        return self.theta + z @ self.spread.T
+
+
+def find_modes(
+    spec: MixtureSpec,
+    observations: Observations,
+    density: LogPosterior,
+    *,
+    start: MixtureParameters | None,
+    seed: np.random.SeedSequence,
+    cores: int | None,
+    progress: Progress | None,
+    n_modes: int = 4,
+) -> list[Mode]:
+    """The modes that hold the posterior's mass, largest first.
+
+    They are sought from the best solutions of MAP-EM; each is a representative
+    of its relabellings.
+    """
+    searched = spec
+    if np.any(np.asarray(spec.priors.weights) < 1):  # no MAP; but theta has a mode all the same
+        searched = spec.replace(priors=replace(spec.priors, weights=1.0))
+    result = search(
+        searched, observations, prior=True, start=start, seed=np.random.default_rng(seed),
+        cores=cores, progress=progress,
+    )  # fmt: skip
+    modes: list[Mode] = []
+    for run in result.modes[:n_modes]:
+        log_weights, means, factors, value, _ = ascend(
+            density, run.log_weights, run.means, run.factors, max_iter=1000
+        )
+        if any(abs(value - mode.value) < 1e-5 * (1 + abs(value)) for mode in modes):
+            continue
+        modes.append(_mode_at(density, log_weights, means, factors, value))
+    masses = np.array([mode.log_mass for mode in modes])
+    share = np.exp(masses - np.logaddexp.reduce(masses))
+    order = np.argsort(-share)
+    return [modes[i] for i in order if share[i] >= _SMALLEST_SHARE]
+
+
+def _mode_at(
+    density: LogPosterior, log_weights: Array, means: Array, factors: Array, value: float
+) -> Mode:
+    theta = unconstrain_many(log_weights, means, factors, density.spec.covariance)
+    scale = CompleteDataScale.at(density, log_weights, means, factors)
+    block = np.column_stack([scale.forward(row) for row in np.eye(density.size)])
+    k, d = means.shape
+    if density.observations.n_rows * density.size * k * d * d > _LARGEST_HESSIAN:
+        return Mode(theta, block, value, exact=False)
+    # Central differences of the exact gradient, in coordinates where one unit is one
+    # standard error of the complete data, so that one step suits all of them.
+    hessian = np.empty((density.size, density.size))
+    for p, direction in enumerate(block.T):
+        _, ahead = density.value_and_grad(theta + _STEP * direction)
+        _, behind = density.value_and_grad(theta - _STEP * direction)
+        hessian[p] = scale.pull(behind - ahead) / (2 * _STEP)
+    values, vectors = np.linalg.eigh(0.5 * (hessian + hessian.T))
+    # A flat or saddle direction, where a mode is not one of a quadratic, is given the
+    # spread of ten complete-data standard errors: enough to move, not to leave.
+    root = vectors / np.sqrt(np.maximum(values, 0.01))
+    return Mode(theta, block @ root, value, exact=True)
+
+
+def pivot_of(density: LogPosterior, mode: Mode) -> MixtureParameters:
+    """The mixture at a mode, components ordered by the mean of the first feature."""
+    mixture = density.constrain(mode.theta)
+    return mixture.permute(np.lexsort(mixture.means.T[::-1]))
