@@ -38,11 +38,11 @@ help:  ## Say what there is
 		| while IFS='|' read -r name what; do printf '%-15s%s\n' "$$name" "$$what"; done
 
 demo: $(READY)  ## Set up, then choose a mixture for the Old Faithful data
-	@echo "Choosing a mixture for Old Faithful (the first run compiles, which takes minutes)..."
+	@echo "Choosing a mixture for Old Faithful (the first run compiles, which takes a minute or more)..."
 	@$(BIN)/bayesgmm select faithful
 
 test: check  ## Set up, then every check, the tests and the doctests
-	@echo "Tests and doctests (the first run compiles, which takes minutes)..."
+	@echo "Tests and doctests (the first run compiles, which takes a minute or more)..."
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)
 
 check: lint types imports  ## The quick checks: lint, types, imports
@@ -57,7 +57,7 @@ types: $(READY)  ## mypy
 
 imports: $(READY)  ## import-linter: arrows between layers go down only
 	@echo "Imports..."
-	@$(BIN)/lint-imports
+	@$(BIN)/lint-imports --no-logo
 
 bench: $(READY)  ## Run the benchmarks
 	@set -e; for script in benchmarks/*.py; do \

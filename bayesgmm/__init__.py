@@ -26,6 +26,8 @@ _WHERE = {
     "to_pymc": "inference.pymc_model",
     "agreement": "analysis.compare", "compare": "analysis.compare",
     "elpd_loo": "analysis.compare",
+    "plot_criteria": "interface.plots", "plot_fit": "interface.plots",
+    "GaussianMixture": "interface.estimators", "MCMCGaussianMixture": "interface.estimators",
     "Selection": "analysis.selection", "select": "analysis.selection",
 }  # fmt: skip
 _MODULES = ("datasets",)

@@ -32,6 +32,7 @@ from bayesgmm.store import FORMAT, read_tree, write_tree
 #: Entries of a pointwise log-likelihood that a tree holds at most (200 MB).
 LARGEST_POINTWISE = 25_000_000
 _SHOWN_COMPONENTS = 12
+_SHOWN_FEATURES = 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,24 +121,22 @@ class MixtureFit:
                 coords={**rows, "feature": names},
             ),
         }
-        pointwise_size = chains * draws * observations.n_rows
-        total = np.nan
-        if pointwise_size <= LARGEST_POINTWISE:
+        if chains * draws * observations.n_rows <= LARGEST_POINTWISE:
             pointwise = parameters.log_density(observations.matrix, cores=cores)
             groups["log_likelihood"] = xr.Dataset(
                 {"x": ((*first, "obs"), pointwise)},
                 coords={**{name: coords[name] for name in first}, **rows},
             )
-            weighted = pointwise if observations.row_weights is None else (
-                pointwise * observations.row_weights
-            )
-            total = float(weighted.sum(axis=-1).mean())
         if observations.row_weights is not None:
             groups["constant_data"] = xr.Dataset(
                 {"row_weights": ("obs", observations.row_weights)}, coords=rows
             )
         scalars = {
-            "log_likelihood": total,
+            "log_likelihood": float(
+                parameters.log_likelihood(
+                    observations.matrix, observations.row_weights, cores=cores
+                ).mean()
+            ),
             "n_parameters": spec.n_parameters(observations.n_features),
             "n_rows": observations.n_rows,
             "total_weight": observations.total_weight,
@@ -358,7 +357,7 @@ class MixtureFit:
         sizes and R-hat.  For a point estimate, its values.
         """
         posterior = self.tree["posterior"].to_dataset()
-        wanted = ["weights", "means", "scales"]
+        wanted = ["weights", "means", "scales"][self.spec.n_components == 1 :]
         if self.spec.covariance in ("full", "tied") and len(self.feature_names) > 1:
             wanted.append("correlations")
         if self.is_posterior:
@@ -409,10 +408,9 @@ class MixtureFit:
         draws = self.is_posterior
         shown = min(p.n_components, _SHOWN_COMPONENTS)
         columns = [("weight", p.weights[..., :shown])]
-        for j, name in enumerate(self.feature_names[:6]):
-            columns.append((f"mean {name}", p.means[..., :shown, j]))
-        for j, name in enumerate(self.feature_names[:6]):
-            columns.append((f"sd {name}", p.scales[..., :shown, j]))
+        features = self.feature_names[:_SHOWN_FEATURES]
+        for title, values in (("mean", p.means), ("sd", p.scales)):
+            columns += [(f"{title} {name}", values[..., :shown, j]) for j, name in enumerate(features)]
         cells = [["component", *(str(j) for j in range(shown))]]
         for title, values in columns:
             mean, sd = values.mean(axis=(0, 1)), values.std(axis=(0, 1))
@@ -425,7 +423,7 @@ class MixtureFit:
             "  ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True))
             for line in zip(*cells, strict=True)
         ]
-        if shown < p.n_components or len(self.feature_names) > 6:
+        if shown < p.n_components or len(self.feature_names) > _SHOWN_FEATURES:
             lines.append("(more in .summary())")
         return lines
 

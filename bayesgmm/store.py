@@ -11,7 +11,9 @@ import os
 import shutil
 import tempfile
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import xarray as xr
 
 from bayesgmm.errors import FileError
@@ -26,10 +28,13 @@ def write_tree(tree: xr.DataTree, path: Path) -> Path:
         raise FileError(f"{path.name!r} does not say the format; end it in .nc or .zarr.")
     if not path.parent.is_dir():
         raise FileError(f"The folder {str(path.parent)!r} does not exist; make it first.")
+    if path.is_dir() and not (path / "zarr.json").is_file():
+        raise FileError(f"{str(path)!r} is a folder and no saved fit; choose another name.")
     try:
         work = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
     except OSError as error:
-        raise FileError(f"Could not write to {str(path.parent)!r}: {error.strerror}.") from error
+        raise FileError(f"Could not write to {str(path.parent)!r}: {_reason(error)}.") from error
+    old = work / "old"
     try:
         fresh = work / path.name
         if path.suffix == ".nc":
@@ -37,11 +42,13 @@ def write_tree(tree: xr.DataTree, path: Path) -> Path:
         else:
             tree.to_zarr(fresh, consolidated=False)
         if path.is_dir():  # a Zarr store is a folder, which os.replace does not replace
-            os.replace(path, work / "old")
+            os.replace(path, old)
         os.replace(fresh, path)
-    except OSError as error:
+    except Exception as error:  # every engine has errors of its own
+        if old.is_dir():
+            os.replace(old, path)
         raise FileError(
-            f"Could not write {str(path)!r}: {error.strerror or error}; nothing was left there."
+            f"Could not write {str(path)!r}: {_reason(error)}; what was there is as it was."
         ) from error
     finally:
         shutil.rmtree(work, ignore_errors=True)
@@ -52,20 +59,31 @@ def read_tree(path: Path) -> xr.DataTree:
     """Read a tree into memory and close the file."""
     if not path.exists():
         raise FileError(f"There is no file {str(path)!r}.")
+    options: dict[str, Any] = {"engine": "h5netcdf"}
+    if path.suffix == ".zarr":
+        options = {"engine": "zarr", "consolidated": False}
     try:
-        engine = "zarr" if path.suffix == ".zarr" else "h5netcdf"
-        with xr.open_datatree(path, engine=engine, consolidated=False) if engine == "zarr" else (
-            xr.open_datatree(path, engine=engine)
-        ) as opened:
+        with xr.open_datatree(path, **options) as opened:
             tree = opened.load()
     except Exception as error:  # every engine has errors of its own for a broken file
-        raise FileError(f"{str(path)!r} could not be read: {error}.") from error
+        raise FileError(
+            f"{str(path)!r} could not be read ({_reason(error)}); it is damaged or no saved fit."
+        ) from error
     version = tree.attrs.get("bayesgmm_format")
-    if version is None:
+    if not isinstance(version, (int, np.integer)):
         raise FileError(f"{str(path)!r} is not a saved bayesgmm fit.")
-    if int(version) > FORMAT:
+    if version > FORMAT:
         raise FileError(
             f"{str(path)!r} was saved by a newer bayesgmm (format {version}, this one reads "
             f"{FORMAT}); upgrade bayesgmm."
         )
+    missing = sorted({"posterior", "observed_data", "fit"} - set(tree.children))
+    if missing:
+        raise FileError(f"{str(path)!r} is damaged: it has no group {missing[0]!r}.")
     return tree
+
+
+def _reason(error: Exception) -> str:
+    """An error of another package as part of a sentence."""
+    text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return (text.strip().splitlines() or [type(error).__name__])[0].rstrip(".")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from bayesgmm.model.parameters import MixtureParameters
 from bayesgmm.model.spec import MixtureSpec
 from bayesgmm.result import MixtureFit
 
-Method = Literal["em", "map", "nuts"]
+Method = Literal["em", "map", "laplace", "nuts"]
 
 
 def fit(
@@ -37,9 +37,11 @@ def fit(
         The model.
     data : array, DataFrame, DataArray, Dataset or Observations
         N rows and D features.
-    method : {"em", "map", "nuts"}, default "em"
+    method : {"em", "map", "laplace", "nuts"}, default "em"
         ``em``: maximum likelihood; ``map``: the maximum of the joint posterior
-        density of (w, mu, sigma, R), no Jacobian; ``nuts``: posterior draws.
+        density of (w, mu, sigma, R), no Jacobian; ``laplace``: draws from normals at
+        the posterior's modes, reweighted to the exact density; ``nuts``: posterior
+        draws.
     seed : int, SeedSequence or Generator, optional
         The same seed gives the same fit.
     start : MixtureParameters or a point MixtureFit, optional
@@ -71,7 +73,8 @@ def fit(
         ``em``: rank a run in which a component collapsed after every sound one,
         however high its likelihood, default True.
     draws, tune, chains : int
-        ``nuts``: kept draws a chain (1000), warm-up draws a chain (500), chains (4).
+        ``nuts``: kept draws a chain (1000), warm-up draws a chain (500), chains (4);
+        ``laplace``: draws (1000).
     target_accept : float
         ``nuts``: default 0.8.
     engine : {"bayesgmm", "pymc"}
@@ -123,7 +126,7 @@ def fit(
             f"{', '.join(_METHODS[method])}."
         )
     common = {"seed": seed, "start": start, "cores": cores, "progress": progress}
-    how = _nuts if method == "nuts" else _point
+    how = {"nuts": _nuts, "laplace": _laplace}.get(method, _point)
     result = how(spec, observations, method, **common, **{**_METHODS[method], **options})
     if not result.status.ok:
         warnings.warn(
@@ -141,6 +144,7 @@ _SEARCH = {
 _METHODS: dict[str, dict[str, Any]] = {
     "em": {**_SEARCH, "reg_covar": 0.0, "avoid_collapse": True},
     "map": _SEARCH,
+    "laplace": {"draws": 1000},
     "nuts": {
         "draws": 1000, "tune": 500, "chains": 4, "target_accept": 0.8, "engine": "bayesgmm",
         "progressbar": False,
@@ -194,9 +198,7 @@ def _nuts(
 
     if options["engine"] not in ("bayesgmm", "pymc"):
         raise SpecError(f"engine must be 'bayesgmm' or 'pymc', got {options['engine']!r}.")
-    for name in ("draws", "tune", "chains"):
-        if options[name] < 1:
-            raise SpecError(f"{name} must be at least 1, got {options[name]}.")
+    _at_least_one(options, "draws", "tune", "chains")
     drawn = sample(spec, observations, seed=seed, **options)
     return MixtureFit.build(
         spec,
@@ -209,3 +211,31 @@ def _nuts(
         seed=seed,
         cores=options["cores"],
     )
+
+
+def _laplace(
+    spec: MixtureSpec, observations: Observations, method: str, *, seed: Any, **options: Any
+) -> MixtureFit:
+    from bayesgmm.inference.laplace import sample_laplace
+
+    _at_least_one(options, "draws")
+    drawn, k_hat, log_weights = sample_laplace(spec, observations, seed=seed, **options)
+    return MixtureFit.build(
+        spec,
+        observations,
+        drawn.parameters,
+        method=method,
+        status=drawn.status,
+        sample_stats=drawn.sample_stats,
+        facts={
+            "pareto_k": k_hat, "n_modes": drawn.n_modes, "proposal_log_weights": log_weights
+        },
+        seed=seed,
+        cores=options["cores"],
+    )  # fmt: skip
+
+
+def _at_least_one(options: dict[str, Any], *names: str) -> None:
+    for name in names:
+        if options[name] < 1:
+            raise SpecError(f"{name} must be at least 1, got {options[name]}.")

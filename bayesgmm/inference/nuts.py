@@ -62,7 +62,7 @@ def sample(
     progressbar: bool,
 ) -> Draws:
     """Find the modes, sample from them by an engine, relabel, judge."""
-    roots = _seed_sequence(seed).spawn(2)
+    roots = seed_sequence(seed).spawn(2)
     cores = available_cores(cores)
     density = LogPosterior(spec, observations, cores=cores)
     with one_blas_thread():
@@ -89,7 +89,7 @@ def sample(
     return Draws(relabelled, {**stats, "permutation": permutation}, status, len(modes))
 
 
-def _seed_sequence(seed: Any) -> np.random.SeedSequence:
+def seed_sequence(seed: Any) -> np.random.SeedSequence:
     if isinstance(seed, np.random.SeedSequence):
         return seed
     if isinstance(seed, np.random.Generator):

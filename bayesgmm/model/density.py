@@ -474,7 +474,8 @@ class LogPosterior:
         value, gradient = self.value_and_grad(theta)
         if np.isfinite(value) and np.all(np.isfinite(gradient)):
             return
-        wrong = np.flatnonzero(~np.isfinite(theta) | ~np.isfinite(gradient))
+        wrong = np.flatnonzero(~np.isfinite(theta))  # the cause, where it is one
+        wrong = wrong if len(wrong) else np.flatnonzero(~np.isfinite(gradient))
         names = coordinate_names(
             self.spec.covariance, self.spec.n_components, tuple(self.observations.names or ())
         )

@@ -7,8 +7,10 @@ coordinates, row weights and scaling.  Bad data are refused in one sentence.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import date, timedelta
 from functools import cached_property
 from typing import Any
 
@@ -46,7 +48,10 @@ class Observations:
         arrays.  Not to be written to.
     names : tuple of str
     index : array of shape (N,)
-        Row labels: a pandas index, an xarray coordinate, or 0 .. N-1.
+        Row labels: a pandas index, an xarray coordinate, or 0 .. N-1.  Those that no
+        file holds as they are (of a MultiIndex, periods, time zones) are text.
+    labelled : bool
+        Whether the names came with the data or were given; without, they are x0, x1, ...
     row_weights : array of shape (N,) or None
 
     Raises
@@ -66,24 +71,23 @@ class Observations:
     names: Sequence[str] | None = None
     matrix: NDArray[np.float64] = field(init=False, repr=False)
     index: NDArray[Any] = field(init=False)
+    labelled: bool = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        values, names, index = _read(self.data)
-        if self.names is not None:
-            names = [str(name) for name in self.names]
-        if len(names) != values.shape[1]:
-            raise DataError(
-                f"{len(names)} names were given for {values.shape[1]} features; give one per column."
-            )
-        if len(set(names)) != len(names):
-            twice = next(name for name in names if names.count(name) > 1)
-            raise DataError(f"Two columns are named {twice!r}; give each its own name.", column=twice)
-        _refuse_unusable(values, names)
+        values, own, index = _read(self.data)
         put = object.__setattr__
+        if isinstance(self.data, Observations) and self.row_weights is None:
+            put(self, "row_weights", self.data.row_weights)
+        if self.names is not None:
+            own = _given_names(self.names, values.shape[1])
+        names = _default_names(values.shape[1]) if own is None else own
+        _refuse_repeated(names)
+        _refuse_unusable(values, names)
         put(self, "data", None)
-        put(self, "matrix", np.ascontiguousarray(values))
+        put(self, "matrix", np.require(values, requirements=["C", "W"]))  # a copy if read-only
         put(self, "names", tuple(names))
         put(self, "index", index)
+        put(self, "labelled", own is not None)
         if self.row_weights is not None:
             put(self, "row_weights", _checked_weights(self.row_weights, len(values)))
 
@@ -139,17 +143,22 @@ class Observations:
         ``likelihood_only`` asks for what maximum likelihood needs: without a
         prior, each component must have rows enough for its covariance.
         """
-        n, d = self.matrix.shape
+        counted = self.values if self.row_weights is None else self.values[self.row_weights > 0]
+        n, d = counted.shape
+        if n == 1:
+            raise DataError(
+                "Only one row counts (n_samples=1), which has no spread to fit; give two or more."
+            )
         # The rounding of a mean is of this size; a column that varies less does not vary.
-        noise = 8 * np.finfo(float).eps * np.abs(self.values).max(axis=0)
+        noise = 8 * np.finfo(float).eps * _largest(counted)
         for j, name in enumerate(self.names or ()):
             if self.feature_scale[j] <= noise[j]:
                 raise DataError(
-                    f"Column {name!r} is constant ({self.values[0, j]:g} in every row); "
+                    f"Column {name!r} is constant ({counted[0, j]:g} in every row); "
                     "drop it before fitting.",
                     column=name,
                 )
-        distinct = _distinct_rows(self.values, at_most=n_components)
+        distinct = _distinct_rows(counted, at_most=n_components)
         if n_components > distinct:
             raise DataError(
                 f"{n_components} components were asked of data with only {distinct} distinct "
@@ -164,6 +173,14 @@ class Observations:
                 rows=n,
             )
 
+    def select(self, names: Sequence[str]) -> Observations:
+        """The same rows with some features, in the order given."""
+        own = list(self.names or ())
+        columns = self.values[:, [own.index(name) for name in names]]
+        chosen = Observations(columns, row_weights=self.row_weights, names=names)
+        object.__setattr__(chosen, "index", self.index)
+        return chosen
+
     def __repr__(self) -> str:
         shown = ", ".join((self.names or ())[:6]) + (", …" if self.n_features > 6 else "")
         weighted = "" if self.row_weights is None else ", weighted"
@@ -174,17 +191,14 @@ def features_like(data: Any, names: Sequence[str]) -> Observations:
     """New data for a model of features ``names``, or a refusal.
 
     Labelled data are matched by name where all the names are there, and may come
-    in another order; unlabelled data by position.
+    in another order; unlabelled data by position, whatever the model's names.
     """
     observations = data if isinstance(data, Observations) else Observations(data)
     own = list(observations.names or ())
     if own == list(names):
         return observations
-    if set(names) <= set(own):
-        order = [own.index(name) for name in names]
-        return Observations(
-            observations.values[:, order], row_weights=observations.row_weights, names=names
-        )
+    if observations.labelled and set(names) <= set(own):
+        return observations.select(names)
     if observations.n_features != len(names):
         raise DataError(
             f"The model has {len(names)} features ({', '.join(names)}) but the data have "
@@ -192,7 +206,7 @@ def features_like(data: Any, names: Sequence[str]) -> Observations:
             expected=len(names),
             found=observations.n_features,
         )
-    if own != _default_names(len(own)) and list(names) != _default_names(len(names)):
+    if observations.labelled and list(names) != _default_names(len(names)):
         missing = next(name for name in names if name not in own)
         raise DataError(
             f"The model's feature {missing!r} is not among the data's columns "
@@ -206,129 +220,221 @@ def _default_names(d: int) -> list[str]:
     return [f"x{j}" for j in range(d)]
 
 
-def _read(data: Any) -> tuple[NDArray[np.float64], list[str], NDArray[Any]]:
-    """Values, column names and row labels of anything that is data."""
+def _given_names(names: Any, d: int) -> list[str]:
+    if isinstance(names, str) or not hasattr(names, "__iter__"):
+        raise DataError(f"names must be a sequence of {d} strings, got {names!r}.")
+    given = [str(name) for name in names]
+    if len(given) != d:
+        raise DataError(f"{len(given)} names were given for {d} features; give one per column.")
+    return given
+
+
+def _refuse_repeated(names: list[str]) -> None:
+    if len(set(names)) != len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise DataError(f"Two columns are named {twice!r}; give each its own name.", column=twice)
+
+
+def _read(data: Any) -> tuple[NDArray[np.float64], list[str] | None, NDArray[Any]]:
+    """Values, column names if there are any, and row labels of anything that is data."""
     if isinstance(data, Observations):
-        return data.matrix, list(data.names or ()), data.index
-    module = type(data).__module__.partition(".")[0]
-    if module == "xarray":
-        return _read_xarray(data)
-    if module in ("pandas", "polars", "pyarrow", "modin", "cudf", "dask"):
-        return _read_frame(data)
-    if module == "scipy" and hasattr(data, "toarray"):
+        return data.matrix, list(data.names or ()) if data.labelled else None, data.index
+    origins = {cls.__module__.partition(".")[0] for cls in type(data).__mro__}
+    if "xarray" in origins:
+        return _read_dataset(data) if hasattr(data, "data_vars") else _read_dataarray(data)
+    if origins & {"pandas", "polars", "pyarrow", "modin", "cudf", "dask"}:
+        import narwhals as nw
+
+        if hasattr(data, "set_axis") and data.ndim == 2:  # pandas columns may be called anything
+            names = [str(name) for name in data.columns]
+            _refuse_repeated(names)
+            data = data.set_axis(names, axis=1)
+        _refuse_repeated(list(getattr(data, "column_names", ())))
+        frame = nw.from_native(data, allow_series=True, pass_through=True)
+        if frame is not data:  # otherwise it is an array of one of these packages
+            index = getattr(data, "index", None)
+            return _read_frame(frame, None if callable(index) else index)
+    if hasattr(data, "toarray"):
         raise DataError("The data are a sparse matrix; pass data.toarray().")
-    if isinstance(data, np.ma.MaskedArray):
-        raise DataError(
-            "The data are a masked array, whose mask would be ignored; pass data.compressed() "
-            "or the complete rows."
-        )
+    _refuse_masked(data, "The data are", "pass the complete rows, numpy.ma.compress_rows(data)")
     values = _numbers(data, None)
-    return values, _default_names(values.shape[1]), np.arange(len(values))
+    return values, None, np.arange(len(values))
 
 
-def _read_xarray(data: Any) -> tuple[NDArray[np.float64], list[str], NDArray[Any]]:
-    if hasattr(data, "data_vars"):
-        if not data.data_vars:
-            raise DataError("The Dataset has no variables; give one variable per feature.")
-        data = data.to_dataarray("feature")
-        data = data.transpose(*[d for d in data.dims if d != "feature"], "feature")
+def _read_dataset(data: Any) -> tuple[NDArray[np.float64], list[str] | None, NDArray[Any]]:
+    variables = {str(name): variable for name, variable in data.data_vars.items()}
+    if len(variables) == 1:
+        return _read_dataarray(*variables.values())
+    shapes = {variable.dims for variable in variables.values()}
+    if len(shapes) != 1 or len(rows := shapes.pop()) != 1:
+        raise DataError(
+            f"The Dataset has {len(variables)} variables along the dimensions "
+            f"{tuple(map(str, data.sizes))}; give one variable per feature, all along the rows."
+        )
+    columns = [_numbers(variable.values, name) for name, variable in variables.items()]
+    return np.hstack(columns), list(variables), _coordinate(data, rows[0], len(columns[0]))
+
+
+def _read_dataarray(data: Any) -> tuple[NDArray[np.float64], list[str] | None, NDArray[Any]]:
     if data.ndim not in (1, 2):
-        raise DataError(f"The DataArray has dimensions {data.dims}; it must have rows and features.")
+        raise DataError(
+            f"The DataArray has {data.ndim} dimensions {data.dims}; give rows and features."
+        )
     rows, columns = data.dims[0], data.dims[-1]
     if data.ndim == 2 and (rows == "feature" or columns == "obs"):
         data, rows, columns = data.transpose(), columns, rows
     values = _numbers(data.values, None)
-    index = data[rows].values if rows in data.coords else np.arange(len(values))
+    names = None
     if data.ndim == 2 and columns in data.coords:
         names = [str(name) for name in data[columns].values]
     elif data.ndim == 1 and data.name is not None:
         names = [str(data.name)]
-    else:
-        names = _default_names(values.shape[1])
-    return values, names, index
+    return values, names, _coordinate(data, rows, len(values))
 
 
-def _read_frame(data: Any) -> tuple[NDArray[np.float64], list[str], NDArray[Any]]:
-    import narwhals as nw
+def _coordinate(data: Any, rows: Any, n: int) -> NDArray[Any]:
+    return _labels(data[rows].values) if rows in data.coords else np.arange(n)
 
-    frame = nw.from_native(data, allow_series=True, pass_through=False)
-    if isinstance(frame, nw.LazyFrame):
+
+def _labels(index: Any) -> NDArray[Any]:
+    """Row labels as one plain array; those of other types as text."""
+    labels = np.asarray(index)
+    if labels.dtype.kind == "O" and not all(isinstance(label, str) for label in labels):
+        labels = np.array([str(label) for label in labels])
+    return labels
+
+
+def _read_frame(
+    frame: Any, index: Any
+) -> tuple[NDArray[np.float64], list[str] | None, NDArray[Any]]:
+    """Of a frame or series as narwhals shows it, with the row labels of pandas."""
+    if hasattr(frame, "collect"):
         frame = frame.collect()
-    if isinstance(frame, nw.Series):
-        frame = frame.rename(str(frame.name or "x0")).to_frame()
-    names = [str(name) for name in frame.columns]
-    if not names:
+    if hasattr(frame, "to_frame"):
+        names = None if frame.name in (None, "") else [str(frame.name)]
+        columns = [_numbers(frame.to_numpy(), "x0" if names is None else names[0])]
+    else:
+        names = list(frame.columns)
+        columns = [_numbers(column.to_numpy(), column.name) for column in frame.iter_columns()]
+    if not columns:
         raise DataError("The frame has no columns; give one column per feature.")
-    columns = [_numbers(frame[name].to_numpy(), name).ravel() for name in frame.columns]
-    index = np.asarray(data.index) if hasattr(data, "index") else np.arange(len(frame))
-    if index.ndim != 1 or len(index) != len(frame):  # a MultiIndex has no plain coordinate
-        index = np.arange(len(frame))
-    return np.column_stack(columns), names, index
+    labels = np.arange(len(columns[0])) if index is None else _labels(index)
+    return np.hstack(columns), names, labels
+
+
+def _refuse_masked(data: Any, what: str, remedy: str) -> None:
+    rows = data if isinstance(data, (list, tuple)) else (data,)
+    if any(isinstance(row, np.ma.MaskedArray) for row in rows):
+        raise DataError(f"{what} a masked array, whose mask would be ignored; {remedy}.")
 
 
 def _numbers(data: Any, column: str | None) -> NDArray[np.float64]:
     """A two-dimensional float64 array, or the reason why not."""
-    where = "The data" if column is None else f"Column {column!r}"
+    what = "The data hold" if column is None else f"Column {column!r} holds"
     try:
         array = np.asarray(data)
     except ValueError:
-        raise DataError(f"{where} are ragged: rows have different lengths.") from None
+        raise _ragged(data) from None
     if array.ndim == 0:
-        raise DataError(f"{where} must be a table of rows and features, got {data!r}.")
-    if array.dtype.kind == "c":
         raise DataError(
-            f"{where} hold complex numbers; pass real and imaginary parts as features. "
+            "The data must be a table of rows and features, such as an array or a frame, got "
+            f"{type(data).__name__}."
+        )
+    if array.ndim == 1 and column is None and _first_of(array, (list, tuple, np.ndarray)):
+        raise _ragged(array)
+    if array.dtype.kind == "c" or _first_of(array, (complex, np.complexfloating)):
+        raise DataError(
+            f"{what} complex numbers; pass real and imaginary parts as features: "
             "Complex data not supported."
         )
-    if array.dtype.kind not in "biuf":
-        array = _from_objects(array, where)
-    if array.ndim == 1:
-        array = array[:, None]
-    if array.ndim != 2:
+    if array.dtype.kind not in "iuf":
+        array = _from_objects(array, what)
+    if array.ndim > (2 if column is None else 1):
+        where = "The data have" if column is None else f"Column {column!r} has"
         raise DataError(
-            f"{where} have {array.ndim} dimensions (shape {array.shape}); give rows and features, "
+            f"{where} {array.ndim} dimensions (shape {array.shape}); give rows and features, "
             "shape (N, D)."
         )
-    return array.astype(np.float64, copy=False)
+    if array.ndim == 1:
+        array = array[:, None]
+    with np.errstate(over="ignore"):  # a long double may become infinite, which is refused
+        return array.astype(np.float64, copy=False)
 
 
-def _from_objects(array: NDArray[Any], where: str) -> NDArray[np.float64]:
-    """Numbers that came as Python objects; the first that is not one is named."""
-    if array.dtype.kind == "O":
-        if array.ndim == 1 and any(isinstance(entry, (list, tuple, np.ndarray)) for entry in array):
-            raise DataError(f"{where} are ragged: rows have different lengths.")
-        try:
-            return np.where([entry is None for entry in array.ravel()], np.nan, 0.0).reshape(
-                array.shape
-            ) + np.array(
-                [0.0 if entry is None else _real(entry) for entry in array.ravel()]
-            ).reshape(array.shape)
-        except (TypeError, ValueError):
-            pass
-    kind = {"U": "text", "S": "text", "O": "objects", "M": "dates", "m": "time spans"}
-    first = next(
-        (i for i, entry in enumerate(array.reshape(len(array), -1)) if not _all_real(entry)), 0
+def _first_of(array: NDArray[Any], types: tuple[type, ...]) -> bool:
+    """Whether an array of objects has one of these types."""
+    return array.dtype.kind == "O" and any(isinstance(entry, types) for entry in array.flat)
+
+
+def _ragged(rows: Any) -> DataError:
+    sizes = [len(row) if hasattr(row, "__len__") else 1 for row in rows]
+    other = next((i for i, size in enumerate(sizes) if size != sizes[0]), None)
+    what = "nested unevenly" if other is None else (
+        f"ragged: row 0 has {sizes[0]} entries and row {other} has {sizes[other]}"
     )
+    return DataError(f"The data are {what}; give every row the same number of entries.", row=other)
+
+
+#: What an entry that is no number is called in messages.
+_KINDS: tuple[tuple[Any, str], ...] = (
+    ((bool, np.bool_), "truth values"),
+    ((str, bytes), "text"),
+    ((date, np.datetime64), "dates"),
+    ((timedelta, np.timedelta64), "time spans"),
+    ((list, tuple, np.ndarray), "lists"),
+)
+
+
+def _from_objects(array: NDArray[Any], what: str) -> NDArray[np.float64]:
+    """Numbers that came as Python objects; the first that is not one is named."""
+    numbers = np.zeros(array.shape)
+    if array.size == 0:
+        return numbers
+    first = None
+    if array.dtype.kind == "O":
+        for at in np.ndindex(*array.shape):
+            try:
+                numbers[at] = _real(array[at])
+            except (TypeError, ValueError):
+                first = at
+                break
+        else:
+            return numbers
+    if first is None:  # an array of text, dates, or truth: say where it is least a number
+        first = next((at for at in np.ndindex(*array.shape) if not _parses(array[at])),
+                     (0,) * array.ndim)  # fmt: skip
+    entry = array[first]
+    kind = next((name for types, name in _KINDS if isinstance(entry, types)), type(entry).__name__)
+    where = "".join(f", {axis} {i}" for axis, i in zip(("row", "column"), first, strict=False))[2:]
     raise DataError(
-        f"{where} hold {kind.get(array.dtype.kind, array.dtype)} where numbers are needed, first "
-        f"in row {first} ({array.reshape(len(array), -1)[first].tolist()!r}); encode or drop it. "
-        "The argument must be a number.",
-        row=first,
+        f"{what} {kind} where numbers are needed, first in {where} ({str(entry)!r}); make "
+        "them numbers or leave them out: The argument must be a number.",
+        row=first[0],
     )
 
 
 def _real(entry: Any) -> float:
-    if isinstance(entry, (str, bytes, complex)):
+    """A number as a float; a missing one is NaN, one out of range the largest."""
+    if entry is None or type(entry).__name__ == "NAType":
+        return np.nan
+    if isinstance(entry, (bool, np.bool_, str, bytes)):
         raise TypeError
-    return float(entry)
-
-
-def _all_real(row: NDArray[Any]) -> bool:
     try:
-        [_real(entry) for entry in row]
-    except (TypeError, ValueError):
+        return float(entry)
+    except OverflowError:
+        return sys.float_info.max if entry > 0 else -sys.float_info.max
+
+
+def _parses(entry: Any) -> bool:
+    try:
+        return isinstance(entry, (str, bytes)) and np.isfinite(float(entry))
+    except ValueError:
         return False
-    return True
+
+
+def _largest(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Largest magnitude in each column, without a copy of the data."""
+    return np.maximum(values.max(axis=0), -values.min(axis=0))
 
 
 def _refuse_unusable(values: NDArray[np.float64], names: list[str]) -> None:
@@ -338,21 +444,23 @@ def _refuse_unusable(values: NDArray[np.float64], names: list[str]) -> None:
             f"The data are empty: Found array with {n} sample(s) and {d} feature(s) "
             f"(shape=({n}, {d})) while a minimum of 1 is required."
         )
-    largest = np.abs(values).max(axis=0)
-    if np.all(largest < _LARGEST):  # false for NaN and infinity as well
+    if np.all(_largest(values) < _LARGEST):  # false for NaN and infinity as well
         return
-    for test, what, remedy in (
-        (np.isnan, "missing values (NaN)", "drop those rows or fill them in first"),
-        (np.isinf, "infinite values (inf)", "remove or correct them"),
-        (lambda x: np.abs(x) >= _LARGEST, "magnitudes whose squares overflow", "rescale it"),
-    ):
+    for test, one, many, remedy in (
+        (np.isnan, "missing value (NaN)", "missing values (NaN)",
+         "drop those rows or fill them in first"),
+        (np.isinf, "infinite value (inf)", "infinite values (inf)", "remove or correct them"),
+        (lambda x: np.abs(x) >= _LARGEST, "magnitude whose square overflows",
+         "magnitudes whose squares overflow", "rescale the column"),
+    ):  # fmt: skip
         bad = test(values)
         if bad.any():
             column = int(np.argmax(bad.any(axis=0)))
             row = int(np.argmax(bad[:, column]))
+            count = int(bad[:, column].sum())
             raise DataError(
-                f"Column {names[column]!r} has {int(bad[:, column].sum())} {what}, first in row "
-                f"{row} ({int(bad.sum())} in all columns); {remedy}.",
+                f"Column {names[column]!r} has {count} {one if count == 1 else many}, first in "
+                f"row {row} ({int(bad.sum())} in all columns); {remedy}.",
                 column=names[column],
                 row=row,
                 count=int(bad.sum()),
@@ -360,17 +468,25 @@ def _refuse_unusable(values: NDArray[np.float64], names: list[str]) -> None:
 
 
 def _checked_weights(weights: Any, n: int) -> NDArray[np.float64]:
-    array = np.ascontiguousarray(weights, dtype=np.float64)
-    if array.shape != (n,):
-        raise DataError(f"row_weights has shape {array.shape}; give one weight per row, ({n},).")
+    _refuse_masked(weights, "row_weights are", "give those rows a weight of 0")
+    try:
+        array = np.ascontiguousarray(weights, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise DataError("row_weights must be numbers; give one per row.") from None
+    if np.shape(weights) != (n,):
+        raise DataError(
+            f"row_weights has shape {np.shape(weights)}; give one weight per row, ({n},)."
+        )
     bad = ~np.isfinite(array) | (array < 0)
     if bad.any():
         row = int(np.argmax(bad))
         raise DataError(
-            f"row_weights[{row}] is {array[row]}; weights are finite and not negative.", row=row
+            f"row_weights[{row}] is {array[row]}; give a finite weight of 0 or more.", row=row
         )
-    if not array.sum() > 0:
+    if not array.any():
         raise DataError("row_weights are all zero; at least one row must count.")
+    if not array.max() < _LARGEST:
+        raise DataError("row_weights are too large to add up; divide them all by their largest.")
     return array
 
 

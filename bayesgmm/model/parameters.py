@@ -8,6 +8,7 @@ posterior's is (chain, draw).
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 
 from bayesgmm.errors import DataError
 from bayesgmm.model.covariance import FULL, scale_correlation
+from bayesgmm.model.observations import Observations
 from bayesgmm.model.parallel import available_cores, one_blas_thread, thread_map
 from bayesgmm.model.statistics import PrecisionForm, Rows, row_log_density
 
@@ -53,7 +55,7 @@ class MixtureParameters:
 
     def __post_init__(self) -> None:
         for name in ("weights", "means", "scale_tril"):
-            object.__setattr__(self, name, np.asarray(getattr(self, name), dtype=float))
+            object.__setattr__(self, name, _floats(name, getattr(self, name)))
         w, m, c = self.weights.shape, self.means.shape, self.scale_tril.shape
         if w == () or m[:-1] != w or c[:-1] != m or c[-1:] != m[-1:]:
             raise DataError(
@@ -67,12 +69,23 @@ class MixtureParameters:
         diagonal = np.diagonal(self.scale_tril, axis1=-2, axis2=-1)
         if not (np.all(np.isfinite(self.scale_tril)) and np.all(diagonal > 0)):
             raise DataError("scale_tril must be finite with a positive diagonal.")
+        if np.triu(self.scale_tril, 1).any():
+            raise DataError(
+                "scale_tril must be lower triangular; MixtureParameters.from_covariances takes "
+                "covariance matrices."
+            )
 
     @classmethod
     def from_covariances(cls, weights: Any, means: Any, covariances: Any) -> MixtureParameters:
         """From covariance matrices (..., K, D, D)."""
+        matrices = _floats("covariances", covariances)
+        if matrices.ndim < 3 or matrices.shape[-1] != matrices.shape[-2]:
+            raise DataError(f"covariances has shape {matrices.shape}; give (..., K, D, D).")
+        gap = np.abs(matrices - np.swapaxes(matrices, -1, -2)).max(axis=(-1, -2))
+        if not np.all(gap <= 1e-8 * np.abs(matrices).max(axis=(-1, -2))):  # NaN fails as well
+            raise DataError("covariances must be finite and symmetric.")
         try:
-            tril = np.linalg.cholesky(np.asarray(covariances, dtype=float))
+            tril = np.linalg.cholesky(matrices)
         except np.linalg.LinAlgError:
             raise DataError("A covariance matrix is not positive definite.") from None
         return cls(weights, means, tril)
@@ -149,6 +162,22 @@ class MixtureParameters:
             )
         return np.stack(parts).reshape(*self.batch_shape, len(rows.values))
 
+    def log_likelihood(
+        self, x: Any, row_weights: NDArray[np.float64] | None = None, *, cores: int | None = None
+    ) -> NDArray[np.float64]:
+        """Log-likelihood of all rows under each mixture, shape (...); no N x batch array."""
+        forms, center = self.forms()
+        rows = Rows.of(self._rows(x), center)
+
+        def total(form: PrecisionForm) -> float:
+            parts = (row_log_density(chunk, form)[0] for chunk in rows.chunks())
+            whole = np.concatenate(list(parts))
+            return float(whole.sum() if row_weights is None else whole @ row_weights)
+
+        with one_blas_thread():
+            parts = thread_map(total, forms, available_cores(cores))
+        return np.array(parts).reshape(self.batch_shape)
+
     def memberships(self, x: Any) -> NDArray[np.float64]:
         """Posterior membership of each row in each component, shape (..., N, K)."""
         rows = self._rows(x)
@@ -169,6 +198,12 @@ class MixtureParameters:
         component : array of shape (..., n)
             The component that each row came from.
         """
+        try:
+            n = operator.index(n)
+        except TypeError:
+            n = -1
+        if n < 0:
+            raise DataError("n must be a whole number, 0 or more.")
         rng = np.random.default_rng(seed)
         flat, d = self.flat(), self.n_features
         cumulative = np.cumsum(flat.weights, axis=-1)
@@ -186,6 +221,8 @@ class MixtureParameters:
     def marginal(self, features: Sequence[int]) -> MixtureParameters:
         """The mixtures of some features, in the order given."""
         index = self._features(features)
+        if not len(index):
+            raise DataError("No feature is named; give at least one.")
         covariances = self.covariances[..., index[:, None], index]
         return MixtureParameters(
             self.weights, self.means[..., index], np.linalg.cholesky(covariances)
@@ -197,15 +234,17 @@ class MixtureParameters:
         Each component is conditioned as a normal, and the weights become its
         membership probabilities given the observed values.
         """
+        if not isinstance(given, Mapping):
+            raise DataError(f"given must map features to values, as {{0: 1.5}}, got {given!r}.")
         seen = self._features(list(given))
         rest = np.array([j for j in range(self.n_features) if j not in given], dtype=int)
         if not len(rest):
             raise DataError("Every feature is given; leave at least one to be predicted.")
         if not len(seen):
             return self
-        at = np.array([float(given[int(j)]) for j in seen])
-        if not np.all(np.isfinite(at)):
-            raise DataError("The values to condition on must be finite.")
+        at = _floats("given", [given[int(j)] for j in seen])
+        if at.shape != seen.shape or not np.all(np.isfinite(at)):
+            raise DataError("The values to condition on must be finite numbers, one per feature.")
         # Features seen first: the Cholesky factor of the reordered covariance holds
         # the marginal of the seen, the regression on them and the conditional factor.
         order = np.concatenate([seen, rest])
@@ -214,8 +253,10 @@ class MixtureParameters:
         deviation = at - self.means[..., seen]
         white = np.linalg.solve(tril[..., :m, :m], deviation[..., None])
         means = self.means[..., rest] + (tril[..., m:, :m] @ white)[..., 0]
+        with np.errstate(over="ignore"):
+            distance = np.minimum((white[..., 0] ** 2).sum(-1), 1e300)  # a far value stays finite
         log_seen = (
-            -0.5 * (white[..., 0] ** 2).sum(-1)
+            -0.5 * distance
             - np.log(np.diagonal(tril[..., :m, :m], axis1=-2, axis2=-1)).sum(-1)
         )
         with np.errstate(divide="ignore"):
@@ -227,11 +268,14 @@ class MixtureParameters:
 
     def permute(self, permutation: Any) -> MixtureParameters:
         """Components in another order: ``permutation`` (K,) or (..., K) of indices."""
-        index = np.broadcast_to(np.asarray(permutation, dtype=int), self.weights.shape)
-        if not np.array_equal(np.sort(index, axis=-1), np.broadcast_to(
-            np.arange(self.n_components), index.shape
-        )):
-            raise DataError(f"Not a permutation of {self.n_components} components.")
+        order, k = np.asarray(permutation), self.n_components
+        if order.shape not in ((k,), self.weights.shape) or not np.array_equal(
+            np.sort(order, axis=-1), np.broadcast_to(np.arange(k), order.shape)
+        ):
+            raise DataError(
+                f"Not a permutation of {k} components; give the numbers 0 to {k - 1} in some order."
+            )
+        index = np.broadcast_to(order.astype(int), self.weights.shape)
         return MixtureParameters(
             np.take_along_axis(self.weights, index, axis=-1),
             np.take_along_axis(self.means, index[..., None], axis=-2),
@@ -239,21 +283,28 @@ class MixtureParameters:
         )
 
     def _rows(self, x: Any) -> NDArray[np.float64]:
-        rows = np.asarray(x, dtype=float)
-        if rows.ndim == 1 and self.n_features == 1:
-            rows = rows[:, None]
-        if rows.ndim != 2 or rows.shape[1] != self.n_features:
+        rows = Observations(x).matrix
+        if rows.shape[1] != self.n_features:
             raise DataError(
-                f"The data have shape {rows.shape}; the mixture needs (N, {self.n_features})."
+                f"The data have shape {np.shape(x)}; the mixture needs (N, {self.n_features})."
             )
         return rows
 
     def _features(self, features: Sequence[int]) -> NDArray[np.int64]:
-        index = np.asarray(list(features), dtype=int)
-        if len(set(index.tolist())) != len(index) or not np.all(
-            (index >= 0) & (index < self.n_features)
-        ):
+        try:
+            index = [-1 if isinstance(j, bool) else operator.index(j) for j in features]
+        except TypeError:
+            index = [-1]
+        if len(set(index)) != len(index) or not set(index) <= set(range(self.n_features)):
             raise DataError(
-                f"Features {list(features)} are not distinct indices below {self.n_features}."
+                f"Features {features!r} are not distinct whole numbers from 0 to "
+                f"{self.n_features - 1}."
             )
-        return index
+        return np.array(index, dtype=int)
+
+
+def _floats(name: str, values: Any) -> NDArray[np.float64]:
+    try:
+        return np.asarray(values, dtype=float)
+    except (TypeError, ValueError):
+        raise DataError(f"{name} must be an array of numbers.") from None

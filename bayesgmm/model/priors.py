@@ -31,8 +31,8 @@ def positive(name: str, value: Any) -> float:
 def finite(name: str, value: Any) -> float:
     """Return ``value`` as a finite float, or refuse it by name."""
     try:
-        number = float(value)
-    except (TypeError, ValueError):
+        number = math.nan if isinstance(value, (bool, str, bytes)) else float(value)
+    except (TypeError, ValueError, OverflowError):
         number = math.nan
     if not math.isfinite(number):
         raise SpecError(f"{name} must be a finite number, got {value!r}.", name=name)
@@ -156,7 +156,8 @@ FAMILIES: dict[str, type[ScalePrior]] = {
 
 
 def _number_or_tuple(name: str, value: Any, check: Any) -> float | tuple[float, ...]:
-    if isinstance(value, str) or not hasattr(value, "__iter__"):
+    single = isinstance(value, (str, bytes)) or not hasattr(value, "__iter__")
+    if single or getattr(value, "ndim", 1) == 0:  # a NumPy array of no dimension is a number
         return check(name, value)
     entries = tuple(check(f"{name}[{i}]", entry) for i, entry in enumerate(value))
     if not entries:
@@ -258,13 +259,19 @@ class Priors:
                             f"{', '.join(f.name for f in fields(cls))}.")
         if isinstance(content.get("scales"), dict):
             scale = dict(content["scales"])
-            family = FAMILIES.get(scale.pop("family", ""))
+            wanted = scale.pop("family", None)
+            family = FAMILIES.get(str(wanted))
             if family is None:
-                raise SpecError(f"Unknown scale prior family; known are {', '.join(FAMILIES)}.")
-            try:
-                content["scales"] = family(**scale)
-            except TypeError as error:
-                raise SpecError(f"{family.__name__} does not take these numbers: {error}.") from None
+                raise SpecError(
+                    f"Unknown scale prior family {wanted!r}; known are {', '.join(FAMILIES)}."
+                )
+            known = [f.name for f in fields(family)]
+            unknown = set(scale) - set(known)
+            if unknown:
+                raise SpecError(
+                    f"{family.__name__} has no {sorted(unknown)[0]!r}; it has {', '.join(known)}."
+                )
+            content["scales"] = family(**scale)
         return cls(**content)
 
 

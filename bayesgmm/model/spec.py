@@ -79,7 +79,7 @@ class MixtureSpec:
         if count < 1:
             raise SpecError(f"n_components must be at least 1, got {count}.", n_components=count)
         object.__setattr__(self, "n_components", count)
-        if self.covariance not in STRUCTURES:
+        if not isinstance(self.covariance, str) or self.covariance not in STRUCTURES:
             raise SpecError(
                 f"covariance must be one of {', '.join(STRUCTURES)}, got {self.covariance!r}."
             )
@@ -148,7 +148,7 @@ class MixtureSpec:
         """Rebuild from :meth:`to_json`."""
         try:
             content = json.loads(text)
-        except json.JSONDecodeError as error:
+        except (TypeError, ValueError) as error:
             raise SpecError(f"This is not JSON: {error}.") from None
         if not isinstance(content, dict):
             raise SpecError("A MixtureSpec in JSON is an object with n_components.")

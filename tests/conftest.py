@@ -1,0 +1,44 @@
+"""Data and fits that tests share; each slow one is made once."""
+
+from __future__ import annotations
+
+import matplotlib
+import numpy as np
+import pytest
+
+import bayesgmm as bg
+
+matplotlib.use("Agg")
+
+STRUCTURES = ("full", "tied", "diag", "spherical")
+
+
+@pytest.fixture(scope="session")
+def faithful():
+    return bg.datasets.faithful()
+
+
+@pytest.fixture(scope="session")
+def galaxies():
+    return bg.datasets.galaxies() / 1000
+
+
+@pytest.fixture(scope="session")
+def em_faithful(faithful):
+    return bg.fit(bg.MixtureSpec(2), faithful, method="em", seed=1)
+
+
+@pytest.fixture(scope="session")
+def nuts_faithful(faithful):
+    return bg.fit(bg.MixtureSpec(2), faithful, method="nuts", seed=1)
+
+
+@pytest.fixture(scope="session")
+def blobs():
+    """600 rows of three well-separated components in three dimensions, far from zero."""
+    rng = np.random.default_rng(7)
+    means = np.array([[0.0, 0.0, 0.0], [8.0, 0.0, 2.0], [0.0, 9.0, -3.0]]) + [1e3, -50.0, 7.0]
+    tril = np.tril(rng.normal(size=(3, 3, 3)) * 0.4) + np.eye(3)
+    truth = bg.MixtureParameters([0.5, 0.3, 0.2], means, tril * [[1.0], [2.0], [0.5]])
+    x, component = truth.simulate(600, seed=8)
+    return truth, x, component

@@ -1,0 +1,258 @@
+"""The log posterior against differences, SciPy, integrals, and PyMC's own density."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+import bayesgmm as bg
+from bayesgmm.model import statistics
+from bayesgmm.model.coordinates import zero_sum_basis
+from bayesgmm.model.density import log_lkj_constant
+from tests.conftest import STRUCTURES
+
+FAMILIES = [
+    bg.LogNormal(0.4, 0.8), bg.HalfNormal(1.3), bg.Gamma(2.5, 3.0), bg.InverseGamma(3.0, 1.2)
+]  # fmt: skip
+
+
+def densities(k, d, covariance="full", n=40, **options):
+    rng = np.random.default_rng(k + 10 * d)
+    x = rng.normal(size=(n, d)) * np.array([10, 0.1, 5])[:d] + 100
+    return bg.LogPosterior(bg.MixtureSpec(k, covariance, **options), bg.Observations(x)), rng
+
+
+@pytest.mark.parametrize("family", FAMILIES, ids=lambda f: type(f).__name__)
+@pytest.mark.parametrize("covariance", STRUCTURES)
+@pytest.mark.parametrize(("k", "d"), [(1, 1), (3, 1), (2, 3), (1, 2)])
+@pytest.mark.parametrize("jacobian", [True, False])
+def test_gradient_equals_central_differences(family, covariance, k, d, jacobian):
+    density, rng = densities(k, d, covariance, priors=bg.Priors(scales=family, weights=1.5))
+    density = bg.LogPosterior(density.spec, density.observations, jacobian=jacobian)
+    theta = rng.normal(size=density.size) * 0.3
+    _, gradient = density.value_and_grad(theta)
+    step = 1e-5
+    by_differences = [
+        (density.value(theta + step * e) - density.value(theta - step * e)) / (2 * step)
+        for e in np.eye(density.size)
+    ]
+    np.testing.assert_allclose(
+        gradient, by_differences, rtol=1e-6, atol=1e-6 * np.abs(gradient).max()
+    )
+
+
+@pytest.mark.parametrize("covariance", STRUCTURES)
+def test_likelihood_part_is_scipys_in_data_units(covariance):
+    density, rng = densities(3, 3, covariance)
+    alone = bg.LogPosterior(density.spec, density.observations, prior=False)
+    theta = rng.normal(size=density.size) * 0.3
+    p = density.constrain(theta)
+    logs = [
+        np.log(p.weights[j])
+        + stats.multivariate_normal(p.means[j], p.covariances[j]).logpdf(
+            density.observations.values
+        )
+        for j in range(3)
+    ]
+    np.testing.assert_allclose(
+        alone.value(theta), np.logaddexp.reduce(logs, axis=0).sum(), rtol=1e-10
+    )
+
+
+def scipy_log_prior(spec, density, theta):
+    """Log prior of (w, mu, sigma, R) on the standardised scale, by SciPy's densities."""
+    p = density.constrain(theta)
+    unit, priors = density.scale, spec.priors
+    means = (p.means - density.observations.center) / unit
+    sigma = p.scales / unit
+    family = {
+        bg.LogNormal: lambda f: stats.lognorm(f.sigma, scale=f.median),
+        bg.HalfNormal: lambda f: stats.halfnorm(scale=f.sd),
+        bg.Gamma: lambda f: stats.gamma(f.shape, scale=1 / f.rate),
+        bg.InverseGamma: lambda f: stats.invgamma(f.shape, scale=f.scale),
+    }[type(priors.scales)](priors.scales)
+    k = spec.n_components
+    total = stats.norm(priors.mean_location, priors.mean_scale).logpdf(means).sum()
+    if k > 1:
+        total += stats.dirichlet(np.broadcast_to(priors.weights, k)).logpdf(
+            p.weights / p.weights.sum()
+        )
+    owners = sigma[:1] if spec.covariance == "tied" else sigma
+    owners = owners[:, :1] if spec.covariance == "spherical" else owners
+    total += family.logpdf(owners).sum()
+    if spec.covariance in ("full", "tied"):
+        d = p.n_features
+        for r in p.correlations[: 1 if spec.covariance == "tied" else k]:
+            eta = priors.correlations
+            total += (eta - 1) * np.linalg.slogdet(r)[1] + log_lkj_constant(eta, d)
+    return total
+
+
+@pytest.mark.parametrize("family", FAMILIES, ids=lambda f: type(f).__name__)
+@pytest.mark.parametrize("covariance", STRUCTURES)
+def test_prior_without_jacobian_is_scipys_with_every_constant(family, covariance):
+    spec = bg.MixtureSpec(3, covariance, bg.Priors(scales=family, mean_location=0.3))
+    base, rng = densities(3, 3, covariance)
+    whole = bg.LogPosterior(spec, base.observations, jacobian=False)
+    alone = bg.LogPosterior(spec, base.observations, prior=False)
+    theta = rng.normal(size=whole.size) * 0.4
+    np.testing.assert_allclose(
+        whole.value(theta) - alone.value(theta), scipy_log_prior(spec, whole, theta), rtol=1e-10
+    )
+
+
+@pytest.mark.parametrize(("covariance", "k", "d"), [
+    ("full", 1, 1), ("full", 2, 2), ("tied", 2, 3), ("diag", 2, 2), ("spherical", 3, 2),
+    ("full", 1, 3),
+])  # fmt: skip
+def test_jacobian_equals_the_determinant_of_the_map(covariance, k, d):
+    """|d(w, mu, sigma, R) / d theta| by differences, R and w by their free entries."""
+    density, rng = densities(k, d, covariance)
+    flat = bg.LogPosterior(density.spec, density.observations, jacobian=False)
+    theta = rng.normal(size=density.size) * 0.4
+
+    def free(point):
+        p = density.constrain(point)
+        matrices = slice(0, 1) if covariance == "tied" else slice(None)
+        sigma = (p.scales / density.scale)[matrices]
+        if covariance == "spherical":
+            sigma = sigma[:, :1]
+        parts = [p.weights[:-1], ((p.means - density.observations.center) / density.scale).ravel()]
+        parts.append(sigma.ravel())
+        if covariance in ("full", "tied"):
+            rows, columns = np.tril_indices(d, -1)
+            parts.append(p.correlations[matrices][:, rows, columns].ravel())
+        return np.concatenate(parts)
+
+    step = 1e-6
+    jacobian = np.stack(
+        [(free(theta + step * e) - free(theta - step * e)) / (2 * step)
+         for e in np.eye(density.size)], axis=1
+    )  # fmt: skip
+    np.testing.assert_allclose(
+        density.value(theta) - flat.value(theta), np.linalg.slogdet(jacobian)[1], atol=1e-6
+    )
+
+
+@pytest.mark.parametrize("eta", [0.7, 1.0, 2.0, 5.0])
+def test_lkj_integrates_to_one_in_two_dimensions(eta):
+    from scipy.integrate import quad
+
+    total, _ = quad(lambda r: (1 - r * r) ** (eta - 1), -1, 1)
+    np.testing.assert_allclose(np.exp(log_lkj_constant(eta, 2)) * total, 1.0, rtol=1e-7)
+
+
+def test_lkj_of_three_dimensions_integrates_to_one():
+    """Over the correlations of 3 x 3 matrices, on a grid, eta = 2."""
+    grid = np.linspace(-1, 1, 161)
+    a, b, c = np.meshgrid(grid, grid, grid, indexing="ij", sparse=True)
+    determinant = 1 + 2 * a * b * c - a * a - b * b - c * c
+    valid = (determinant > 0) & (np.abs(a) <= 1)
+    total = np.where(valid, determinant, 0).sum() * (grid[1] - grid[0]) ** 3
+    np.testing.assert_allclose(np.exp(log_lkj_constant(2.0, 3)) * total, 1.0, rtol=1e-3)
+
+
+@pytest.mark.parametrize("family", FAMILIES, ids=lambda f: type(f).__name__)
+def test_posterior_density_integrates_to_the_evidence(family):
+    """K = 1, D = 1: the integral over theta equals that over (mu, sigma) by SciPy."""
+    x = np.array([-1.2, 0.3, 0.4, 2.0, 3.1])
+    unit, center = x.std(), x.mean()
+    density = bg.LogPosterior(bg.MixtureSpec(1, priors=bg.Priors(scales=family)), x)
+    peak = density.value(np.zeros(2))
+    a, b = np.arange(-8, 8, 0.1), np.arange(-4, 6, 0.05)
+    by_theta = sum(np.exp(density.value(np.array([s, t])) - peak) for s in a for t in b) * 0.005
+
+    prior = {
+        bg.LogNormal: lambda f: stats.lognorm(f.sigma, scale=f.median * unit),
+        bg.HalfNormal: lambda f: stats.halfnorm(scale=f.sd * unit),
+        bg.Gamma: lambda f: stats.gamma(f.shape, scale=unit / f.rate),
+        bg.InverseGamma: lambda f: stats.invgamma(f.shape, scale=f.scale * unit),
+    }[type(family)](family)
+    mu = (center + np.linspace(-8, 8, 400) * unit)[:, None]
+    sigma = np.geomspace(0.02, 400, 1200) * unit
+    joint = stats.norm(center, 2 * unit).logpdf(mu) + prior.logpdf(sigma)
+    for row in x:
+        joint = joint + stats.norm.logpdf(row, mu, sigma)
+    inner = np.trapezoid(np.exp(joint - peak), sigma, axis=1)
+    np.testing.assert_allclose(by_theta, np.trapezoid(inner, mu[:, 0]), rtol=2e-4)
+
+
+def test_weights_prior_integrates_to_one_over_log_ratios():
+    spec = bg.MixtureSpec(3, "tied", bg.Priors(weights=(0.8, 2.0, 3.0)))
+    x = np.random.default_rng(0).normal(size=(10, 1))
+    whole = bg.LogPosterior(spec, x)
+    alone = bg.LogPosterior(spec, x, prior=False)
+    rest = np.zeros(whole.size - 2)
+    one = bg.LogPosterior(spec.replace(n_components=1, priors=bg.Priors()), x)
+    one_alone = bg.LogPosterior(one.spec, x, prior=False)
+    # the prior of the means and the scale, which do not change, from K = 1 and the normal
+    known = one.value(np.zeros(2)) - one_alone.value(np.zeros(2)) + 2 * stats.norm(0, 2).logpdf(0)
+    grid = np.arange(-20, 20, 0.4)
+    total = sum(
+        np.exp(whole.value(np.r_[a, b, rest]) - alone.value(np.r_[a, b, rest]) - known)
+        for a in grid
+        for b in grid
+    )
+    np.testing.assert_allclose(total * 0.4**2, 1.0, rtol=1e-6)
+
+
+@pytest.mark.parametrize("k", [1, 2, 5])
+def test_zero_sum_basis_is_orthonormal(k):
+    basis = zero_sum_basis(k)
+    np.testing.assert_allclose(basis.T @ basis, np.eye(k - 1), atol=1e-14)
+    np.testing.assert_allclose(basis.sum(axis=0), 0, atol=1e-14)
+
+
+@pytest.mark.parametrize("covariance", STRUCTURES)
+@pytest.mark.parametrize(("k", "d"), [(1, 1), (4, 3)])
+def test_constrain_and_unconstrain_are_inverse(covariance, k, d):
+    density, rng = densities(k, d, covariance)
+    theta = rng.normal(size=(2, 5, density.size))
+    p = density.constrain(theta)
+    assert p.batch_shape == (2, 5)
+    np.testing.assert_allclose(density.unconstrain(p), theta, atol=1e-9)
+
+
+@pytest.mark.parametrize("covariance", STRUCTURES)
+def test_units_of_the_priors_do_not_change_what_they_say(covariance):
+    """Priors given in data units equal the same priors given standardised."""
+    x = np.random.default_rng(5).normal(size=(50, 1)) * 7 + 30
+    unit, center = float(x.std()), float(x.mean())
+    inside = bg.Priors(mean_location=0.5, mean_scale=1.5, scales=bg.Gamma(3.0, 4.0))
+    outside = bg.Priors(
+        mean_location=center + 0.5 * unit, mean_scale=1.5 * unit,
+        scales=bg.Gamma(3.0, 4.0 / unit), units="data",
+    )  # fmt: skip
+    a = bg.LogPosterior(bg.MixtureSpec(2, covariance, inside), x)
+    b = bg.LogPosterior(bg.MixtureSpec(2, covariance, outside), x)
+    theta = np.random.default_rng(6).normal(size=a.size)
+    np.testing.assert_allclose(a.value(theta), b.value(theta), rtol=1e-12)
+
+
+def test_chunks_and_threads_give_the_value_of_one_piece(monkeypatch):
+    density, rng = densities(3, 2)
+    theta = rng.normal(size=density.size) * 0.3
+    value, gradient = density.value_and_grad(theta)
+    monkeypatch.setattr(statistics, "CHUNK", 7)
+    monkeypatch.setattr("bayesgmm.model.density.CHUNK", 7)
+    for cores in (1, 2):
+        other = bg.LogPosterior(density.spec, density.observations, cores=cores)
+        v, g = other.value_and_grad(theta)
+        np.testing.assert_allclose(v, value, rtol=1e-13)
+        np.testing.assert_allclose(g, gradient, rtol=1e-9, atol=1e-9)
+
+
+def test_a_start_that_is_not_finite_names_the_parameter():
+    density, _ = densities(2, 2)
+    theta = np.zeros(density.size)
+    theta[2] = np.nan
+    with pytest.raises(bg.FitError, match="mean of 'x1' in component 0"):
+        density.refuse_not_finite(theta)
+
+
+def test_wrong_length_and_wrong_prior_lengths_are_refused():
+    density, _ = densities(2, 2)
+    with pytest.raises(bg.DataError, match=r"must be \(\d+,\)"):
+        density.value_and_grad(np.zeros(3))
+    spec = bg.MixtureSpec(2, priors=bg.Priors(mean_scale=(1.0, 2.0, 3.0)))
+    with pytest.raises(bg.SpecError, match="3 entries but the data have 2 features"):
+        bg.LogPosterior(spec, density.observations)
