@@ -32,9 +32,9 @@ class Status(str, Enum):
     DEGENERATE = (
         "degenerate",
         "A component has collapsed onto the smallest covariance allowed, or has emptied: the "
-        "likelihood is a property of that bound, not of the data.",
-        "Use method='map' or 'nuts', whose scale prior prevents it, fewer components, or a "
-        "simpler covariance.",
+        "objective is a property of that bound, not of the data.",
+        "Use fewer components, a simpler covariance, or method='map' (with a larger "
+        "Priors.correlations where that collapses too).",
     )
     NOT_MIXED = (
         "not mixed",

@@ -38,7 +38,7 @@ def blobs():
     """600 rows of three well-separated components in three dimensions, far from zero."""
     rng = np.random.default_rng(7)
     means = np.array([[0.0, 0.0, 0.0], [8.0, 0.0, 2.0], [0.0, 9.0, -3.0]]) + [1e3, -50.0, 7.0]
-    tril = np.tril(rng.normal(size=(3, 3, 3)) * 0.4) + np.eye(3)
+    tril = np.tril(rng.normal(size=(3, 3, 3)) * 0.4, -1) + np.eye(3)
     truth = bg.MixtureParameters([0.5, 0.3, 0.2], means, tril * [[1.0], [2.0], [0.5]])
     x, component = truth.simulate(600, seed=8)
     return truth, x, component

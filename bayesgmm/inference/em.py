@@ -143,6 +143,8 @@ def run_em(
                         trace.append(value)
                         break
                     continue
+        if prior.active and _bounded(factors, log_weights, density):
+            break  # to a density without bound; there is nothing further to find
         if (not accelerate or climbs >= 4 or not no_ridge or climbs > 0) and abs(gain) < tol:
             status = Status.CONVERGED
             break
@@ -150,7 +152,7 @@ def run_em(
         statistics, form = density.statistics(log_weights, means, factors)
     objective = _objective(density, statistics, form, log_weights, means, factors)
     collapsed = no_ridge and _bounded(factors, log_weights, density)
-    if collapsed and status is Status.CONVERGED:
+    if collapsed:
         status = Status.DEGENERATE
     return EMRun(
         log_weights, means, factors, objective, statistics.log_likelihood - density.log_unit,
@@ -177,12 +179,15 @@ def _objective(
 
 
 def _bounded(factors: Array, log_weights: Array, density: LogPosterior) -> bool:
-    """Whether a component has collapsed or emptied."""
-    if density.prior.active:
-        return False
-    return on_the_floor(factors, density.structure) or bool(
-        np.exp(log_weights.min()) < _EMPTY_WEIGHT
-    )
+    """Whether a component has collapsed, or, without a prior, emptied.
+
+    A scale prior keeps scales off zero, but LKJ does not keep correlation matrices
+    off the singular ones: D rows always lie in a plane, and the joint density of a
+    component that fits them alone is unbounded where D > 2 (eta - 1).
+    """
+    if on_the_floor(factors, density.structure):
+        return True
+    return not density.prior.active and bool(np.exp(log_weights.min()) < _EMPTY_WEIGHT)
 
 
 @dataclass(frozen=True)

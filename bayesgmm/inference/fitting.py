@@ -70,8 +70,8 @@ def fit(
         ``em``: added to every variance in the data's units, as scikit-learn does,
         default 0.  Degeneracy is bounded without it.
     avoid_collapse : bool
-        ``em``: rank a run in which a component collapsed after every sound one,
-        however high its likelihood, default True.
+        ``em`` and ``map``: rank a run in which a component collapsed after every sound one,
+        however high its objective, default True.
     draws, tune, chains : int
         ``nuts``: kept draws a chain (1000), warm-up draws a chain (500), chains (4);
         ``laplace``: draws (1000).
@@ -139,10 +139,11 @@ def fit(
 
 _SEARCH = {
     "n_starts": 40, "n_best": 10, "rounds": 10, "max_iter": 2000, "tol": 1e-9, "accelerate": True,
+    "avoid_collapse": True,
 }  # fmt: skip
 #: The options of each method and their defaults.
 _METHODS: dict[str, dict[str, Any]] = {
-    "em": {**_SEARCH, "reg_covar": 0.0, "avoid_collapse": True},
+    "em": {**_SEARCH, "reg_covar": 0.0},
     "map": _SEARCH,
     "laplace": {"draws": 1000},
     "nuts": {

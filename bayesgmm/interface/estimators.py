@@ -183,6 +183,7 @@ class GaussianMixture(DensityMixin, BaseEstimator):
         _refuse_unknown(self, "covariance_type", STRUCTURES)
         _refuse_unknown(self, "init_params", _INITS)
         values = _floats(validate_data(self, X, dtype=np.float64, ensure_min_samples=2))
+        Observations(values)  # refuses what overflows
         if len(values) < self.n_components:
             raise DataError(
                 f"{len(values)} rows are too few for {self.n_components} components; use "
@@ -455,7 +456,7 @@ def _maximised(
         variances = covariances[0]
     lost = np.zeros(len(n), dtype=bool)
     if kind != "tied":
-        lost = (variances < _LOST * means**2).any(axis=1)
+        lost = (variances + reg_covar < _LOST * means**2).any(axis=1)
     if lost.any():  # a very narrow component: sum squares about its own mean instead
         shares = row_log_density(rows, form, memberships=True)[1]
         for j in np.flatnonzero(lost):
