@@ -1,0 +1,282 @@
+"""NUTS and Laplace on the fused density; the PyMC model of the same spec.
+
+One PyMC model is sampled (its compilation takes minutes where caches are cold) and
+shared; log densities are compared without compiling, in every structure.
+"""
+
+import arviz as az
+import numpy as np
+import pytest
+from pytensor.compile.mode import Mode
+
+import bayesgmm as bg
+from bayesgmm.inference import nutpie_bridge
+from bayesgmm.inference.pymc_model import initial_values, to_pymc
+from bayesgmm.status import Status
+from tests.conftest import STRUCTURES
+
+SLOW = Mode(linker="py", optimizer="fast_compile")  # Python: nothing is compiled
+
+
+@pytest.fixture(scope="module")
+def pymc_faithful(faithful):
+    """The one sampled PyMC model: tied, so that LKJ, weights and means all take part."""
+    return bg.fit(
+        bg.MixtureSpec(2, "tied"), faithful, method="nuts", engine="pymc", seed=3,
+        draws=1000, tune=500, chains=2,
+    )  # fmt: skip
+
+
+def z_scores(a, b):
+    """Differences of posterior means in Monte Carlo standard errors, by ArviZ's ESS."""
+    scores = []
+    for name in ("weights", "means", "scales"):
+        x, y = a.tree["posterior"][name], b.tree["posterior"][name]
+        error = np.sqrt(az.mcse(x)[name].values ** 2 + az.mcse(y)[name].values ** 2)
+        scores.append(
+            ((x.mean(("chain", "draw")) - y.mean(("chain", "draw"))).values / error).ravel()
+        )
+    return np.concatenate(scores)
+
+
+@pytest.mark.parametrize("covariance", STRUCTURES)
+@pytest.mark.parametrize("d", [1, 2])
+def test_log_density_equals_pymcs_up_to_a_constant(covariance, d, faithful):
+    """At 100 random points, PyMC's joint density of its own variables less the Jacobian
+    of its Cholesky factors (prod C_ii^(D - i)), which ours does not count."""
+    x = faithful[:, :d]
+    spec = bg.MixtureSpec(2, covariance, bg.Priors(scales=bg.Gamma(2.0, 3.0), weights=1.3))
+    model = to_pymc(spec, x)
+    density = bg.LogPosterior(spec, x, jacobian=False)
+    joint = model.compile_logp(jacobian=False, mode=SLOW)
+    top = density.unconstrain(bg.fit(spec, x, method="map", seed=0).parameters[0, 0])
+    rng = np.random.default_rng(0)
+    gaps = []
+    for _ in range(100):
+        theta = top + 0.3 * rng.normal(size=density.size)
+        p = density.constrain(theta)
+        values = initial_values(spec, p)
+        point = {}
+        for variable in model.value_vars:
+            owner = model.values_to_rvs[variable]
+            transform = model.rvs_to_transforms[owner]
+            value = values[owner.name]
+            if transform is not None:
+                value = transform.forward(value, *owner.owner.inputs).eval(mode=SLOW)
+            point[variable.name] = value
+        extra = 0.0
+        if d > 1 and covariance in ("full", "tied"):
+            factor = values["corrchol"].reshape(-1, d, d)
+            extra = sum((d - 1 - i) * np.log(factor[:, i, i]).sum() for i in range(d))
+        gaps.append(float(joint(point)) - extra - density.value(theta))
+    np.testing.assert_allclose(gaps, gaps[0], atol=1e-8)
+
+
+@pytest.mark.parametrize("covariance", ["diag", "spherical"])
+def test_map_is_where_pymcs_own_maximisation_ends(covariance, faithful):
+    """Where the definitions coincide (no correlations), pm.find_MAP stays at our MAP."""
+    import pymc as pm
+
+    spec = bg.MixtureSpec(2, covariance)
+    ours = bg.fit(spec, faithful, method="map", seed=0).parameters[0, 0]
+    start = initial_values(spec, ours)
+    start = {name: value * 1.01 for name, value in start.items()}
+    start["weights"] = start["weights"] / start["weights"].sum()
+    with to_pymc(spec, faithful):
+        tree = pm.find_MAP(
+            initvals=start, progressbar=False, compile_kwargs={"mode": SLOW},
+            return_inferencedata=True,
+        )  # fmt: skip
+    found = tree["posterior"].isel(chain=0, draw=0)
+    np.testing.assert_allclose(found["means"], ours.means, rtol=1e-4)
+    np.testing.assert_allclose(found["weights"], ours.weights, rtol=1e-3)
+
+
+def test_pymc_engine_and_the_default_sample_one_posterior(pymc_faithful, faithful):
+    ours = bg.fit(pymc_faithful.spec, faithful, method="nuts", seed=4)
+    assert pymc_faithful.status is Status.CONVERGED
+    assert np.abs(z_scores(ours, pymc_faithful)).max() < 4
+
+
+def test_pymc_model_predicts_and_scores_rows(faithful):
+    """Its pointwise log-likelihood is ours; prior and posterior prediction work."""
+    import pymc as pm
+
+    x = faithful[:40]
+    spec = bg.MixtureSpec(2, "diag")
+    model = to_pymc(spec, x)
+    with model:
+        prior = pm.sample_prior_predictive(20, random_seed=1, compile_kwargs={"mode": SLOW})
+    assert prior["prior_predictive/x"].sizes == {"chain": 1, "draw": 20, "obs": 40, "feature": 2}
+    draws = prior["prior"].to_dataset()
+    with model:
+        predicted = pm.sample_posterior_predictive(
+            draws, random_seed=1, progressbar=False, compile_kwargs={"mode": SLOW}
+        )
+    assert np.isfinite(predicted["posterior_predictive/x"].values).all()
+    pointwise = model.compile_fn(
+        model.logp(vars=model.observed_RVs, sum=False, jacobian=False)[0],
+        inputs=model.value_vars, point_fn=False, mode=SLOW, on_unused_input="ignore",
+    )  # fmt: skip
+    point = bg.fit(spec, x, method="map", seed=0)
+    values = initial_values(spec, point.parameters[0, 0])
+    arguments = []
+    for variable in model.value_vars:
+        owner = model.values_to_rvs[variable]
+        transform = model.rvs_to_transforms[owner]
+        value = values[owner.name]
+        arguments.append(
+            value if transform is None
+            else transform.forward(value, *owner.owner.inputs).eval(mode=SLOW)
+        )  # fmt: skip
+    np.testing.assert_allclose(
+        pointwise(*arguments), point.tree["log_likelihood/x"].values[0, 0], rtol=1e-10
+    )
+
+
+def test_pymc_model_refuses_row_weights(faithful):
+    with pytest.raises(bg.SpecError, match="takes no row weights"):
+        to_pymc(bg.MixtureSpec(2), bg.Observations(faithful, row_weights=np.ones(272)))
+
+
+@pytest.mark.parametrize("covariance", STRUCTURES)
+@pytest.mark.parametrize(("k", "d"), [(1, 1), (1, 2), (2, 1), (2, 2)])
+def test_nuts_agrees_with_importance_sampling_from_the_laplace_draws(covariance, k, d, faithful):
+    """Two routes to one posterior, independent of each other's errors."""
+    x = faithful[:, :d]
+    spec = bg.MixtureSpec(k, covariance)
+    nuts = bg.fit(spec, x, method="nuts", seed=1, draws=800, chains=2)
+    laplace = bg.fit(spec, x, method="laplace", seed=2, draws=2000)
+    assert nuts.status is Status.CONVERGED
+    assert float(laplace.tree["fit/pareto_k"]) < 0.7
+    for name in ("weights", "means", "scales"):
+        a = nuts.tree["posterior"][name]
+        b = laplace.tree["posterior"][name]
+        sd = np.maximum(a.std(("chain", "draw")).values, 1e-12)
+        gap = np.abs(a.mean(("chain", "draw")) - b.mean(("chain", "draw"))).values / sd
+        assert gap.max() < 0.15, name  # five or so Monte Carlo errors of 2,000 weighted draws
+
+
+def test_nuts_of_one_normal_is_the_posterior_by_integration(galaxies):
+    """K = 1, D = 1: mean and sd of mu and sigma by a grid over the same priors (SciPy)."""
+    from scipy import stats
+
+    x = galaxies.values[:, 0]
+    fit = bg.fit(bg.MixtureSpec(1), galaxies, method="nuts", seed=2, draws=2000)
+    unit, center = x.std(), x.mean()
+    mu = np.linspace(center - 4, center + 4, 401)[:, None]
+    sigma = np.linspace(2.5, 8, 400)
+    log = stats.norm(center, 2 * unit).logpdf(mu) + stats.lognorm(1, scale=unit / 2).logpdf(sigma)
+    for row in x:
+        log = log + stats.norm.logpdf(row, mu, sigma)
+    mass = np.exp(log - log.max())
+    mass /= mass.sum()
+    draws = fit.tree["posterior"]
+    for values, grid in ((draws["means"], mu), (draws["scales"], sigma)):
+        mean = (mass * grid).sum()
+        sd = np.sqrt((mass * (grid - mean) ** 2).sum())
+        assert abs(float(values.mean()) - mean) < 0.1 * sd
+        assert abs(float(values.std()) / sd - 1) < 0.1
+
+
+def test_a_seed_gives_bit_equal_draws_on_any_number_of_cores(faithful):
+    spec = bg.MixtureSpec(2)
+    options = {"method": "nuts", "draws": 50, "tune": 100, "chains": 3}
+    a = bg.fit(spec, faithful, seed=11, **options)
+    b = bg.fit(spec, faithful, seed=11, cores=1, **options)
+    c = bg.fit(spec, faithful, seed=12, **options)
+    np.testing.assert_array_equal(a.parameters.means, b.parameters.means)
+    assert not np.array_equal(a.parameters.means, c.parameters.means)
+
+
+def test_permutations_are_kept_and_give_the_raw_draws_back(nuts_faithful):
+    permutation = nuts_faithful.tree["sample_stats/permutation"].values
+    back = np.argsort(permutation, axis=-1)
+    raw = nuts_faithful.parameters.permute(back)
+    again = raw.permute(permutation)
+    np.testing.assert_array_equal(again.means, nuts_faithful.parameters.means)
+
+
+def test_chains_in_different_modes_are_told(faithful):
+    """Old Faithful with three free components is weakly identified."""
+    with pytest.warns(bg.FitWarning, match="K=3, full by nuts"):
+        fit = bg.fit(bg.MixtureSpec(3), faithful, method="nuts", seed=1)
+    assert fit.status in (Status.MULTIMODAL, Status.NOT_MIXED, Status.DIVERGENT)
+    assert str(fit.status) in repr(fit)
+
+
+def test_laplace_says_when_it_does_not_hold(faithful):
+    spec = bg.MixtureSpec(6, "diag", bg.Priors(weights=1.0))
+    with pytest.warns(bg.FitWarning, match="Pareto k-hat"):
+        fit = bg.fit(spec, faithful[:60], method="laplace", seed=1)
+    assert fit.status is Status.UNRELIABLE
+
+
+def test_sparse_weights_can_be_sampled(galaxies):
+    spec = bg.MixtureSpec(4, priors=bg.Priors(weights=0.2))
+    with pytest.warns(bg.FitWarning):
+        fit = bg.fit(spec, galaxies, method="nuts", seed=1, draws=200, tune=300, chains=2)
+    assert np.all(np.isfinite(fit.parameters.means))
+
+
+def test_interrupted_sampling_keeps_what_was_drawn(faithful, monkeypatch):
+    """A KeyboardInterrupt in the middle gives a fit of the draws made so far."""
+    import time
+
+    import nutpie
+
+    original = nutpie.sample
+
+    class Interrupted:
+        def __init__(self, sampler):
+            self.sampler = sampler
+
+        def wait(self):
+            time.sleep(1.5)
+            raise KeyboardInterrupt
+
+        def abort(self):
+            return self.sampler.abort()
+
+    monkeypatch.setattr(nutpie, "sample", lambda *a, **k: Interrupted(original(*a, **k)))
+    with pytest.warns(bg.FitWarning, match="interrupted"):
+        fit = bg.fit(
+            bg.MixtureSpec(2), faithful, method="nuts", seed=1, draws=500_000, chains=2
+        )
+    chains, draws = fit.parameters.batch_shape
+    assert fit.status is Status.INTERRUPTED
+    assert chains >= 1
+    assert 2 <= draws < 500_000
+    assert np.all(np.isfinite(fit.parameters.means))
+
+
+def test_nutpies_internal_class_still_fits_and_the_public_way_gives_the_same(
+    faithful, monkeypatch
+):
+    """Fails loudly where a new nutpie changes its class; the fallback then still works."""
+    options = {"method": "nuts", "seed": 5, "draws": 100, "tune": 100, "chains": 1}
+    used = []
+    inner = nutpie_bridge._internal_model
+
+    def watched(*arguments):
+        used.append(inner(*arguments))
+        return used[-1]
+
+    monkeypatch.setattr(nutpie_bridge, "_internal_model", watched)
+    fast = bg.fit(bg.MixtureSpec(2), faithful, **options)
+    assert len(used) == 1
+
+    def refuse(*arguments):
+        raise TypeError("changed")
+
+    monkeypatch.setattr(nutpie_bridge, "_internal_model", refuse)
+    public = bg.fit(bg.MixtureSpec(2), faithful, **options)
+    np.testing.assert_allclose(
+        public.parameters.means.mean((0, 1)), fast.parameters.means.mean((0, 1)), rtol=0.05
+    )
+
+
+@pytest.mark.parametrize("options", [{"draws": 0}, {"engine": "stan"}, {"chains": 0}])
+def test_bad_sampling_options_are_refused(options, faithful):
+    with pytest.raises(bg.SpecError, match=next(iter(options))):
+        bg.fit(bg.MixtureSpec(2), faithful, method="nuts", **options)
