@@ -6,7 +6,7 @@ Names are loaded on first use, so that ``import bayesgmm`` costs next to nothing
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 __version__ = "0.1.0"
 

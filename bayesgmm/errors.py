@@ -31,7 +31,9 @@ class BayesGMMError(ValueError):
         return _rebuild, (type(self), self.args, self.facts)
 
 
-def _rebuild(cls: type[BayesGMMError], args: tuple[Any, ...], facts: dict[str, Any]) -> BayesGMMError:
+def _rebuild(
+    cls: type[BayesGMMError], args: tuple[Any, ...], facts: dict[str, Any]
+) -> BayesGMMError:
     return cls(*args, **facts)
 
 

@@ -19,20 +19,16 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-import bayesgmm
 from bayesgmm.errors import DataError, FitError
+from bayesgmm.layout import free_parameters, lay_out
 from bayesgmm.model.observations import Observations, features_like
 from bayesgmm.model.parallel import available_cores, one_blas_thread, thread_map
 from bayesgmm.model.parameters import MixtureParameters
 from bayesgmm.model.spec import MixtureSpec
 from bayesgmm.model.statistics import CHUNK, Rows, row_log_density
+from bayesgmm.printed import printed
 from bayesgmm.status import Status
-from bayesgmm.store import FORMAT, read_tree, write_tree
-
-#: Entries of a pointwise log-likelihood that a tree holds at most (200 MB).
-LARGEST_POINTWISE = 25_000_000
-_SHOWN_COMPONENTS = 12
-_SHOWN_FEATURES = 4
+from bayesgmm.store import read_tree, write_tree
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,76 +81,10 @@ class MixtureFit:
             More variables of the group ``fit``: scalars, or one-dimensional
             arrays along a dimension of their own name.
         """
-        chains, draws = parameters.batch_shape
-        names, features = list(observations.names or ()), ("component", "feature")
-        coords = {
-            "chain": np.arange(chains),
-            "draw": np.arange(draws),
-            "component": np.arange(spec.n_components),
-            "feature": names,
-            "feature_bis": names,
-        }
-        first = ("chain", "draw")
-        square = (*first, *features, "feature_bis")
-        posterior = xr.Dataset(
-            {
-                "weights": ((*first, "component"), parameters.weights),
-                "means": ((*first, *features), parameters.means),
-                "scales": ((*first, *features), parameters.scales),
-                "correlations": (square, parameters.correlations),
-                "covariances": (square, parameters.covariances),
-            },
-            coords=coords,
-        )
-        rows = {"obs": observations.index}
-        groups = {
-            "posterior": posterior,
-            "sample_stats": xr.Dataset(
-                {
-                    name: ((*first, "component")[: np.ndim(value)], value)
-                    for name, value in sample_stats.items()
-                },
-                coords={name: coords[name] for name in first},
-            ),
-            "observed_data": xr.Dataset(
-                {"x": (("obs", "feature"), observations.values)},
-                coords={**rows, "feature": names},
-            ),
-        }
-        if chains * draws * observations.n_rows <= LARGEST_POINTWISE:
-            pointwise = parameters.log_density(observations.matrix, cores=cores)
-            groups["log_likelihood"] = xr.Dataset(
-                {"x": ((*first, "obs"), pointwise)},
-                coords={**{name: coords[name] for name in first}, **rows},
-            )
-        if observations.row_weights is not None:
-            groups["constant_data"] = xr.Dataset(
-                {"row_weights": ("obs", observations.row_weights)}, coords=rows
-            )
-        scalars = {
-            "log_likelihood": float(
-                parameters.log_likelihood(
-                    observations.matrix, observations.row_weights, cores=cores
-                ).mean()
-            ),
-            "n_parameters": spec.n_parameters(observations.n_features),
-            "n_rows": observations.n_rows,
-            "total_weight": observations.total_weight,
-            "status": status.value,
-            **facts,
-        }
-        groups["fit"] = xr.Dataset(
-            {name: value if np.ndim(value) == 0 else (name + "_dim", np.asarray(value))
-             for name, value in scalars.items()}
-        )
-        tree = xr.DataTree.from_dict({f"/{name}": group for name, group in groups.items()})
-        tree.attrs = {
-            "bayesgmm_format": FORMAT,
-            "bayesgmm_version": bayesgmm.__version__,
-            "spec": spec.to_json(),
-            "method": method,
-            "seed": repr(seed),
-        }
+        tree = lay_out(
+            spec, observations, parameters, method=method, status=status,
+            sample_stats=sample_stats, facts=facts, seed=seed, cores=cores,
+        )  # fmt: skip
         return cls(spec, tree)
 
     # What it is -----------------------------------------------------------
@@ -177,12 +107,12 @@ class MixtureFit:
     @property
     def feature_names(self) -> tuple[str, ...]:
         """Names of the D features."""
-        return tuple(str(name) for name in self.tree["posterior/feature"].values)
+        return tuple(map(str, self.tree["posterior"].to_dataset()["feature"].values))
 
     @cached_property
     def parameters(self) -> MixtureParameters:
         """All draws, batch shape (chain, draw); (1, 1) for a point estimate."""
-        posterior = self.tree["posterior"]
+        posterior = self.tree["posterior"].to_dataset()
         correlation = np.linalg.cholesky(posterior["correlations"].values)
         tril = posterior["scales"].values[..., None] * correlation
         return MixtureParameters(posterior["weights"].values, posterior["means"].values, tril)
@@ -190,11 +120,10 @@ class MixtureFit:
     @cached_property
     def observations(self) -> Observations:
         """The data that were fitted."""
-        data = self.tree["observed_data/x"]
         weights = None
         if "constant_data" in self.tree.children:
-            weights = self.tree["constant_data/row_weights"].values
-        return Observations(data, row_weights=weights)
+            weights = self.tree["constant_data"].to_dataset()["row_weights"].values
+        return Observations(self.tree["observed_data"].to_dataset()["x"], row_weights=weights)
 
     @property
     def log_likelihood(self) -> float:
@@ -356,91 +285,35 @@ class MixtureFit:
         For draws it is ``arviz.summary``: mean, sd, interval, effective sample
         sizes and R-hat.  For a point estimate, its values.
         """
-        posterior = self.tree["posterior"].to_dataset()
-        wanted = ["weights", "means", "scales"][self.spec.n_components == 1 :]
-        if self.spec.covariance in ("full", "tied") and len(self.feature_names) > 1:
-            wanted.append("correlations")
+        free = free_parameters(self.tree["posterior"].to_dataset(), self.spec)
         if self.is_posterior:
             import arviz as az
 
-            table = az.summary(posterior[wanted], round_to="none")
-        else:
-            point = posterior[wanted].isel(chain=0, draw=0)
-            import pandas as pd
+            return az.summary(free, round_to="none")
+        import pandas as pd
 
-            table = pd.DataFrame(
-                {
-                    f"{name}[{', '.join(str(v) for v in key)}]": [float(value)]
-                    for name in wanted
-                    for key, value in _entries(point[name])
-                },
-                index=["value"],
-            ).T
-        above = [label for label in table.index if _is_repeated(label)]
-        return table.drop(index=above)
+        point = free.isel(chain=0, draw=0)
+        rows = {
+            f"{name}[{', '.join(str(label) for label in labels)}]": value
+            for name, array in point.items()
+            for labels, value in _labelled(array)
+        }
+        return pd.DataFrame.from_dict(rows, orient="index", columns=["value"])
 
     def __repr__(self) -> str:
-        return "\n".join([*self._headlines(), "", *self._table()])
+        return printed(self)
 
     def _repr_html_(self) -> str:
         return f"<pre>{html.escape(repr(self))}</pre>"
 
-    def _headlines(self) -> list[str]:
-        chains, draws = self.parameters.batch_shape
-        n = int(self.tree["fit/n_rows"].item())
-        how = {"em": "EM, maximum likelihood", "map": "MAP, posterior mode"}.get(
-            self.method, f"{self.method.upper()}, {chains} chains x {draws} draws"
-        )
-        features = len(self.feature_names)
-        lines = [
-            f"MixtureFit {self.spec.label}: {how}",
-            f"{n} rows, {features} feature{'s' * (features != 1)}, "
-            f"{self.n_parameters} free parameters; log-likelihood "
-            f"{self.log_likelihood:.2f}" + (" (mean over draws)" if self.is_posterior else ""),
-            f"Status: {self.status}. {self.status.sentence} {self.status.remedy}".rstrip(),
-        ]
-        if not self.is_posterior:
-            lines.insert(2, f"AIC {self.aic():.2f}, BIC {self.bic():.2f}, ICL {self.icl():.2f}")
-        return lines
 
-    def _table(self) -> list[str]:
-        p = self.parameters
-        draws = self.is_posterior
-        shown = min(p.n_components, _SHOWN_COMPONENTS)
-        columns = [("weight", p.weights[..., :shown])]
-        features = self.feature_names[:_SHOWN_FEATURES]
-        for title, values in (("mean", p.means), ("sd", p.scales)):
-            columns += [(f"{title} {name}", values[..., :shown, j]) for j, name in enumerate(features)]
-        cells = [["component", *(str(j) for j in range(shown))]]
-        for title, values in columns:
-            mean, sd = values.mean(axis=(0, 1)), values.std(axis=(0, 1))
-            cells.append(
-                [title]
-                + [f"{m:.4g} ± {s:.2g}" if draws else f"{m:.4g}" for m, s in zip(mean, sd, strict=True)]
-            )
-        widths = [max(len(cell) for cell in column) for column in cells]
-        lines = [
-            "  ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True))
-            for line in zip(*cells, strict=True)
-        ]
-        if shown < p.n_components or len(self.feature_names) > _SHOWN_FEATURES:
-            lines.append("(more in .summary())")
-        return lines
-
-
-def _entries(array: xr.DataArray) -> list[tuple[tuple[Any, ...], Any]]:
+def _labelled(array: xr.DataArray) -> list[tuple[tuple[Any, ...], float]]:
+    """Each entry of an array with its coordinates."""
     return [
-        (tuple(array[dim].values[i] for dim, i in zip(array.dims, at, strict=True)), array.values[at])
+        (tuple(array[dim].values[i] for dim, i in zip(array.dims, at, strict=True)),
+         float(array.values[at]))
         for at in np.ndindex(*array.shape)
-    ]
-
-
-def _is_repeated(label: str) -> bool:
-    """Whether a row of a summary is a correlation's diagonal or upper triangle."""
-    if not label.startswith("correlations["):
-        return False
-    _, a, b = label[len("correlations[") : -1].split(", ")
-    return a >= b
+    ]  # fmt: skip
 
 
 def load(path: str | Path) -> MixtureFit:

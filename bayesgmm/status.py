@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from enum import Enum
+from enum import StrEnum
 
 
-class Status(str, Enum):
+class Status(StrEnum):
     """Outcome of a fit.  ``ok`` says whether its numbers can be taken as they are.
 
     >>> from bayesgmm import Status
@@ -16,7 +16,7 @@ class Status(str, Enum):
     sentence: str
     remedy: str
 
-    def __new__(cls, value: str, sentence: str, remedy: str) -> Status:
+    def __new__(cls, value: str, sentence: str = "", remedy: str = "") -> Status:
         member = str.__new__(cls, value)
         member._value_ = value
         member.sentence = sentence
@@ -66,6 +66,3 @@ class Status(str, Enum):
     def ok(self) -> bool:
         """True if the fit converged."""
         return self is Status.CONVERGED
-
-    def __str__(self) -> str:
-        return self.value

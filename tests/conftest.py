@@ -37,7 +37,7 @@ def nuts_faithful(faithful):
 def blobs():
     """600 rows of three well-separated components in three dimensions, far from zero."""
     rng = np.random.default_rng(7)
-    means = np.array([[0.0, 0.0, 0.0], [8.0, 0.0, 2.0], [0.0, 9.0, -3.0]]) + [1e3, -50.0, 7.0]
+    means = np.array([[1e3, -50.0, 7.0], [1008.0, -50.0, 9.0], [1e3, -41.0, 4.0]])
     tril = np.tril(rng.normal(size=(3, 3, 3)) * 0.4, -1) + np.eye(3)
     truth = bg.MixtureParameters([0.5, 0.3, 0.2], means, tril * [[1.0], [2.0], [0.5]])
     x, component = truth.simulate(600, seed=8)

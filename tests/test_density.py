@@ -7,7 +7,7 @@ from scipy import stats
 import bayesgmm as bg
 from bayesgmm.model import statistics
 from bayesgmm.model.coordinates import zero_sum_basis
-from bayesgmm.model.density import log_lkj_constant
+from bayesgmm.model.prior_density import log_lkj_constant
 from tests.conftest import STRUCTURES
 
 FAMILIES = [

@@ -93,7 +93,7 @@ def test_the_density_integrates_to_one(d, width):
 
 @pytest.mark.parametrize("shift", [1e6, -3e9])
 def test_far_from_the_origin_no_digits_are_lost(shift):
-    """A shifted mixture at shifted rows; the shift is a multiple of 2^-20, so it is exact."""
+    """A shifted mixture at shifted rows, all multiples of 2^-20, so that the shift is exact."""
     x = np.round(points(40, 2) * 2**20) / 2**20
     p = mixture()
     p = MixtureParameters(p.weights, np.round(p.means * 2**20) / 2**20, p.scale_tril)
@@ -440,7 +440,9 @@ def test_what_cannot_be_conditioned_on(given, match):
     refused(match, mixture().condition, given)
 
 
-@pytest.mark.parametrize("order", [[0, 0, 1], [0, 1], [0, 1, 3], [0.5, 1, 2], [[0, 1, 2]], 0, "abc"])
+@pytest.mark.parametrize(
+    "order", [[0, 0, 1], [0, 1], [0, 1, 3], [0.5, 1, 2], [[0, 1, 2]], 0, "abc"]
+)
 def test_what_is_no_permutation(order):
     refused("Not a permutation of 3 components", mixture().permute, order)
 

@@ -91,7 +91,7 @@ def legend_texts(ax):
 
 def test_plane_holds_ellipses_points_and_names():
     fit = plane()
-    fig, given = plt.subplots()
+    _, given = plt.subplots()
     ax = plot_fit(fit, ax=given)
     assert ax is given
     assert len(ellipses(ax)) == 4

@@ -159,13 +159,11 @@ def point_criteria(fit: MixtureFit) -> dict[str, Any]:
 
 
 def _same_data(fits: Mapping[Any, MixtureFit]) -> None:
-    first, *others = fits.items()
+    (first, reference), *others = fits.items()
     for name, fit in others:
-        if not np.array_equal(
-            first[1].tree["observed_data/x"].values, fit.tree["observed_data/x"].values
-        ):
+        if not np.array_equal(reference.observations.values, fit.observations.values):
             raise FitError(
-                f"{first[0]!r} and {name!r} were fitted to different data; criteria compare "
+                f"{first!r} and {name!r} were fitted to different data; criteria compare "
                 "models of the same data."
             )
 

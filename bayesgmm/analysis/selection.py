@@ -19,7 +19,7 @@ from bayesgmm.errors import BayesGMMError, FitError, FitWarning, SpecError
 from bayesgmm.inference.fitting import fit
 from bayesgmm.model.observations import Observations
 from bayesgmm.model.priors import Priors
-from bayesgmm.model.spec import STRUCTURES, MixtureSpec
+from bayesgmm.model.spec import STRUCTURES, MixtureSpec, Structure
 from bayesgmm.result import MixtureFit
 from bayesgmm.status import Status
 
@@ -77,11 +77,8 @@ class Selection:
             first, second = sampled.index[:2]
             gap = sampled["elpd_loo"].iloc[0] - sampled["elpd_loo"].iloc[1]
             error = sampled["dse"].iloc[1]
-            sure = "clearly" if gap > 2 * error else "not clearly"
-            text += (
-                f"; elpd_loo sets {first} above {second} by {gap:.1f} ± {error:.1f}, {sure} "
-                "more than its error"
-            )
+            sure = "clearly" if gap > 2 * error else "not firmly"
+            text += f"; elpd_loo puts {first} {sure} above {second}, by {gap:.1f} ± {error:.1f}"
         return text + "."
 
     def __repr__(self) -> str:
@@ -92,7 +89,7 @@ class Selection:
 def select(
     data: Any,
     n_components: Iterable[int] = range(1, 6),
-    covariances: Iterable[str] = STRUCTURES,
+    covariances: Iterable[Structure] = STRUCTURES,
     *,
     by: str = "bic",
     posteriors: int = 2,
@@ -160,7 +157,8 @@ def select(
         if progress is not None:
             progress(f"EM {spec.label}", done + 1, len(specs))
     if not fits:
-        raise FitError(f"No model could be fitted; the first failed so: {rows[specs[0].label]['status']}")
+        reason = rows[specs[0].label]["status"]
+        raise FitError(f"No model could be fitted; the first failed so: {reason}")
 
     table = pd.DataFrame.from_dict(rows, orient="index")
     table["_rank"] = table["status"] != Status.CONVERGED.value

@@ -82,7 +82,8 @@ def _factor_block(tril: Array, n: float, room: float) -> Array:
     """d theta / d E at E = 0 for L exp(E), over the root of the information of E."""
     d = len(tril)
     rows, columns = np.tril_indices(d)
-    at = {(i, j): p for p, (i, j) in enumerate(zip(rows, columns, strict=True))}
+    pairs = zip(rows.tolist(), columns.tolist(), strict=True)
+    at = {pair: p for p, pair in enumerate(pairs)}
     block = np.zeros((len(rows), len(rows)))
     for (i, j), p in at.items():
         if i == j:

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 
 from bayesgmm.errors import FitWarning, SpecError
-from bayesgmm.inference.em import Progress, search
+from bayesgmm.inference.search import Progress, search
 from bayesgmm.model.observations import Observations
 from bayesgmm.model.parameters import MixtureParameters
 from bayesgmm.model.spec import MixtureSpec

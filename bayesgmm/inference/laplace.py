@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bayesgmm.inference.em import Progress
 from bayesgmm.inference.nuts import Draws, seed_sequence
 from bayesgmm.inference.relabel import to_pivot
+from bayesgmm.inference.search import Progress
 from bayesgmm.inference.whitening import Mode, find_modes, pivot_of
 from bayesgmm.model.density import LogPosterior
 from bayesgmm.model.observations import Observations

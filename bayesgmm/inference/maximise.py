@@ -26,7 +26,8 @@ from bayesgmm.model.covariance import (
     invert_triangular,
     scatter_about_means,
 )
-from bayesgmm.model.density import PriorTerms, scale_log_prior, tril_log_density
+from bayesgmm.model.density import tril_log_density
+from bayesgmm.model.prior_density import PriorTerms, scale_log_prior
 from bayesgmm.model.statistics import PrecisionForm, SufficientStatistics
 
 #: Smallest variance on the standardised scale: a standard deviation of 1e-4.
@@ -146,7 +147,8 @@ def _improve_scale(sigma, scatter, n, prior, i):  # type: ignore[no-untyped-def]
 
 @njit(nogil=True, cache=True, error_model="numpy")
 def _m_step(  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
-    counts, sums, scatters, whiten, structure, prior, ridge, log_weights, means, factors, covariances
+    counts, sums, scatters, whiten, structure, prior, ridge,
+    log_weights, means, factors, covariances,
 ):
     """Update parameters in place.  For maximum likelihood with matrices, ``covariances``
     is written instead of ``factors``."""

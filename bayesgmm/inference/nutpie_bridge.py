@@ -21,7 +21,8 @@ from numba.extending import intrinsic
 from numpy.typing import NDArray
 
 from bayesgmm.inference.whitening import Mode
-from bayesgmm.model.density import LogPosterior, PriorTerms, log_posterior
+from bayesgmm.model.density import LogPosterior, log_posterior
+from bayesgmm.model.prior_density import PriorTerms
 
 Array = NDArray[np.float64]
 
@@ -143,7 +144,8 @@ def compiled_model(
     """
     header, arrays = _header(density, mode)
     gradient = np.empty(density.size)
-    _whitened(np.zeros(density.size), gradient, header)  # compile, and load BLAS, with the lock held
+    # Compile, and load BLAS, while this thread holds the interpreter's lock.
+    _whitened(np.zeros(density.size), gradient, header)
     try:
         model = _internal_model(density.size, header, initial_point)
         model._make_model(None)  # what a changed nutpie would refuse

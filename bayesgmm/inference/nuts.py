@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayesgmm.errors import FitError
-from bayesgmm.inference.em import Progress
 from bayesgmm.inference.relabel import to_pivot
+from bayesgmm.inference.search import Progress
 from bayesgmm.inference.whitening import Mode, find_modes, pivot_of
 from bayesgmm.model.density import LogPosterior
 from bayesgmm.model.observations import Observations

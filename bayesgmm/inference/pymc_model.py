@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayesgmm.errors import SpecError
-from bayesgmm.model.density import PriorTerms
 from bayesgmm.model.observations import Observations
 from bayesgmm.model.parameters import MixtureParameters
+from bayesgmm.model.prior_density import PriorTerms
 from bayesgmm.model.priors import GAMMA, HALF_NORMAL, LOG_NORMAL
 from bayesgmm.model.spec import MixtureSpec
 
@@ -133,7 +133,11 @@ def _factors(spec: MixtureSpec, k: int, d: int, scales: Any) -> Any:
         return pt.broadcast_to(rows, (k, d))
     shape = (k, d, d) if kind == "matrices" else (d, d)
     factor = pm.LKJCorr(
-        _CORRELATION, n=d, eta=spec.priors.correlations, shape=shape, default_transform=_transform(d)
+        _CORRELATION,
+        n=d,
+        eta=spec.priors.correlations,
+        shape=shape,
+        default_transform=_transform(d),
     )
     return scales[..., None] * factor
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayesgmm.inference.ascent import CompleteDataScale, ascend
-from bayesgmm.inference.em import Progress, search
+from bayesgmm.inference.search import Progress, search
 from bayesgmm.model.coordinates import unconstrain_many
 from bayesgmm.model.density import LogPosterior
 from bayesgmm.model.observations import Observations

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
@@ -22,10 +23,15 @@ app = typer.Typer(
     add_completion=False,
     help="Bayesian Gaussian mixtures: how many components, and of which shape?",
 )
-# Tables go to standard output; progress and remarks to standard error, so that
-# the first can be piped.
-_out = Console()
-_err = Console(stderr=True)
+
+#: Width of the table where nobody looks on: wide enough for all of it.
+_PIPED = 112
+
+
+def _console(*, stderr: bool = False) -> Console:
+    """Tables go to standard output, progress to standard error, so that the first can be piped."""
+    console = Console(stderr=stderr)
+    return console if console.is_terminal else Console(stderr=stderr, width=_PIPED)
 
 
 @app.callback(invoke_without_command=True)
@@ -54,12 +60,16 @@ def select(
         int, typer.Option(min=0, help="How many of the best models are sampled.")
     ] = 2,
     draws: Annotated[int, typer.Option(min=10, help="Draws kept of each chain.")] = 1000,
-    seed: Annotated[int, typer.Option()] = 1,
+    engine: Annotated[
+        str, typer.Option(help="bayesgmm (seconds), or pymc (compiles for minutes at first).")
+    ] = "bayesgmm",
+    seed: Annotated[int, typer.Option(min=0)] = 1,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, not a table.")] = False,
 ) -> None:
     """Fit every K and structure by EM, sample the best, and print one table."""
     observations = _read(data, columns)
-    with _progress() as bars:
+    out, err = _console(), _console(stderr=True)
+    with _progress(err) as bars:
         chosen = bg.select(
             observations,
             range(1, max_components + 1),
@@ -67,21 +77,26 @@ def select(
             by=by,
             posteriors=posteriors,
             seed=seed,
-            progress=_reporter(bars),
-            sampling={"draws": draws},
+            progress=_reporter(bars, err, engine),
+            sampling={"draws": draws, "engine": engine},
         )
     if as_json:
         print(json.dumps(_plain(chosen, data), indent=2))
         return
-    _out.print(_table(chosen, f"{data}: {observations.n_rows} rows, {observations.n_features} features"))
-    _out.print(
+    features = f"{observations.n_features} feature{'s' * (observations.n_features != 1)}"
+    out.print(f"{data}: {observations.n_rows} rows, {features}", soft_wrap=True, highlight=False)
+    out.print(_table(chosen))
+    out.print(
         "Smaller is better for AIC, BIC and ICL; larger for elpd_loo (± its standard error).",
         style="dim",
     )
     for label in chosen.table.index[chosen.table["bad_rows"] > 0]:
         count = int(chosen.table.loc[label, "bad_rows"])
-        _out.print(f"{label}: {count} rows have Pareto k-hat above 0.7, so its elpd is uncertain.")
-    _out.print(chosen.verdict, style="bold")
+        out.print(
+            f"{label}: {count} row{'s' * (count != 1)} with Pareto k-hat above 0.7, so its "
+            "elpd_loo is uncertain."
+        )
+    out.print(chosen.verdict, style="bold")
 
 
 def _read(data: str, columns: str) -> bg.Observations:
@@ -108,20 +123,20 @@ def _read(data: str, columns: str) -> bg.Observations:
     return bg.Observations(frame[wanted] if wanted else frame)
 
 
-def _progress() -> Progress:
+def _progress(console: Console) -> Progress:
     return Progress(
         SpinnerColumn(),
         TextColumn("{task.description}"),
         BarColumn(),
         TextColumn("{task.completed:.0f}/{task.total:.0f}"),
         TimeElapsedColumn(),
-        console=_err,
+        console=console,
         transient=True,
-        disable=not _err.is_terminal,
+        disable=not console.is_terminal,
     )
 
 
-def _reporter(bars: Progress) -> Any:
+def _reporter(bars: Progress, console: Console, engine: str) -> Any:
     """Feed the two bars from ``select``'s reports, and say once what will take long."""
     tasks: dict[str, Any] = {}
 
@@ -129,8 +144,8 @@ def _reporter(bars: Progress) -> Any:
         stage = what.partition(" ")[0]
         if stage not in tasks:
             tasks[stage] = bars.add_task(what, total=total)
-            if stage == "sampling":
-                _err.print(
+            if stage == "sampling" and engine == "pymc":
+                console.print(
                     "Sampling with PyMC. It compiles each model first: minutes where its caches "
                     "are cold, half a minute where they are warm.",
                     style="dim",
@@ -140,26 +155,23 @@ def _reporter(bars: Progress) -> Any:
     return report
 
 
-_STYLES = {"converged": "green", "degenerate": "red"}
-
-
-def _table(chosen: Any, title: str) -> Table:
-    table = Table(title=title, title_justify="left")
+def _table(chosen: Any) -> Table:
+    table = Table(box=SIMPLE_HEAD)
     table.add_column("model", no_wrap=True)
     for name in ("log-lik", "free", "AIC", "BIC", "ICL", "elpd_loo"):
         table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("EM")
-    table.add_column("sampling")
+    table.add_column("EM; sampling")
     for label, row in chosen.table.iterrows():
         elpd = "" if math.isnan(row["elpd_loo"]) else (
             f"{row['elpd_loo']:.1f} ± {row['elpd_loo_se']:.1f}"
         )
         numbers = [_number(row[name]) for name in ("aic", "bic", "icl")]
         free = "" if math.isnan(row["n_parameters"]) else str(int(row["n_parameters"]))
-        status = str(row["status"])
+        ends = "; ".join(text for text in (row["status"], row["sampling"]) if text)
+        sound = all(text in ("converged", "") for text in (row["status"], row["sampling"]))
         table.add_row(
             str(label), _number(row["log_likelihood"]), free, *numbers, elpd,
-            f"[{_STYLES.get(status, 'yellow')}]{status}", str(row["sampling"]),
+            f"[{'green' if sound else 'yellow'}]{ends}",
             style="bold" if label == chosen.table.index[0] else "",
         )  # fmt: skip
     return table
@@ -186,5 +198,5 @@ def main() -> None:
     try:
         app()
     except BayesGMMError as error:
-        _err.print(f"[red]Error:[/red] {error}", highlight=False)
+        _console(stderr=True).print(f"[red]Error:[/red] {error}", highlight=False, soft_wrap=True)
         raise SystemExit(2) from None

@@ -11,12 +11,9 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cache
-from typing import Any, TypeVar
+from typing import Any
 
 from bayesgmm.errors import SpecError
-
-Item = TypeVar("Item")
-Result = TypeVar("Result")
 
 
 def available_cores(cores: int | None) -> int:
@@ -36,10 +33,11 @@ def _pool(cores: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(cores, thread_name_prefix="bayesgmm")
 
 
-os.register_at_fork(after_in_child=_pool.cache_clear) if hasattr(os, "register_at_fork") else None
+if hasattr(os, "register_at_fork"):  # a forked child has the pool's memory, not its threads
+    os.register_at_fork(after_in_child=_pool.cache_clear)
 
 
-def thread_map(
+def thread_map[Item, Result](
     function: Callable[[Item], Result], items: Iterable[Item], cores: int
 ) -> list[Result]:
     """``[function(item) for item in items]`` on ``cores`` threads, in order.

@@ -153,9 +153,8 @@ class MixtureParameters:
 
     def log_density(self, x: Any, *, cores: int | None = None) -> NDArray[np.float64]:
         """Log density of each row under each mixture, shape (..., N)."""
-        rows = self._rows(x)
         forms, center = self.forms()
-        rows = Rows.of(rows, center)
+        rows = Rows.of(self._rows(x), center)
         with one_blas_thread():
             parts = thread_map(
                 lambda form: row_log_density(rows, form)[0], forms, available_cores(cores)
@@ -180,9 +179,8 @@ class MixtureParameters:
 
     def memberships(self, x: Any) -> NDArray[np.float64]:
         """Posterior membership of each row in each component, shape (..., N, K)."""
-        rows = self._rows(x)
         forms, center = self.forms()
-        rows = Rows.of(rows, center)
+        rows = Rows.of(self._rows(x), center)
         with one_blas_thread():
             parts = [row_log_density(rows, form, memberships=True)[1] for form in forms]
         return np.stack(parts).reshape(*self.batch_shape, len(rows.values), self.n_components)

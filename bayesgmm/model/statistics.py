@@ -10,8 +10,10 @@ about the data's centre, so that data far from the origin lose no digits.  The
 two matrix products of a block are BLAS calls; between them are element-wise
 loops along rows, which LLVM vectorises because nothing branches, the
 exponential included.  Whole arrays are never assigned or added in compiled code:
-the messages of such an operation's errors take longer to compile than the pass.  EM, gradients (by Fisher's identity), memberships and
-densities are small algebra on what comes out; see docs/mathematics.md.
+the messages of such an operation's errors take longer to compile than the pass.
+
+EM, gradients (by Fisher's identity), memberships and densities are small algebra on
+what comes out; see docs/mathematics.md.
 """
 
 from __future__ import annotations

@@ -1,0 +1,308 @@
+"""A mixture for pipelines and grid searches, in place of scikit-learn's own.
+
+Same arguments, same attributes, and from the same start the same answer, by this
+package's compiled pass over the data.  What EM does here is in ``plain_em``; this
+module is scikit-learn's conventions: arguments, array shapes and methods.
+:func:`bayesgmm.fit` is the better search; this is the familiar one.
+"""
+
+from __future__ import annotations
+
+import warnings
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator, DensityMixin
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from bayesgmm.errors import DataError, SpecError
+from bayesgmm.interface.plain_em import Mixture, Run, run_em
+from bayesgmm.interface.plain_start import INITS, first_mixture
+from bayesgmm.interface.sklearn_shapes import (
+    MATRICES,
+    from_factors,
+    inverse_factors,
+    squares,
+    to_factors,
+)
+from bayesgmm.model.covariance import factors_to_tril
+from bayesgmm.model.observations import Observations
+from bayesgmm.model.parallel import available_cores, one_blas_thread, thread_map
+from bayesgmm.model.parameters import MixtureParameters
+from bayesgmm.model.spec import STRUCTURES, MixtureSpec, Structure
+from bayesgmm.model.statistics import Rows, row_log_density
+
+Array = NDArray[np.float64]
+
+
+class GaussianMixture(DensityMixin, BaseEstimator):
+    """Gaussian mixture by EM, in place of ``sklearn.mixture.GaussianMixture``.
+
+    The arguments and defaults are scikit-learn's, and so is the fit: with the same
+    ``random_state`` it makes the same random draws, takes the same steps and stops at
+    the same iteration.  Computation is in float64 whatever the data.
+
+    Parameters
+    ----------
+    n_components : int, default 1
+    covariance_type : {"full", "tied", "diag", "spherical"}, default "full"
+        Each component its own ellipse of any orientation; one such ellipse for all;
+        each its own axis-aligned ellipse; each its own circle.
+    tol : float, default 1e-3
+        EM stops when the mean log-likelihood of a row changes by less.
+    reg_covar : float, default 1e-6
+        Added to every variance, in the data's units.
+    max_iter, n_init : int, default 100, 1
+        Iterations of a start, and starts, of which the best is kept.
+    init_params : {"kmeans", "k-means++", "random", "random_from_data"}, default "kmeans"
+        Memberships to start from: a k-means partition, k-means++ seeds, random ones,
+        or random rows.
+    weights_init, means_init, precisions_init : array, optional
+        Start from these instead, in the shapes of ``weights_``, ``means_``, ``precisions_``.
+    random_state : int, RandomState or None, default None
+        For the start and for :meth:`sample`.
+    warm_start : bool, default False
+        Whether a further ``fit`` starts where the last one ended.
+    verbose, verbose_interval : int, default 0, 10
+        Whether to print starts, ends, and the gain of every so many iterations.
+
+    Attributes
+    ----------
+    weights_, means_ : array of shape (K,), (K, D)
+    covariances_, precisions_, precisions_cholesky_ : array
+        Covariances, their inverses P, and upper factors U of these, P = U U': (K, D, D)
+        for ``full``, (D, D) for ``tied``; variances, their inverses and the roots of
+        these: (K, D) for ``diag``, (K,) for ``spherical``.
+    converged_, n_iter_ : bool, int
+    lower_bound_, lower_bounds_ : float, list of float
+        Mean log-likelihood of a row at the last E-step of the best start, and at each.
+    n_features_in_, feature_names_in_ : int, array of shape (D,)
+        The names only where the data have column names.
+
+    Raises
+    ------
+    SpecError, DataError, FitError
+        All ``ValueError``: bad arguments, bad data, a covariance not positive definite.
+
+    Warns
+    -----
+    ConvergenceWarning
+        If the best start reached ``max_iter``.
+
+    References
+    ----------
+    Dempster, Laird and Rubin (1977), Maximum likelihood from incomplete data via the
+    EM algorithm, JRSS B 39.  Pedregosa and others (2011), Scikit-learn: machine
+    learning in Python, JMLR 12.
+
+    Examples
+    --------
+    >>> import bayesgmm as bg
+    >>> X = bg.datasets.faithful().to_pandas()
+    >>> model = bg.GaussianMixture(n_components=2, random_state=0).fit(X)
+    >>> model.means_[model.means_[:, 0].argsort()].round(1)
+    array([[ 2. , 54.5],
+           [ 4.3, 80. ]])
+    >>> round(model.bic(X), 1)
+    2322.2
+    """
+
+    def __init__(
+        self,
+        n_components: int = 1,
+        *,
+        covariance_type: Structure = "full",
+        tol: float = 1e-3,
+        reg_covar: float = 1e-6,
+        max_iter: int = 100,
+        n_init: int = 1,
+        init_params: str = "kmeans",
+        weights_init: ArrayLike | None = None,
+        means_init: ArrayLike | None = None,
+        precisions_init: ArrayLike | None = None,
+        random_state: Any = None,
+        warm_start: bool = False,
+        verbose: int = 0,
+        verbose_interval: int = 10,
+    ) -> None:
+        self.n_components = n_components
+        self.covariance_type = covariance_type
+        self.tol = tol
+        self.reg_covar = reg_covar
+        self.max_iter = max_iter
+        self.n_init = n_init
+        self.init_params = init_params
+        self.weights_init = weights_init
+        self.means_init = means_init
+        self.precisions_init = precisions_init
+        self.random_state = random_state
+        self.warm_start = warm_start
+        self.verbose = verbose
+        self.verbose_interval = verbose_interval
+
+    # Fitting --------------------------------------------------------------
+
+    def fit(self, X: Any, y: Any = None) -> GaussianMixture:
+        """Fit to rows ``X`` (N, D); ``y`` is not used."""
+        _check_arguments(self)
+        checked = validate_data(self, X, dtype=np.float64, ensure_min_samples=2)
+        values = Observations(checked).matrix  # refuses what overflows, copies what is read-only
+        if len(values) < self.n_components:
+            raise DataError(
+                f"{len(values)} rows are too few for {self.n_components} components; use "
+                f"n_components <= {len(values)}."
+            )
+        best = self._best(values)
+        if not best.converged and self.max_iter > 0:
+            warnings.warn(
+                f"EM had not converged after {self.max_iter} iterations of its best start; raise "
+                "max_iter or tol, try another start, or look for degenerate data.",
+                ConvergenceWarning,
+                stacklevel=2,
+            )
+        kind, mixture = self.covariance_type, best.mixture
+        root = inverse_factors(mixture.factors, kind)
+        self.weights_, self.means_ = mixture.weights, mixture.means
+        self.covariances_ = from_factors(squares(mixture.factors, kind), kind)
+        self.precisions_ = from_factors(squares(root, kind), kind)
+        self.precisions_cholesky_ = from_factors(root, kind)
+        self.converged_, self.n_iter_ = best.converged, len(best.bounds)
+        self.lower_bound_, self.lower_bounds_ = best.bound, best.bounds
+        return self
+
+    def fit_predict(self, X: Any, y: Any = None) -> NDArray[np.int64]:
+        """Fit, and the most probable component of each row (N,)."""
+        return self.fit(X).predict(X)
+
+    def _best(self, values: Array) -> Run:
+        if self.warm_start and hasattr(self, "converged_"):
+            if self.means_.shape != (self.n_components, values.shape[1]):
+                raise SpecError(
+                    f"The last fit had {len(self.means_)} components of {self.means_.shape[1]} "
+                    f"features and this one has {self.n_components} of {values.shape[1]}; use "
+                    "warm_start=False."
+                )
+            return self._run(values, self._mixture(), self.lower_bound_)
+        random_state = check_random_state(self.random_state)
+        runs = []
+        for number in range(self.n_init):
+            if self.verbose:
+                print(f"Start {number}")
+            runs.append(self._run(values, first_mixture(self, values, random_state), -np.inf))
+        return max(runs, key=lambda run: run.bound)  # the first of equals
+
+    def _run(self, values: Array, mixture: Mixture, bound: float) -> Run:
+        return run_em(
+            values, mixture, bound, max_iter=self.max_iter, tol=self.tol,
+            reg_covar=self.reg_covar, print_every=self.verbose_interval if self.verbose else 0,
+        )  # fmt: skip
+
+    def _mixture(self) -> Mixture:
+        # Not from what was fitted but from the attributes, which people do assign to.
+        weights, means = np.asarray(self.weights_, float), np.asarray(self.means_, float)
+        kind = self.covariance_type
+        root = to_factors("precisions_cholesky_", self.precisions_cholesky_, kind, *means.shape)
+        return Mixture(weights, means, inverse_factors(root, kind), kind)
+
+    # Using ----------------------------------------------------------------
+
+    def predict(self, X: Any) -> NDArray[np.int64]:
+        """The most probable component of each row (N,)."""
+        return self.predict_proba(X).argmax(axis=1)
+
+    def predict_proba(self, X: Any) -> Array:
+        """Posterior membership of each row in each component, (N, K)."""
+        return self._densities(X, memberships=True)[1]
+
+    def score_samples(self, X: Any) -> Array:
+        """Log density of each row (N,)."""
+        return self._densities(X)[0]
+
+    def score(self, X: Any, y: Any = None) -> float:
+        """Mean log density of a row."""
+        return float(self.score_samples(X).mean())
+
+    def aic(self, X: Any) -> float:
+        """Akaike's criterion on ``X``; smaller is better (Akaike 1974)."""
+        return float(2 * self._n_parameters() - 2 * self.score_samples(X).sum())
+
+    def bic(self, X: Any) -> float:
+        """Schwarz's criterion on ``X``; smaller is better (Schwarz 1978)."""
+        scores = self.score_samples(X)
+        return float(np.log(len(scores)) * self._n_parameters() - 2 * scores.sum())
+
+    def _n_parameters(self) -> int:
+        return self.spec().n_parameters(self.means_.shape[1])
+
+    def sample(self, n_samples: int = 1) -> tuple[Array, NDArray[np.int64]]:
+        """Draw rows (n_samples, D) and their components (n_samples,), component by component."""
+        check_is_fitted(self)
+        if n_samples < 1:
+            raise DataError(f"n_samples must be at least 1, got {n_samples}.")
+        rng, kind = check_random_state(self.random_state), self.covariance_type
+        k, d = self.means_.shape
+        counts = rng.multinomial(n_samples, self.weights_)
+        rows = []
+        for j, n in enumerate(counts):
+            covariance = self.covariances_ if kind == "tied" else self.covariances_[j]
+            if kind in MATRICES:
+                rows.append(rng.multivariate_normal(self.means_[j], covariance, int(n)))
+            else:
+                noise = rng.standard_normal(size=(n, d))
+                rows.append(self.means_[j] + noise * np.sqrt(covariance))
+        return np.concatenate(rows), np.repeat(np.arange(k), counts)
+
+    def spec(self) -> MixtureSpec:
+        """The model as every method of this package takes it."""
+        return MixtureSpec(self.n_components, self.covariance_type)
+
+    def parameters(self) -> MixtureParameters:
+        """The fitted mixture, such as ``bayesgmm.fit(..., start=)`` takes."""
+        check_is_fitted(self)
+        mixture = self._mixture()
+        tril = factors_to_tril(mixture.factors, mixture.kind, len(mixture.means))
+        return MixtureParameters(mixture.weights, mixture.means, tril)
+
+    def _densities(self, X: Any, *, memberships: bool = False) -> tuple[Array, Array]:
+        check_is_fitted(self)
+        values = validate_data(
+            self, X, dtype=np.float64, order="C", force_writeable=True, reset=False
+        )
+        mixture = self._mixture()
+        if values.shape[1] != mixture.means.shape[1]:
+            raise DataError(
+                f"X has {values.shape[1]} features and the mixture has {mixture.means.shape[1]}."
+            )
+        # About the mixture's own mean, so that data far from zero lose no digits.
+        center = np.average(mixture.means, axis=0, weights=mixture.weights)
+        form = mixture.form(center)
+        with one_blas_thread():
+            parts = thread_map(
+                lambda chunk: row_log_density(chunk, form, memberships=memberships),
+                Rows.of(values, center).chunks(), available_cores(None),
+            )  # fmt: skip
+        return np.concatenate([part[0] for part in parts]), np.concatenate([p[1] for p in parts])
+
+
+def _check_arguments(model: GaussianMixture) -> None:
+    for name, least, kind in (
+        ("n_components", 1, Integral), ("max_iter", 0, Integral), ("n_init", 1, Integral),
+        ("verbose", 0, Integral), ("verbose_interval", 1, Integral), ("tol", 0, Real),
+        ("reg_covar", 0, Real),
+    ):  # fmt: skip
+        value = getattr(model, name)
+        if not isinstance(value, kind) or not value >= least:  # type: ignore[operator]
+            words = "a whole number" if kind is Integral else "a number"
+            raise SpecError(
+                f"GaussianMixture: {name} must be {words} of at least {least}, got {value!r}."
+            )
+    for name, known in (("covariance_type", STRUCTURES), ("init_params", INITS)):
+        value = getattr(model, name)
+        if value not in known:
+            raise SpecError(
+                f"GaussianMixture: {name} must be one of {', '.join(known)}, got {value!r}."
+            )

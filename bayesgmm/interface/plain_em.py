@@ -1,0 +1,177 @@
+"""EM exactly as scikit-learn defines it, on this package's compiled pass.
+
+A class that takes the place of another's must take its steps: one start, a fixed
+ridge on the variances and no other bound on them, an emptied component sent to the
+origin, a stop where the mean log-likelihood changes by less than a tolerance.
+``bayesgmm.inference.em`` does none of these, and searches; the two share the pass.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bayesgmm.errors import FitError
+from bayesgmm.interface.sklearn_shapes import MATRICES
+from bayesgmm.model.covariance import scatter_about_means, structure_code
+from bayesgmm.model.parallel import available_cores, one_blas_thread
+from bayesgmm.model.spec import Structure
+from bayesgmm.model.statistics import (
+    PrecisionForm,
+    Rows,
+    SufficientStatistics,
+    expected_statistics,
+    row_log_density,
+)
+
+Array = NDArray[np.float64]
+
+#: scikit-learn adds this to every count of rows, so that none is zero.
+_TINY = 10 * float(np.finfo(float).eps)
+#: Below this share of its squared distance to the data's centre, a variance
+#: taken from moments about that centre has lost too many digits.
+_LOST = 1e-7
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """Parameters in the data's units, covariances as ``model.covariance`` keeps them."""
+
+    weights: Array
+    means: Array
+    factors: Array
+    kind: Structure
+
+    @classmethod
+    def of(cls, weights: Array, means: Array, covariances: Array, kind: Structure) -> Mixture:
+        """From covariances in the shape of factors, or a refusal where one has no factor."""
+        try:
+            if kind in MATRICES:
+                return cls(weights, means, np.linalg.cholesky(covariances), kind)
+            if np.all(covariances > 0):
+                return cls(weights, means, np.sqrt(covariances), kind)
+        except np.linalg.LinAlgError:
+            pass
+        raise FitError(
+            "A component's covariance is not positive definite, as where it has collapsed on "
+            "one row; use fewer components, raise reg_covar, or use bayesgmm.fit, which "
+            "bounds covariances."
+        )
+
+    def form(self, center: Array) -> PrecisionForm:
+        """The mixture as the pass reads it, about ``center``."""
+        with np.errstate(divide="ignore"):
+            log_weights = np.log(self.weights)
+        structure = structure_code(self.kind)
+        return PrecisionForm.of(log_weights, self.means - center, self.factors, structure)
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of EM: where it ended, and the mean log-likelihood of a row on the way."""
+
+    mixture: Mixture
+    bounds: list[float]
+    converged: bool
+
+    @property
+    def bound(self) -> float:
+        """The last of ``bounds``."""
+        return self.bounds[-1] if self.bounds else -np.inf
+
+
+def run_em(
+    values: Array,
+    mixture: Mixture,
+    bound: float,
+    *,
+    max_iter: int,
+    tol: float,
+    reg_covar: float,
+    print_every: int,
+) -> Run:
+    """EM from ``mixture``; ``bound`` is the mean log-likelihood of the step before, if any.
+
+    Every ``print_every``-th iteration is printed, and the end; nothing if it is 0.
+    """
+    rows, cores = Rows.of(values, values.mean(axis=0)), available_cores(None)
+    bounds: list[float] = []
+    converged = False
+    with one_blas_thread():
+        while len(bounds) < max_iter and not converged:
+            form = mixture.form(rows.center)
+            statistics = expected_statistics(rows, form, cores=cores)
+            previous, bound = bound, statistics.log_likelihood / len(values)
+            mixture = _maximised(statistics, form, rows, reg_covar, mixture.kind)
+            bounds.append(bound)
+            converged = abs(bound - previous) < tol
+            if print_every and len(bounds) % print_every == 0:
+                print(f"  iteration {len(bounds)}  {bound - previous:.5f}")
+    if print_every:
+        print(f"  {'converged' if converged else 'not converged'}  {bound:.5f}")
+    return Run(mixture, bounds, converged)
+
+
+def _maximised(
+    statistics: SufficientStatistics,
+    form: PrecisionForm,
+    rows: Rows,
+    reg_covar: float,
+    kind: Structure,
+) -> Mixture:
+    """The M-step, from statistics about the rows' centre."""
+    counts, sums = statistics.counts, statistics.sums
+    n = counts + _TINY
+    # An emptied component goes to the origin of the data's units.
+    means = (sums - _TINY * rows.center) / n[:, None]
+    if kind in MATRICES:
+        covariances = np.empty_like(statistics.scatters)
+        for g, covariance in enumerate(covariances):
+            scatter_about_means(counts, sums, statistics.scatters, means, g, covariance)
+        covariances /= n[:, None, None] if kind == "full" else n.sum()
+    else:
+        covariances = statistics.scatters - means * (2 * sums - counts[:, None] * means)
+        covariances /= n[:, None]
+    if kind == "full":
+        variances = np.diagonal(covariances, axis1=1, axis2=2)
+        if np.any(variances + reg_covar < _LOST * means**2):  # such as a distant row by itself
+            shares = row_log_density(rows, form, memberships=True)[1]
+            return Mixture.of(*moments(rows.values, shares, reg_covar, kind), kind)
+    covariances = _with_ridge(covariances, reg_covar, kind)
+    return Mixture.of(n / n.sum(), means + rows.center, covariances, kind)
+
+
+def _with_ridge(covariances: Array, reg_covar: float, kind: Structure) -> Array:
+    """Variances raised by ``reg_covar``, after those of a circle are averaged."""
+    if kind in MATRICES:
+        return covariances + reg_covar * np.eye(covariances.shape[-1])
+    if kind == "spherical":
+        covariances = covariances.mean(-1, keepdims=True).repeat(covariances.shape[-1], axis=-1)
+    return covariances + reg_covar
+
+
+def moments(
+    values: Array, shares: Array, reg_covar: float, kind: Structure
+) -> tuple[Array, Array, Array]:
+    """The M-step from memberships (N, K), whose rows need not sum to one."""
+    n = shares.sum(axis=0) + _TINY
+    means = shares.T @ values / n[:, None]
+    if kind in MATRICES:
+        covariances = np.stack([
+            (shares[:, j] * (values - mean).T) @ (values - mean) for j, mean in enumerate(means)
+        ])  # fmt: skip
+        if kind == "tied":  # rows without a component count about the origin, to be the same
+            alone = ((1 - shares.sum(axis=1)) * values.T) @ values
+            covariances = (covariances.sum(axis=0) + alone)[None]
+        covariances /= n[:, None, None] if kind == "full" else n.sum()
+    else:
+        # Of single rows these variances are rounding alone, and the way that they are
+        # computed decides ties: so it is scikit-learn's, unless it would fail there.
+        covariances = shares.T @ (values * values) / n[:, None] - means**2
+        if np.any(covariances + reg_covar <= 0):
+            about = [shares[:, j] @ (values - mean) ** 2 for j, mean in enumerate(means)]
+            covariances = np.stack(about) / n[:, None]
+        covariances = covariances[None]
+    return n / len(values), means, _with_ridge(covariances, reg_covar, kind)

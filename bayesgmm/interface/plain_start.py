@@ -1,0 +1,79 @@
+"""Where plain EM starts: as the arguments say, in scikit-learn's shapes and by its draws.
+
+An argument that is given is used as it is; what is missing comes from memberships,
+made by the same sequence of random draws as scikit-learn's, so that one seed leads
+both to the same start.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bayesgmm.errors import SpecError
+from bayesgmm.interface.plain_em import Mixture, moments
+from bayesgmm.interface.sklearn_shapes import MATRICES, checked, to_factors
+from bayesgmm.model.spec import Structure
+
+Array = NDArray[np.float64]
+
+INITS = ("kmeans", "k-means++", "random", "random_from_data")
+
+
+def first_mixture(model: Any, values: Array, random_state: np.random.RandomState) -> Mixture:
+    """The start that the arguments of a ``GaussianMixture`` ask for on ``values``."""
+    k, d, kind = model.n_components, values.shape[1], model.covariance_type
+    given = (model.weights_init, model.means_init, model.precisions_init)
+    if any(array is None for array in given):
+        shares = _memberships(values, k, model.init_params, random_state)
+        weights, means, covariances = moments(values, shares, model.reg_covar, kind)
+    if model.weights_init is not None:
+        weights = _weights(model.weights_init, k)
+    if model.means_init is not None:
+        means = checked("means_init", model.means_init, (k, d))
+    if model.precisions_init is not None:
+        covariances = _covariances(model.precisions_init, kind, k, d)
+    return Mixture.of(weights, means, covariances, kind)
+
+
+def _memberships(values: Array, k: int, how: str, random_state: np.random.RandomState) -> Array:
+    """Memberships (N, K); a row without any is zeros where single rows are the start."""
+    from sklearn.cluster import KMeans, kmeans_plusplus
+
+    n = len(values)
+    if how == "random":
+        shares = random_state.uniform(size=(n, k))
+        return shares / shares.sum(axis=1, keepdims=True)
+    shares = np.zeros((n, k))
+    if how == "kmeans":
+        labels = KMeans(k, n_init=1, random_state=random_state).fit(values).labels_
+        shares[np.arange(n), labels] = 1
+        return shares
+    if how == "random_from_data":
+        chosen = random_state.choice(n, size=k, replace=False)
+    else:
+        chosen = kmeans_plusplus(values, k, random_state=random_state)[1]
+    shares[chosen, np.arange(k)] = 1
+    return shares
+
+
+def _weights(array: Any, k: int) -> Array:
+    weights = checked("weights_init", array, (k,))
+    if np.any(weights < 0) or abs(weights.sum() - 1) > 1e-6:
+        raise SpecError("weights_init must not be negative and must sum to one.")
+    return weights
+
+
+def _covariances(precisions: Any, kind: Structure, k: int, d: int) -> Array:
+    """Inverses of ``precisions_init``, in the shape of factors."""
+    own = to_factors("precisions_init", precisions, kind, k, d)
+    if kind not in MATRICES:
+        if np.any(own <= 0):
+            raise SpecError("precisions_init must be positive.")
+        return 1 / own
+    symmetric = np.allclose(own, np.swapaxes(own, -1, -2))
+    if not symmetric or np.any(np.linalg.eigvalsh(own) <= 0):
+        raise SpecError("precisions_init must be symmetric and positive definite.")
+    return np.linalg.inv(own)

@@ -1,0 +1,121 @@
+"""How a fit is laid out: one xarray tree for every method, in ArviZ's conventions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+import bayesgmm
+from bayesgmm.model.observations import Observations
+from bayesgmm.model.parameters import MixtureParameters
+from bayesgmm.model.spec import MixtureSpec
+from bayesgmm.status import Status
+from bayesgmm.store import FORMAT
+
+#: Entries of a pointwise log-likelihood that a tree holds at most (200 MB).
+LARGEST_POINTWISE = 25_000_000
+
+
+def lay_out(
+    spec: MixtureSpec,
+    observations: Observations,
+    parameters: MixtureParameters,
+    *,
+    method: str,
+    status: Status,
+    sample_stats: Mapping[str, NDArray[Any]],
+    facts: Mapping[str, Any],
+    seed: Any,
+    cores: int | None,
+) -> xr.DataTree:
+    """The tree of a fit; see :meth:`MixtureFit.build` for the arguments."""
+    chains, draws = parameters.batch_shape
+    names, features = list(observations.names or ()), ("component", "feature")
+    coords = {
+        "chain": np.arange(chains),
+        "draw": np.arange(draws),
+        "component": np.arange(spec.n_components),
+        "feature": names,
+        "feature_bis": names,
+    }
+    first = ("chain", "draw")
+    square = (*first, *features, "feature_bis")
+    posterior = xr.Dataset(
+        {
+            "weights": ((*first, "component"), parameters.weights),
+            "means": ((*first, *features), parameters.means),
+            "scales": ((*first, *features), parameters.scales),
+            "correlations": (square, parameters.correlations),
+            "covariances": (square, parameters.covariances),
+        },
+        coords=coords,
+    )
+    rows = {"obs": observations.index}
+    groups = {
+        "posterior": posterior,
+        "sample_stats": xr.Dataset(
+            {
+                name: ((*first, "component")[: np.ndim(value)], value)
+                for name, value in sample_stats.items()
+            },
+            coords={name: coords[name] for name in first},
+        ),
+        "observed_data": xr.Dataset(
+            {"x": (("obs", "feature"), observations.values)},
+            coords={**rows, "feature": names},
+        ),
+    }
+    if chains * draws * observations.n_rows <= LARGEST_POINTWISE:
+        pointwise = parameters.log_density(observations.matrix, cores=cores)
+        groups["log_likelihood"] = xr.Dataset(
+            {"x": ((*first, "obs"), pointwise)},
+            coords={**{name: coords[name] for name in first}, **rows},
+        )
+    if observations.row_weights is not None:
+        groups["constant_data"] = xr.Dataset(
+            {"row_weights": ("obs", observations.row_weights)}, coords=rows
+        )
+    scalars = {
+        "log_likelihood": float(
+            parameters.log_likelihood(
+                observations.matrix, observations.row_weights, cores=cores
+            ).mean()
+        ),
+        "n_parameters": spec.n_parameters(observations.n_features),
+        "n_rows": observations.n_rows,
+        "total_weight": observations.total_weight,
+        "status": status.value,
+        **facts,
+    }
+    groups["fit"] = xr.Dataset(
+        {name: value if np.ndim(value) == 0 else (name + "_dim", np.asarray(value))
+         for name, value in scalars.items()}
+    )
+    tree = xr.DataTree.from_dict({f"/{name}": group for name, group in groups.items()})
+    tree.attrs = {
+        "bayesgmm_format": FORMAT,
+        "bayesgmm_version": bayesgmm.__version__,
+        "spec": spec.to_json(),
+        "method": method,
+        "seed": repr(seed),
+    }
+    return tree
+
+
+def free_parameters(posterior: xr.Dataset, spec: MixtureSpec) -> xr.Dataset:
+    """A posterior group without what repeats or is constant, for tables."""
+    kept = posterior[["weights", "means", "scales"][spec.n_components == 1 :]]
+    names = [str(name) for name in posterior["feature"].values]
+    if spec.covariance not in ("full", "tied") or len(names) == 1:
+        return kept
+    first, second = np.triu_indices(len(names), 1)
+    pairs = posterior["correlations"].isel(
+        feature=xr.DataArray(first, dims="pair"), feature_bis=xr.DataArray(second, dims="pair")
+    )
+    labels = [f"{names[i]}, {names[j]}" for i, j in zip(first, second, strict=True)]
+    pairs = pairs.drop_vars(["feature", "feature_bis"]).assign_coords(pair=labels)
+    return kept.assign(correlations=pairs)

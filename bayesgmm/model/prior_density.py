@@ -1,0 +1,122 @@
+"""The priors as numbers: hyperparameters on the standardised scale, constants, and the
+log density of a scale.
+
+The compiled density reads one :class:`PriorTerms`; whatever the units in which the
+priors were given, it holds them on the scale on which the density works.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from bayesgmm.errors import SpecError
+from bayesgmm.model.observations import Observations
+from bayesgmm.model.priors import GAMMA, HALF_NORMAL, LOG_NORMAL, ScalePrior
+from bayesgmm.model.spec import MixtureSpec
+
+
+class PriorTerms(NamedTuple):
+    """The priors' numbers on the standardised scale, as compiled code reads them."""
+
+    active: bool  # False: no prior at all, for maximum likelihood
+    jacobian: bool  # whether the density is over theta, or over (w, mu, sigma, R)
+    weights: NDArray[np.float64]  # (K,)
+    mean_location: NDArray[np.float64]  # (D,)
+    mean_scale: NDArray[np.float64]  # (D,)
+    family: int
+    scale_a: NDArray[np.float64]  # (D,)
+    scale_b: NDArray[np.float64]  # (D,)
+    eta: float
+    constant: float  # everything in the log prior that does not depend on theta
+
+    @classmethod
+    def of(
+        cls, spec: MixtureSpec, observations: Observations, *, active: bool, jacobian: bool
+    ) -> PriorTerms:
+        """The priors of ``spec`` on the standardised scale of ``observations``."""
+        k, d, priors = spec.n_components, observations.n_features, spec.priors
+        alpha = np.array(np.broadcast_to(priors.weights, k), dtype=float)
+        location = _per_feature("mean_location", priors.mean_location, d)
+        spread = _per_feature("mean_scale", priors.mean_scale, d)
+        families: list[ScalePrior] = [priors.scales] * d
+        unit = observations.scale_for(spec.covariance)
+        if priors.units == "data":
+            location = (location - observations.center) / unit
+            spread = spread / unit
+            families = [priors.scales.rescaled(u) for u in unit]
+        pairs = np.array([family.hyperparameters() for family in families])
+        terms = cls(
+            active, jacobian, alpha, location, spread, priors.scales.code,
+            np.ascontiguousarray(pairs[:, 0]), np.ascontiguousarray(pairs[:, 1]),
+            priors.correlations, 0.0,
+        )  # fmt: skip
+        return terms._replace(constant=_constant(terms, spec, d))
+
+
+def _per_feature(name: str, value: float | tuple[float, ...], d: int) -> NDArray[np.float64]:
+    if isinstance(value, tuple) and len(value) != d:
+        raise SpecError(
+            f"Priors.{name} has {len(value)} entries but the data have {d} features; give one "
+            "number, or one per feature."
+        )
+    return np.array(np.broadcast_to(value, d), dtype=float)
+
+
+def _constant(terms: PriorTerms, spec: MixtureSpec, d: int) -> float:
+    """Log of the normalising constants of all the priors."""
+    from scipy.special import gammaln
+
+    k, alpha = spec.n_components, terms.weights
+    total = gammaln(alpha.sum()) - gammaln(alpha).sum()
+    if terms.jacobian:
+        total += 0.5 * np.log(k)  # volume of the log-ratio map, see docs/mathematics.md
+    total -= k * (np.log(terms.mean_scale).sum() + 0.5 * d * np.log(2 * np.pi))
+    a, b = terms.scale_a, terms.scale_b
+    if terms.family == LOG_NORMAL:
+        each = -np.log(b) - 0.5 * np.log(2 * np.pi)
+    elif terms.family == HALF_NORMAL:
+        each = 0.5 * np.log(2 / np.pi) - np.log(a)
+    else:  # gamma and inverse gamma share theirs
+        each = a * np.log(b) - gammaln(a)
+    matrices = 1 if spec.covariance == "tied" else k
+    total += matrices * (each[0] if spec.covariance == "spherical" else each.sum())
+    if spec.covariance in ("full", "tied"):
+        total += matrices * log_lkj_constant(terms.eta, d)
+    return float(total)
+
+
+def log_lkj_constant(eta: float, d: int) -> float:
+    """Log normalising constant of the LKJ density over D x D correlation matrices.
+
+    From the onion construction of Lewandowski, Kurowicka and Joe (2009).
+    """
+    from scipy.special import gammaln
+
+    m = np.arange(1, d)
+    return float(
+        -np.sum(
+            0.5 * m * np.log(np.pi)
+            + gammaln(eta + 0.5 * (d - 1 - m))
+            - gammaln(eta + 0.5 * (d - 1))
+        )
+    )
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def scale_log_prior(family, a, b, sigma):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Log prior of a scale without its constant, and its slope in log sigma."""
+    if family == LOG_NORMAL:
+        t = (np.log(sigma) - a) / b
+        return -np.log(sigma) - 0.5 * t * t, -1.0 - t / b
+    if family == HALF_NORMAL:
+        t = sigma / a
+        return -0.5 * t * t, -t * t
+    if family == GAMMA:
+        return (a - 1.0) * np.log(sigma) - b * sigma, a - 1.0 - b * sigma
+    return -(a + 1.0) * np.log(sigma) - b / sigma, b / sigma - (a + 1.0)
+
+
