@@ -276,6 +276,20 @@ def test_nutpies_internal_class_still_fits_and_the_public_way_gives_the_same(
     )
 
 
+def test_gradient_threads_sample_the_same_posterior(blobs, monkeypatch):
+    """One chain on two cores runs its rows on threads: same seed, same draws to rounding."""
+    _, x, _ = blobs
+    options = {"method": "nuts", "seed": 5, "draws": 100, "tune": 100, "chains": 1}
+    one = bg.fit(bg.MixtureSpec(3), x, cores=1, **options)
+    for module in ("statistics", "density"):
+        monkeypatch.setattr(f"bayesgmm.model.{module}.CHUNK", 100)
+    monkeypatch.setattr(nutpie_bridge, "CHUNK", 100)
+    two = bg.fit(bg.MixtureSpec(3), x, cores=2, **options)
+    np.testing.assert_allclose(
+        two.parameters.means.mean((0, 1)), one.parameters.means.mean((0, 1)), rtol=1e-3
+    )
+
+
 @pytest.mark.parametrize("options", [{"draws": 0}, {"engine": "stan"}, {"chains": 0}])
 def test_bad_sampling_options_are_refused(options, faithful):
     with pytest.raises(bg.SpecError, match=next(iter(options))):

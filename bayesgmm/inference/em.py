@@ -74,7 +74,9 @@ class _Monotone:
     def see(self, value: float) -> None:
         if not np.isfinite(value):
             raise FitError("EM reached a log-likelihood that is not finite; rescale the data.")
-        if value < self.last - 1e-9 * (abs(self.last) + self.size):
+        # Rounding: of the sum, and of the log determinant of a covariance on the floor,
+        # whose smallest eigenvalue is known to eps / FLOOR, about 2e-8, per row.
+        if value < self.last - 1e-9 * abs(self.last) - 2e-8 * self.size:
             raise FitError(
                 f"EM lowered its objective from {self.last!r} to {value!r}, which it must never "
                 "do; please report this with the data."

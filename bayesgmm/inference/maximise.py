@@ -104,6 +104,12 @@ def _improve_factor(tril, scatter, n, prior):  # type: ignore[no-untyped-def]  #
                     trial[i, j] = t
                 for j in range(i + 1, d):
                     trial[i, j] = 0.0
+            smallest = trial[0, 0]
+            for i in range(1, d):
+                smallest = min(smallest, trial[i, i])
+            if smallest * smallest < FLOOR:  # where the scatter has no digits left
+                length *= 0.5
+                continue
             invert_triangular(trial, whiten)
             a, b = tril_log_density(trial, whiten, scatter, n, prior, slopes)
             if a + b >= value:
@@ -132,7 +138,7 @@ def _improve_scale(sigma, scatter, n, prior, i):  # type: ignore[no-untyped-def]
         step = max(-1.0, min(1.0, step))
         accepted = False
         for _ in range(25):
-            trial = sigma * np.exp(step)
+            trial = max(sigma * np.exp(step), np.sqrt(FLOOR))
             v, s = scale_log_prior(family, a, b, trial)
             u = v - n * np.log(trial) - 0.5 * scatter / (trial * trial)
             if u >= value:

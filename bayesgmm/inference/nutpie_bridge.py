@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from bayesgmm.inference.whitening import Mode
 from bayesgmm.model.density import LogPosterior, log_posterior
 from bayesgmm.model.prior_density import PriorTerms
+from bayesgmm.model.statistics import CHUNK
 
 Array = NDArray[np.float64]
 
@@ -135,22 +136,36 @@ def _header(density: LogPosterior, mode: Mode) -> tuple[NDArray[np.int64], list[
     return header, arrays
 
 
-def compiled_model(
+def whitened_model(
     density: LogPosterior, mode: Mode, initial_point: Callable[[int], Array]
 ) -> Any:
     """A nutpie model of the whitened density; its variable is ``z`` (P,).
 
-    ``initial_point`` gives z from a seed, and decides where a chain starts.
+    ``initial_point`` gives z from a seed, and decides where a chain starts.  A
+    density with cores of its own and rows for them is called through Python, so that
+    it runs its chunks on threads; there the calls' cost does not count.
     """
+    if density.cores > 1 and density.observations.n_rows > CHUNK:
+
+        def threaded(z: Array) -> tuple[float, Array]:
+            value, gradient = density.value_and_grad(mode.at(z))
+            return value, mode.spread.T @ gradient
+
+        return _public_model(density.size, threaded, initial_point)
+
     header, arrays = _header(density, mode)
-    gradient = np.empty(density.size)
-    # Compile, and load BLAS, while this thread holds the interpreter's lock.
-    _whitened(np.zeros(density.size), gradient, header)
+
+    def direct(z: Array) -> tuple[float, Array]:
+        assert arrays  # alive as long as this function
+        gradient = np.empty(density.size)
+        return _whitened(np.ascontiguousarray(z), gradient, header), gradient
+
+    direct(np.zeros(density.size))  # compile, and load BLAS, while the lock is held
     try:
         model = _internal_model(density.size, header, initial_point)
         model._make_model(None)  # what a changed nutpie would refuse
     except (ImportError, TypeError, AttributeError):
-        return _public_model(density.size, header, arrays, initial_point)
+        return _public_model(density.size, direct, initial_point)
     object.__setattr__(model, "_arrays", arrays)  # alive as long as the model
     return model
 
@@ -179,21 +194,13 @@ def _internal_model(size: int, header: NDArray[np.int64], initial_point: Any) ->
 
 
 def _public_model(
-    size: int, header: NDArray[np.int64], arrays: list[Array], initial_point: Any
+    size: int, value_and_grad: Callable[[Array], tuple[float, Array]], initial_point: Any
 ) -> Any:
     import nutpie
 
-    def make_density() -> Callable[[Array], tuple[float, Array]]:
-        def density(z: Array) -> tuple[float, Array]:
-            assert arrays  # alive as long as this function
-            gradient = np.empty(size)
-            return _whitened(np.ascontiguousarray(z), gradient, header), gradient
-
-        return density
-
     return nutpie.compiled_pyfunc.from_pyfunc(
         size,
-        make_density,
+        lambda: value_and_grad,
         lambda seed1, seed2, chain: lambda z: {"z": np.asarray(z)},
         [np.dtype("float64")],
         [(size,)],

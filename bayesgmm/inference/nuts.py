@@ -130,7 +130,7 @@ def _by_bridge(
 ) -> tuple[MixtureParameters, dict[str, NDArray[Any]], bool]:
     import nutpie
 
-    from bayesgmm.inference.nutpie_bridge import compiled_model
+    from bayesgmm.inference.nutpie_bridge import whitened_model
 
     main = modes[0]
     to_white = np.linalg.inv(main.spread)
@@ -144,8 +144,10 @@ def _by_bridge(
         return to_white @ (theta - main.theta)
 
     total = (settings["draws"] + settings["tune"]) * settings["chains"]
+    # Cores that chains leave idle run the rows of one gradient.
+    density = density.with_cores(density.cores // settings["cores"])
     sampler = nutpie.sample(
-        compiled_model(density, main, initial_point),
+        whitened_model(density, main, initial_point),
         draws=settings["draws"],
         tune=settings["tune"],
         chains=settings["chains"],

@@ -292,11 +292,16 @@ class LogPosterior:
         self, values: NDArray[np.float64], row_weights: NDArray[np.float64] | None
     ) -> LogPosterior:
         """The same density on other rows: same scale, same priors, one thread."""
-        other = copy(self)
-        other.cores = 1
+        other = self.with_cores(1)
         other.rows = Rows.of(values, self.observations.center, self.scale, row_weights)
         total = len(values) if row_weights is None else float(row_weights.sum())
         other.log_unit = total * float(np.log(self.scale).sum())
+        return other
+
+    def with_cores(self, cores: int) -> LogPosterior:
+        """The same density on another number of threads."""
+        other = copy(self)
+        other.cores = max(cores, 1)
         return other
 
     def statistics(

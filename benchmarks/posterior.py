@@ -1,0 +1,252 @@
+"""Sampling and the density against PyMC's mixture and NumPyro: one process, same priors.
+
+    python benchmarks/posterior.py [--only faithful] [--skip-numpyro]
+
+Effective draws are the smallest bulk ESS over weights, means and scales after
+relabelling everyone's draws to the same pivot; the time is that of sampling, warm-up
+included, without compilation, which has a column of its own.  PyMC's peer is
+``pm.Mixture`` of ``MvNormal`` components under nutpie; NumPyro's is
+``MixtureSameFamily`` of ``MultivariateNormal``.  The peers are the extra ``bench``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from typing import Any
+
+import numpy as np
+
+import bayesgmm as bg
+from bayesgmm.inference.relabel import to_pivot
+
+TUNE, DRAWS, CHAINS = 500, 1000, 2
+
+
+def simulated(n: int, d: int, k: int) -> np.ndarray:
+    rng = np.random.default_rng(0)
+    means = rng.normal(size=(k, d)) * 3
+    tril = np.tril(rng.normal(size=(k, d, d)) * 0.3, -1) + np.eye(d)
+    return bg.MixtureParameters(np.full(k, 1 / k), means, tril).simulate(n, seed=1)[0]
+
+
+CASES = {
+    "faithful, K = 2": lambda: (bg.datasets.faithful().values, 2),
+    "2,000 x 2, K = 3": lambda: (simulated(2000, 2, 3), 3),
+    "10,000 x 5, K = 5": lambda: (simulated(10_000, 5, 5), 5),
+}
+
+
+def smallest_ess(parameters: bg.MixtureParameters, pivot: bg.MixtureParameters) -> float:
+    import arviz as az
+
+    p = parameters.permute(to_pivot(parameters, pivot))
+    arrays = (p.weights, p.means, p.scales)
+    return min(
+        float(az.ess(np.moveaxis(a.reshape(*a.shape[:2], -1), -1, 0)[i]))
+        for a in arrays
+        for i in range(int(np.prod(a.shape[2:])))
+    )
+
+
+def ours(x: np.ndarray, k: int) -> dict[str, Any]:
+    spec = bg.MixtureSpec(k)
+    options = {"method": "nuts", "draws": DRAWS, "tune": TUNE, "chains": CHAINS}
+    began = time.perf_counter()
+    bg.fit(spec, x, seed=1, **options)
+    first = time.perf_counter() - began
+    from bayesgmm.inference import nuts
+
+    took = []
+    inner = nuts._by_bridge
+
+    def timed(*arguments):
+        start = time.perf_counter()
+        out = inner(*arguments)
+        took.append(time.perf_counter() - start)
+        return out
+
+    nuts._by_bridge = timed
+    fit = bg.fit(spec, x, seed=2, **options)
+    nuts._by_bridge = inner
+    return {
+        "fit": fit, "ess": smallest_ess(fit.parameters, fit.parameters[0, 0]),
+        "sampling": took[0], "before": first - took[0],
+    }  # fmt: skip
+
+
+def pymc_mixture(x: np.ndarray, k: int) -> Any:
+    """The mixture as PyMC's own building blocks say it, under the same priors."""
+    import pymc as pm
+    import pytensor.tensor as pt
+
+    d = x.shape[1]
+    center, unit = x.mean(axis=0), x.std(axis=0)
+    with pm.Model() as model:
+        weights = pm.Dirichlet("weights", np.full(k, 2.0))
+        means = pm.Normal("means", center, 2 * unit, shape=(k, d))
+        scales = pm.LogNormal("scales", np.log(0.5 * unit), 1.0, shape=(k, d))
+        factor = pm.LKJCorr("corrchol", n=d, eta=2.0, shape=(k, d, d))
+        chol = scales[..., None] * factor
+        components = [pm.MvNormal.dist(means[j], chol=pt.as_tensor(chol[j])) for j in range(k)]
+        pm.Mixture("x", weights, components, observed=x)
+    return model
+
+
+def by_pymc(x: np.ndarray, k: int, start: bg.MixtureParameters) -> dict[str, Any]:
+    import nutpie
+
+    from bayesgmm.inference.pymc_model import initial_values, parameters_of
+
+    model = pymc_mixture(x, k)
+    model.rvs_to_initial_values.update(
+        {model[name]: value for name, value in initial_values(bg.MixtureSpec(k), start).items()}
+    )
+    began = time.perf_counter()
+    compiled = nutpie.compile_pymc_model(model)
+    compile_time = time.perf_counter() - began
+    began = time.perf_counter()
+    tree = nutpie.sample(
+        compiled, draws=DRAWS, tune=TUNE, chains=CHAINS, cores=2, seed=1, progress_bar=False
+    )
+    took = time.perf_counter() - began
+    draws = parameters_of(bg.MixtureSpec(k), tree["posterior"])
+    gradient = timed_pymc_gradient(compiled)
+    return {
+        "ess": smallest_ess(draws, start), "sampling": took, "before": compile_time,
+        "gradient": gradient,
+    }  # fmt: skip
+
+
+def timed_pymc_gradient(compiled: Any) -> float:
+    """Seconds of one log density and gradient of a nutpie model, the median of 200."""
+    point = compiled.initial_point_func(1)
+    return float(compiled.benchmark_logp(np.asarray(point), 200, 1).median().iloc[0])
+
+
+def by_numpyro(x: np.ndarray, k: int, start: bg.MixtureParameters) -> dict[str, Any]:
+    import jax
+    import jax.numpy as jnp
+    import numpyro
+    import numpyro.distributions as dist
+
+    jax.config.update("jax_enable_x64", True)
+    numpyro.set_host_device_count(CHAINS)
+    d = x.shape[1]
+    center, unit = x.mean(axis=0), x.std(axis=0)
+
+    def model() -> None:
+        weights = numpyro.sample("weights", dist.Dirichlet(jnp.full(k, 2.0)))
+        with numpyro.plate("component", k):
+            means = numpyro.sample("means", dist.Normal(center, 2 * unit).to_event(1))
+            scales = numpyro.sample(
+                "scales", dist.LogNormal(jnp.log(0.5 * unit), 1.0).to_event(1)
+            )
+            factor = numpyro.sample("corrchol", dist.LKJCholesky(d, 2.0))
+        chol = scales[..., None] * factor
+        with numpyro.plate("obs", len(x)):
+            numpyro.sample(
+                "x",
+                dist.MixtureSameFamily(
+                    dist.Categorical(weights), dist.MultivariateNormal(means, scale_tril=chol)
+                ),
+                obs=x,
+            )
+
+    values = {
+        "weights": start.weights, "means": start.means, "scales": start.scales,
+        "corrchol": start.scale_tril / start.scales[..., None],
+    }  # fmt: skip
+    kernel = numpyro.infer.NUTS(model, init_strategy=numpyro.infer.init_to_value(values=values))
+    sampler = numpyro.infer.MCMC(
+        kernel, num_warmup=TUNE, num_samples=DRAWS, num_chains=CHAINS,
+        chain_method="parallel", progress_bar=False,
+    )  # fmt: skip
+    began = time.perf_counter()
+    sampler.run(jax.random.PRNGKey(0))
+    jax.block_until_ready(sampler.get_samples())
+    first = time.perf_counter() - began
+    began = time.perf_counter()
+    sampler.run(jax.random.PRNGKey(1))
+    samples = jax.block_until_ready(sampler.get_samples(group_by_chain=True))
+    took = time.perf_counter() - began
+    s = {name: np.asarray(value) for name, value in samples.items()}
+    draws = bg.MixtureParameters(
+        s["weights"] / s["weights"].sum(-1, keepdims=True), s["means"],
+        s["scales"][..., None] * s["corrchol"],
+    )  # fmt: skip
+    return {"ess": smallest_ess(draws, start), "sampling": took, "before": max(first - took, 0)}
+
+
+def our_gradient(x: np.ndarray, k: int, fit: bg.MixtureFit) -> tuple[float, float]:
+    """Seconds of one log density and gradient, and of one EM pass with its M-step."""
+    from bayesgmm.inference.maximise import m_step
+    from bayesgmm.model.statistics import PrecisionForm, expected_statistics
+
+    density = bg.LogPosterior(fit.spec, x)
+    likelihood = bg.LogPosterior(fit.spec, x, prior=False)
+    theta = density.unconstrain(fit.parameters[0, 0])
+    state = likelihood.standardise(fit.parameters[0, 0])
+    ridge = np.zeros(x.shape[1])
+
+    def em() -> None:
+        form = PrecisionForm.of(*state, likelihood.structure)
+        statistics = expected_statistics(likelihood.rows, form)
+        m_step(statistics, form, likelihood.prior, ridge, *state[1:])
+
+    times: dict[str, list[float]] = {"gradient": [], "em": []}
+    for _ in range(200):
+        for name, call in (("gradient", lambda: density.value_and_grad(theta)), ("em", em)):
+            began = time.perf_counter()
+            call()
+            times[name].append(time.perf_counter() - began)
+    return float(np.median(times["gradient"])), float(np.median(times["em"]))
+
+
+def table(only: str = "", numpyro: bool = True) -> list[str]:
+    """Rows of a Markdown table, ratios first."""
+    lines = [
+        "| data | ours / pm.Mixture, effective draws a second | ours / NumPyro | ours | pm.Mixture "
+        "+ nutpie | NumPyro | before sampling: ours | pm.Mixture | NumPyro |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    notes = []
+    for name, make in CASES.items():
+        if only not in name:
+            continue
+        x, k = make()
+        mine = ours(x, k)
+        start = mine["fit"].parameters[0, 0]
+        peer = by_pymc(x, k, start)
+        rates = {"ours": mine["ess"] / mine["sampling"], "pymc": peer["ess"] / peer["sampling"]}
+        jax_cells = ("", "", "")
+        if numpyro:
+            other = by_numpyro(x, k, start)
+            rate = other["ess"] / other["sampling"]
+            jax_cells = (f"{rates['ours'] / rate:.0f}", f"{rate:,.0f}", f"{other['before']:.0f} s")
+        lines.append(
+            f"| {name} | {rates['ours'] / rates['pymc']:.1f} | {jax_cells[0]} | "
+            f"{rates['ours']:,.0f} | {rates['pymc']:,.0f} | {jax_cells[1]} | "
+            f"{mine['before']:.1f} s | {peer['before']:.0f} s | {jax_cells[2]} |"
+        )
+        gradient, em = our_gradient(x, k, mine["fit"])
+        notes.append(
+            f"- {name}: one log density and gradient {gradient * 1e3:.3f} ms, "
+            f"{gradient / em:.2f} times one E + M step ({em * 1e3:.3f} ms, one core), and "
+            f"{peer['gradient'] / gradient:.1f} times faster than `pm.Mixture` "
+            f"({peer['gradient'] * 1e3:.2f} ms)."
+        )
+        print(lines[-1], notes[-1], sep="\n", flush=True)
+    return [*lines, "", *notes]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only", default="")
+    parser.add_argument("--skip-numpyro", action="store_true")
+    options = parser.parse_args()
+    print("\n".join(table(options.only, not options.skip_numpyro)))
+
+
+if __name__ == "__main__":
+    main()
