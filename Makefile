@@ -59,10 +59,10 @@ imports: $(READY)  ## import-linter: arrows between layers go down only
 	@echo "Imports..."
 	@$(BIN)/lint-imports --no-logo
 
-bench: $(READY)  ## Run the benchmarks
-	@set -e; for script in benchmarks/*.py; do \
-		if [ -e "$$script" ]; then echo "$$script"; $(BIN)/python "$$script"; fi; \
-	done
+bench: $(READY)  ## Run the benchmarks against their peers, write docs/benchmarks.md
+	@echo "Installing the peers and measuring (half an hour)..."
+	@$(BIN)/python $(PIP_INSTALL) -c constraints.txt -e ".[bench]"
+	@$(BIN)/python benchmarks/run_all.py
 
 lock:  ## Write the newest versions that work together to constraints.txt
 	@echo "Resolving the newest versions (a few minutes)..."

@@ -9,7 +9,12 @@ if TYPE_CHECKING:
 
 _SHOWN_COMPONENTS = 12
 _SHOWN_FEATURES = 4
-_TITLES = {"em": "EM, maximum likelihood", "map": "MAP, posterior mode"}
+_TITLES = {
+    "em": "EM, maximum likelihood",
+    "map": "MAP, posterior mode",
+    "laplace": "Laplace, {}",
+    "nuts": "NUTS, {}",
+}
 
 
 def printed(fit: MixtureFit) -> str:
@@ -23,7 +28,7 @@ def _headlines(fit: MixtureFit) -> list[str]:
     features = len(fit.feature_names)
     likelihood = f"log-likelihood {fit.log_likelihood:.2f}"
     lines = [
-        f"MixtureFit {fit.spec.label}: {_TITLES.get(fit.method, f'{fit.method.upper()}, {some}')}",
+        f"MixtureFit {fit.spec.label}: {_TITLES[fit.method].format(some)}",
         f"{int(fit.tree['fit/n_rows'].item())} rows, {features} feature{'s' * (features != 1)}, "
         f"{fit.n_parameters} free parameters; {likelihood}"
         + (" (mean over draws)" if fit.is_posterior else ""),

@@ -246,18 +246,21 @@ class MixtureFit:
             raise DataError(f"n must be at least 1, got {n}.")
         rng = np.random.default_rng(seed)
         flat = self.parameters.flat()
-        draw = np.sort(rng.integers(len(flat.weights), size=n))
-        x = np.empty((n, flat.n_features))
-        component = np.empty(n, dtype=np.int64)
-        used, starts = np.unique(draw, return_index=True)
-        for s, begin, end in zip(used, starts, [*starts[1:], n], strict=True):
-            x[begin:end], component[begin:end] = flat[int(s)].simulate(end - begin, seed=rng)
-        order = rng.permutation(n)
+        edges = np.cumsum(flat.weights, axis=1)
+        draw = rng.integers(len(edges), size=n)
+        point = rng.random(n) * edges[draw, -1]
+        component = (edges[draw] <= point[:, None]).sum(axis=1)
+        x = flat.means[draw, component]
+        for begin in range(0, n, CHUNK):  # a factor for each row of a chunk, not of all
+            part = slice(begin, begin + CHUNK)
+            noise = rng.standard_normal(x[part].shape)
+            tril = flat.scale_tril[draw[part], component[part]]
+            x[part] += np.einsum("nij,nj->ni", tril, noise)
         return xr.Dataset(
             {
-                "x": (("sample", "feature"), x[order]),
-                "component": ("sample", component[order]),
-                "draw": ("sample", draw[order]),
+                "x": (("sample", "feature"), x),
+                "component": ("sample", component),
+                "draw": ("sample", draw),
             },
             coords={"sample": np.arange(n), "feature": list(self.feature_names)},
         )

@@ -33,8 +33,8 @@ class Status(StrEnum):
         "degenerate",
         "A component has collapsed onto the smallest covariance allowed, or has emptied: the "
         "objective is a property of that bound, not of the data.",
-        "Use fewer components, a simpler covariance, or method='map' (with a larger "
-        "Priors.correlations where that collapses too).",
+        "Use fewer components, a simpler covariance, or method='map', where data have ties with "
+        "an InverseGamma scale prior and a larger Priors.correlations.",
     )
     NOT_MIXED = (
         "not mixed",
@@ -49,7 +49,7 @@ class Status(StrEnum):
     DIVERGENT = (
         "divergent",
         "Some transitions diverged, so part of the posterior may be missed.",
-        "Raise target_accept or use a zero-avoiding scale prior.",
+        "Raise target_accept, use fewer components, or a scale prior further from zero.",
     )
     INTERRUPTED = (
         "interrupted",

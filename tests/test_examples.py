@@ -1,7 +1,7 @@
 """The documentation's code runs and prints what it says it prints; the examples run.
 
-``python -m tests.test_examples`` runs the blocks of docs/*.md and writes their output
-back into the ``text`` blocks that follow them.
+``python -m tests.test_examples`` runs the blocks of docs/*.md, or of the pages named,
+and writes their output back into the ``text`` blocks that follow them.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import importlib.util
 import io
 import os
 import re
+import sys
 import tempfile
 from pathlib import Path
 
@@ -90,7 +91,8 @@ def rewrite(page: Path) -> None:
 
 
 if __name__ == "__main__":
-    pages = [page for page in PAGES if page.parent.name == "docs"]
+    named = [Path(name).resolve() for name in sys.argv[1:]]
+    pages = named or [page for page in PAGES if page.parent.name == "docs"]
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
         for one in pages:

@@ -77,8 +77,11 @@ class Selection:
             first, second = sampled.index[:2]
             gap = sampled["elpd_loo"].iloc[0] - sampled["elpd_loo"].iloc[1]
             error = sampled["dse"].iloc[1]
-            sure = "clearly" if gap > 2 * error else "not firmly"
-            text += f"; elpd_loo puts {first} {sure} above {second}, by {gap:.1f} ± {error:.1f}"
+            sure = "more" if gap > 2 * error else "less"
+            text += (
+                f"; elpd_loo puts {first} above {second} by {gap:.1f} ± {error:.1f}, {sure} than "
+                "twice its error"
+            )
         return text + "."
 
     def __repr__(self) -> str:

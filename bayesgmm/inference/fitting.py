@@ -80,8 +80,9 @@ def fit(
     engine : {"bayesgmm", "pymc"}
         ``nuts``: the fused density, with nothing to compile (default), or the PyMC
         model, which compiles for minutes the first time.
-    progressbar : bool
-        ``nuts``: whether the sampler shows its own bar, default False.
+    progressbar : bool, optional
+        ``nuts``: whether the sampler shows its chains, draws, divergences and steps as
+        it goes; by default it does on a terminal.
 
     Returns
     -------
@@ -148,7 +149,7 @@ _METHODS: dict[str, dict[str, Any]] = {
     "laplace": {"draws": 1000},
     "nuts": {
         "draws": 1000, "tune": 500, "chains": 4, "target_accept": 0.8, "engine": "bayesgmm",
-        "progressbar": False,
+        "progressbar": None,
     },
 }  # fmt: skip
 

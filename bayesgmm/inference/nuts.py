@@ -7,6 +7,7 @@ PyMC model of the spec.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -59,9 +60,11 @@ def sample(
     seed: Any,
     cores: int | None,
     progress: Progress | None,
-    progressbar: bool,
+    progressbar: bool | None,
 ) -> Draws:
     """Find the modes, sample from them by an engine, relabel, judge."""
+    if progressbar is None:
+        progressbar = progress is None and sys.stderr.isatty()
     roots = seed_sequence(seed).spawn(2)
     cores = available_cores(cores)
     density = LogPosterior(spec, observations, cores=cores)
@@ -159,11 +162,7 @@ def _by_bridge(
         progress_callback=None if progress is None else _relay(progress, total),
         blocking=False,
     )
-    whole = True
-    try:
-        tree = sampler.wait()
-    except KeyboardInterrupt:
-        whole, tree = False, sampler.abort()
+    tree, whole = _wait(sampler)
     z = tree["posterior"]["z"].transpose("chain", "draw", "z_dim").values if (
         "posterior" in tree.children and "z" in tree["posterior"]
     ) else np.empty((0, 0, density.size))
@@ -176,6 +175,20 @@ def _by_bridge(
     z = z[kept, :length]
     stats = {name: value[kept, :length] for name, value in _statistics(tree).items()}
     return density.constrain(main.at(z)), stats, whole
+
+
+def _wait(sampler: Any) -> tuple[Any, bool]:
+    """The draws, and whether all of them were made; an interrupt or a chain that fails
+    loses none of the others'."""
+    try:
+        return sampler.wait(), True
+    except KeyboardInterrupt:
+        return sampler.abort(), False
+    except (RuntimeError, ValueError) as error:
+        try:
+            return sampler.abort(), False
+        except (RuntimeError, ValueError):
+            raise FitError(f"Sampling failed, and no chain had draws to keep: {error}.") from error
 
 
 def _relay(progress: Progress, total: int) -> Callable[[Any], None]:
@@ -204,13 +217,17 @@ def _verdict(
     if diverging is not None and diverging.mean() > 0.01:
         return Status.DIVERGENT
     if parameters.batch_shape[0] > 1:
+        below = np.tril_indices(parameters.n_features, -1)
         flat = np.concatenate(
             [
                 values.reshape(*parameters.batch_shape, -1)
-                for values in (parameters.weights, parameters.means, np.log(parameters.scales))
+                for values in (
+                    parameters.weights, parameters.means, np.log(parameters.scales),
+                    parameters.correlations[..., below[0], below[1]],
+                )
             ],
             axis=-1,
-        )
+        )  # fmt: skip
         if _split_r_hat(flat).max() > 1.05:
             return Status.MULTIMODAL if n_modes > 1 else Status.NOT_MIXED
     return Status.CONVERGED

@@ -78,7 +78,7 @@ def select(
             posteriors=posteriors,
             seed=seed,
             progress=_reporter(bars, err, engine),
-            sampling={"draws": draws, "engine": engine},
+            sampling={"draws": draws, "engine": engine, "progressbar": False},
         )
     if as_json:
         print(json.dumps(_plain(chosen, data), indent=2))
