@@ -11,7 +11,7 @@ threads; one BLAS thread under each of ours).
 
 - A step is an E-step and an M-step.  scikit-learn: ``_e_step`` and ``_m_step`` of a
   started model, its own methods.  Ours: ``LogPosterior.statistics`` and ``m_step``.
-  Both walk on from the same parameters with the same ridge.
+  Both walk on from the same parameters with the same ridge, some steps in a row.
 - To convergence: ``fit`` of the two classes from the same weights, means and
   precisions, with the same tolerance and limit.  scikit-learn's ``fit`` ends with
   one more E-step, for labels.
@@ -106,10 +106,15 @@ class OurStep:
         return total / len(self.density.rows.values)
 
 
-def timed(work: Callable[[], Any]) -> float:
+def timed(work: Callable[[], Any], times: int = 1) -> float:
+    """Seconds of one call, over ``times`` calls in a row."""
+    # BLAS threads wait for more work with a core each for some 20 ms; without a pause
+    # those of the side before would take a core from this one.
+    time.sleep(0.1)
     begun = time.perf_counter()
-    work()
-    return time.perf_counter() - begun
+    for _ in range(times):
+        work()
+    return (time.perf_counter() - begun) / times
 
 
 def in_pairs(ours: Callable[[], float], theirs: Callable[[], float], pairs: int) -> str:
@@ -136,16 +141,19 @@ def _agreed(gap: float) -> str:
 
 
 def step(n: int, d: int, k: int, pairs: int) -> bool:
+    in_a_row = max(4, min(40, 2_000_000 // n))  # EM makes many, with warm caches
     x = mixture_rows(n, d, k)
     theirs = TheirStep(x, k)
     ours = OurStep(x, k, theirs.model)
 
     def our_time() -> float:
         with one_blas_thread():
-            return timed(ours)
+            return timed(ours, in_a_row)
 
-    our_time(), theirs()  # not timed: compiled code is loaded, threads start
-    cells = in_pairs(our_time, lambda: timed(theirs), pairs)
+    our_time()
+    for _ in range(in_a_row):
+        theirs()  # not timed: compiled code is loaded, threads start
+    cells = in_pairs(our_time, lambda: timed(theirs, in_a_row), pairs)
     gap = abs(ours.score() - theirs.score())
     print(f"{cells}  {_agreed(gap)}  step, {n:,} x {d}, K = {k}", flush=True)
     return gap < SAME

@@ -116,8 +116,8 @@ def accumulate(  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
         n_phi = 1 + d
     else:
         n_phi = 1 + 2 * d
-    block = max(32, min(256, 8 * (_BLOCK_DOUBLES // (8 * (whiten.shape[0] + n_phi + k)))))
-    block = min(block, rows)
+    block = max(32, min(1024, 8 * (_BLOCK_DOUBLES // (8 * (whiten.shape[0] + n_phi + k)))))
+    block = -(-rows // -(-rows // block))  # as many blocks as needed, all of one size
 
     phi_store = np.empty(n_phi * block)
     z_store = np.empty(whiten.shape[0] * block)
@@ -181,13 +181,22 @@ def accumulate(  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
         for j in range(k):
             for n in range(m):
                 total[n] += r[j, n]
+        if weighted or log_density.size > 0:
+            for n in range(m):
+                v = largest[n] + np.log(total[n])
+                if log_density.size > 0:
+                    log_density[start + n] = v
+                loglik += v * row_weights[start + n] if weighted else v
+        else:  # a logarithm of a product in place of many: each factor is between 1 and K
+            product_of_totals = 1.0
+            for n in range(m):
+                loglik += largest[n]
+                product_of_totals *= total[n]
+                if product_of_totals > 1e250:
+                    loglik += np.log(product_of_totals)
+                    product_of_totals = 1.0
+            loglik += np.log(product_of_totals)
         for n in range(m):
-            v = largest[n] + np.log(total[n])
-            if log_density.size > 0:
-                log_density[start + n] = v
-            if weighted:
-                v *= row_weights[start + n]
-            loglik += v
             total[n] = 1.0 / total[n]
         if memberships.size > 0:
             for j in range(k):
