@@ -75,7 +75,9 @@ def main() -> None:
         print(done.stdout)
         if done.returncode:
             raise SystemExit(f"{name} failed; {PAGE.name} was not written.")
-        parts.append(f"## {title}\n\nOn {machine()}\n\n{done.stdout.strip()}")
+        text = done.stdout.strip()
+        shown = text if text.startswith("|") else f"```text\n{text}\n```"
+        parts.append(f"## {title}\n\nOn {machine()}\n\n{shown}")
     PAGE.write_text("\n\n".join([INTRODUCTION.strip(), *parts]) + "\n")
 
 
