@@ -25,6 +25,7 @@ from sklearn.decomposition import PCA
 from sklearn.mixture import GaussianMixture
 
 import bayesgmm as bg
+from bayesgmm.model.spec import STRUCTURES
 
 STORED = Path(__file__).parents[1] / "tests" / "best_of_thirty.json"
 RIDGE = 1e-6
@@ -43,7 +44,7 @@ def all_data() -> dict[str, np.ndarray]:
 def renew() -> None:
     out = {}
     for name, x in all_data().items():
-        for covariance in bg.model.spec.STRUCTURES:
+        for covariance in STRUCTURES:
             for k in range(1, 9):
                 runs = []
                 for seed in range(30):

@@ -108,6 +108,15 @@ def test_select_orders_models_and_samples_the_best(galaxies):
         chosen["K=9, full"]
 
 
+def test_a_model_of_two_names_is_compared_once(galaxies):
+    """One feature: full, diag and spherical are one model; so are K = 1, full and tied."""
+    chosen = bg.select(galaxies, [1, 2, 3], posteriors=0, seed=1)
+    first = chosen.table.index[0]
+    second = chosen.verdict.split(" below ")[1].rstrip(".")
+    assert len(chosen.table) == 12
+    assert chosen[second].log_likelihood != pytest.approx(chosen[first].log_likelihood)
+
+
 def test_a_model_that_fails_is_a_row_with_its_reason():
     x = np.random.default_rng(0).normal(size=(12, 3))
     chosen = bg.select(x, [1, 4], ["full", "diag"], posteriors=0, seed=0)

@@ -65,6 +65,7 @@ class Selection:
     def verdict(self) -> str:
         """One sentence: what the criteria support, and how firmly."""
         ok = self.table[self.table["status"] == Status.CONVERGED.value]
+        ok = ok.loc[_distinct(ok.index, self.fits)]
         if not len(ok):
             return "No model converged; the table says why."
         best = ok.index[0]
@@ -112,7 +113,8 @@ def select(
     by : {"bic", "aic", "icl"}, default "bic"
         The criterion that orders the table and chooses what is sampled.
     posteriors : int, default 2
-        How many of the best are sampled; 0 for none.
+        How many of the best are sampled; 0 for none.  A model that goes by two names
+        (with one feature, ``full`` is ``diag``) is sampled once.
     priors : Priors, optional
         Of the sampled models.
     seed : int, optional
@@ -170,7 +172,8 @@ def select(
         table[column] = np.nan
     table["sampling"] = ""
     drawn = {}
-    chosen = [label for label in table.index if label in fits][: max(posteriors, 0)]
+    chosen = _distinct([label for label in table.index if label in fits], fits)
+    chosen = chosen[: max(posteriors, 0)]
     for done, label in enumerate(chosen):
         if progress is not None:
             progress(f"sampling {label}", done, len(chosen))
@@ -191,6 +194,25 @@ def select(
         for label, values in stacked(drawn).items():
             table.loc[label, ["elpd_diff", "dse"]] = [values["elpd_diff"], values["dse"]]
     return Selection(table, fits, drawn, by)
+
+
+def _distinct(labels: Iterable[str], fits: Mapping[str, MixtureFit]) -> list[str]:
+    """Labels without those of a model that an earlier one is as well.
+
+    With one feature ``full``, ``diag`` and ``spherical`` are one model, and with one
+    component ``tied`` is ``full``.
+    """
+    seen, kept = set(), []
+    for label in labels:
+        spec, d = fits[label].spec, len(fits[label].feature_names)
+        same = (d == 1 and spec.covariance in ("diag", "spherical")) or (
+            spec.n_components == 1 and spec.covariance == "tied"
+        )
+        model = (spec.n_components, "full" if same else spec.covariance)
+        if model not in seen:
+            kept.append(label)
+        seen.add(model)
+    return kept
 
 
 def _try(spec: MixtureSpec, observations: Observations, **options: Any) -> MixtureFit | str:
