@@ -8,7 +8,7 @@ all structures, K = 1 to 8.  scikit-learn adds 1e-6 to every variance, and where
 component collapses on tied rows its likelihood is a property of that ridge.  A run
 of it counts as sound if its smallest variance is above 20 times the ridge.  Both
 comparisons are made: our default search, which avoids collapse, with the best sound
-run; and with ``avoid_collapse=False``, with the best run of all.
+run; and with ``avoid_collapse=False, n_best=40``, with the best run of all.
 """
 
 from __future__ import annotations
@@ -75,7 +75,9 @@ def compare() -> None:
                 none += 1
                 continue
             spec = bg.MixtureSpec(int(k), covariance)
-            ours = bg.fit(spec, data[name], seed=0, avoid_collapse=avoid)
+            # Collapses are found from few starts; to find all of them, all short runs go on.
+            more = {} if avoid else {"avoid_collapse": False, "n_best": 40}
+            ours = bg.fit(spec, data[name], seed=0, **more)
             gap = ours.log_likelihood - figures[reference]
             if gap < -1e-3:
                 below.append((key, gap))
@@ -83,9 +85,10 @@ def compare() -> None:
                 above += 1
             else:
                 equal += 1
+        how = "default search" if avoid else "avoid_collapse=False, n_best=40"
         print(
-            f"avoid_collapse={avoid} against its best {'sound ' * avoid}run: {above} above, "
-            f"{equal} equal to 1e-3, {len(below)} below, {none} without such a run "
+            f"{how} against scikit-learn's best {'sound ' * avoid}run: {above} above, {equal} "
+            f"equal to 1e-3, {len(below)} below, {none} without such a run "
             f"({time.perf_counter() - began:.0f} s)"
         )
         for key, gap in below:
