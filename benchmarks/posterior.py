@@ -232,7 +232,10 @@ def table(only: str = "", numpyro: bool = True) -> list[str]:
         "+ nutpie | NumPyro | before sampling: ours | pm.Mixture | NumPyro |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
-    notes = []
+    notes = [
+        "- Before sampling: compilation, and for ours the search for modes. PyMC's caches of "
+        "compiled code were warm; cold, it compiles for minutes."
+    ]
     for name, make in CASES.items():
         if only not in name:
             continue
