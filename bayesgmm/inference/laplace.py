@@ -13,22 +13,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bayesgmm.inference.nuts import Draws, seed_sequence
+from bayesgmm.inference.nuts import Draws
 from bayesgmm.inference.relabel import to_pivot
 from bayesgmm.inference.search import Progress
-from bayesgmm.inference.whitening import Mode, find_modes, pivot_of
-from bayesgmm.model.density import LogPosterior
+from bayesgmm.inference.whitening import Mode, pivot_of, prepare
 from bayesgmm.model.observations import Observations
-from bayesgmm.model.parallel import available_cores, one_blas_thread, thread_map
+from bayesgmm.model.parallel import one_blas_thread, thread_map
 from bayesgmm.model.parameters import MixtureParameters
 from bayesgmm.model.spec import MixtureSpec
+from bayesgmm.model.statistics import CHUNK
 from bayesgmm.status import Status
 
 #: Proposals for each draw that is kept: resampling without replacement wants spare ones.
 _SPARE = 4
 _K_HAT_LIMIT = 0.7
-#: Above this many rows the density runs its chunks on threads by itself.
-_SERIAL_ROWS = 16_384
 
 
 def sample_laplace(
@@ -48,20 +46,15 @@ def sample_laplace(
     Vehtari, Simpson, Gelman, Yao and Gabry (2024), Pareto smoothed importance
     sampling, JMLR 25.
     """
-    roots = seed_sequence(seed).spawn(2)
-    cores = available_cores(cores)
-    density = LogPosterior(spec, observations, cores=cores)
+    density, modes, root = prepare(
+        spec, observations, start=start, seed=seed, cores=cores, progress=progress
+    )
+    rng = np.random.default_rng(root)
+    theta = _proposals(modes, _SPARE * draws, rng)
+    # On many rows the density runs its chunks on threads by itself.
+    threads = 1 if observations.n_rows > CHUNK else density.cores
     with one_blas_thread():
-        modes = find_modes(
-            spec, observations, density, start=start, seed=roots[0], cores=cores,
-            progress=progress,
-        )  # fmt: skip
-        density.refuse_not_finite(modes[0].theta)
-        rng = np.random.default_rng(roots[1])
-        theta = _proposals(modes, _SPARE * draws, rng)
-        values = thread_map(
-            density.value, list(theta), 1 if observations.n_rows > _SERIAL_ROWS else cores
-        )
+        values = thread_map(density.value, list(theta), threads)
     weights = np.asarray(values) - _log_proposal(modes, theta)
     smoothed, k_hat = _smooth(weights)
     kept = _resampled(smoothed, draws, rng)

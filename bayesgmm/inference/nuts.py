@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 from bayesgmm.errors import FitError
 from bayesgmm.inference.relabel import to_pivot
 from bayesgmm.inference.search import Progress
-from bayesgmm.inference.whitening import Mode, find_modes, pivot_of
+from bayesgmm.inference.whitening import Mode, pivot_of, prepare
 from bayesgmm.model.density import LogPosterior
 from bayesgmm.model.observations import Observations
-from bayesgmm.model.parallel import available_cores, one_blas_thread
+from bayesgmm.model.parallel import one_blas_thread
 from bayesgmm.model.parameters import MixtureParameters
 from bayesgmm.model.spec import MixtureSpec
 from bayesgmm.status import Status
@@ -65,21 +65,16 @@ def sample(
     """Find the modes, sample from them by an engine, relabel, judge."""
     if progressbar is None:
         progressbar = progress is None and sys.stderr.isatty()
-    roots = seed_sequence(seed).spawn(2)
-    cores = available_cores(cores)
-    density = LogPosterior(spec, observations, cores=cores)
+    density, modes, root = prepare(
+        spec, observations, start=start, seed=seed, cores=cores, progress=progress
+    )
+    pivot = pivot_of(density, modes[0])
+    settings = {
+        "draws": draws, "tune": tune, "chains": chains, "target_accept": target_accept,
+        "cores": min(chains, density.cores),
+        "seed": int(root.generate_state(1, np.uint64)[0] >> np.uint64(1)),
+    }  # fmt: skip
     with one_blas_thread():
-        modes = find_modes(
-            spec, observations, density, start=start, seed=roots[0], cores=cores,
-            progress=progress,
-        )  # fmt: skip
-        density.refuse_not_finite(modes[0].theta)
-        pivot = pivot_of(density, modes[0])
-        settings = {
-            "draws": draws, "tune": tune, "chains": chains, "target_accept": target_accept,
-            "cores": min(chains, cores),
-            "seed": int(roots[1].generate_state(1, np.uint64)[0] >> np.uint64(1)),
-        }  # fmt: skip
         if engine == "pymc":
             if progress is not None:
                 progress("compiling with PyMC", 0, 0)
@@ -90,14 +85,6 @@ def sample(
     relabelled = parameters.permute(permutation)
     status = _verdict(relabelled, stats, len(modes)) if whole else Status.INTERRUPTED
     return Draws(relabelled, {**stats, "permutation": permutation}, status, len(modes))
-
-
-def seed_sequence(seed: Any) -> np.random.SeedSequence:
-    if isinstance(seed, np.random.SeedSequence):
-        return seed
-    if isinstance(seed, np.random.Generator):
-        return np.random.SeedSequence(int(seed.integers(2**63)))
-    return np.random.SeedSequence(seed)
 
 
 def _by_pymc(

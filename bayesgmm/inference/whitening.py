@@ -8,6 +8,7 @@ normal.  Laplace draws z from one; NUTS runs in z.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,7 @@ from bayesgmm.inference.search import Progress, search
 from bayesgmm.model.coordinates import unconstrain_many
 from bayesgmm.model.density import LogPosterior
 from bayesgmm.model.observations import Observations
+from bayesgmm.model.parallel import available_cores, one_blas_thread
 from bayesgmm.model.parameters import MixtureParameters
 from bayesgmm.model.spec import MixtureSpec
 
@@ -48,6 +50,36 @@ class Mode:
     def at(self, z: Array) -> Array:
         """theta (..., P) of whitened z (..., P)."""
         return self.theta + z @ self.spread.T
+
+
+def prepare(
+    spec: MixtureSpec,
+    observations: Observations,
+    *,
+    start: MixtureParameters | None,
+    seed: Any,
+    cores: int | None,
+    progress: Progress | None,
+) -> tuple[LogPosterior, list[Mode], np.random.SeedSequence]:
+    """What drawing by any method begins with: the density, its modes, a seed to draw with."""
+    for_modes, for_draws = _seed_sequence(seed).spawn(2)
+    cores = available_cores(cores)
+    density = LogPosterior(spec, observations, cores=cores)
+    with one_blas_thread():
+        modes = find_modes(
+            spec, observations, density, start=start, seed=for_modes, cores=cores,
+            progress=progress,
+        )  # fmt: skip
+        density.refuse_not_finite(modes[0].theta)
+    return density, modes, for_draws
+
+
+def _seed_sequence(seed: Any) -> np.random.SeedSequence:
+    if isinstance(seed, np.random.SeedSequence):
+        return seed
+    if isinstance(seed, np.random.Generator):
+        return np.random.SeedSequence(int(seed.integers(2**63)))
+    return np.random.SeedSequence(seed)
 
 
 def find_modes(
