@@ -142,7 +142,8 @@ def run_em(
                     continue
         if prior.active and _bounded(factors, log_weights, density):
             break  # to a density without bound; there is nothing further to find
-        if (not accelerate or climbs >= 4 or not no_ridge or climbs > 0) and abs(gain) < tol:
+        still_to_climb = accelerate and no_ridge and climbs == 0
+        if not still_to_climb and abs(gain) < tol:
             status = Status.CONVERGED
             break
         log_weights, means, factors = m_step(statistics, form, prior, ridge, means, factors)

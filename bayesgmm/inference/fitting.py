@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -13,6 +13,9 @@ from bayesgmm.model.observations import Observations
 from bayesgmm.model.parameters import MixtureParameters
 from bayesgmm.model.spec import MixtureSpec
 from bayesgmm.result import MixtureFit
+
+if TYPE_CHECKING:  # the samplers are loaded by the methods that need them
+    from bayesgmm.inference.nuts import Draws
 
 Method = Literal["em", "map", "laplace", "nuts"]
 
@@ -202,17 +205,8 @@ def _nuts(
         raise SpecError(f"engine must be 'bayesgmm' or 'pymc', got {options['engine']!r}.")
     _at_least_one(options, "draws", "tune", "chains")
     drawn = sample(spec, observations, seed=seed, **options)
-    return MixtureFit.build(
-        spec,
-        observations,
-        drawn.parameters,
-        method=method,
-        status=drawn.status,
-        sample_stats=drawn.sample_stats,
-        facts={"engine": options["engine"], "tune": options["tune"], "n_modes": drawn.n_modes},
-        seed=seed,
-        cores=options["cores"],
-    )
+    facts = {"engine": options["engine"], "tune": options["tune"]}
+    return _of_draws(spec, observations, method, drawn, facts, seed, options["cores"])
 
 
 def _laplace(
@@ -222,6 +216,19 @@ def _laplace(
 
     _at_least_one(options, "draws")
     drawn, k_hat, log_weights = sample_laplace(spec, observations, seed=seed, **options)
+    facts = {"pareto_k": k_hat, "proposal_log_weights": log_weights}
+    return _of_draws(spec, observations, method, drawn, facts, seed, options["cores"])
+
+
+def _of_draws(
+    spec: MixtureSpec,
+    observations: Observations,
+    method: str,
+    drawn: Draws,
+    facts: dict[str, Any],
+    seed: Any,
+    cores: int | None,
+) -> MixtureFit:
     return MixtureFit.build(
         spec,
         observations,
@@ -229,12 +236,10 @@ def _laplace(
         method=method,
         status=drawn.status,
         sample_stats=drawn.sample_stats,
-        facts={
-            "pareto_k": k_hat, "n_modes": drawn.n_modes, "proposal_log_weights": log_weights
-        },
+        facts={**facts, "n_modes": drawn.n_modes},
         seed=seed,
-        cores=options["cores"],
-    )  # fmt: skip
+        cores=cores,
+    )
 
 
 def _at_least_one(options: dict[str, Any], *names: str) -> None:

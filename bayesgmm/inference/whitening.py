@@ -39,7 +39,6 @@ class Mode:
     theta: Array  # (P,)
     spread: Array  # C, (P, P)
     value: float  # log density at the mode
-    exact: bool  # whether C is from the Hessian, or from the complete data alone
 
     @property
     def log_mass(self) -> float:
@@ -127,7 +126,7 @@ def _mode_at(
     block = np.column_stack([scale.forward(row) for row in np.eye(density.size)])
     k, d = means.shape
     if density.observations.n_rows * density.size * k * d * d > _LARGEST_HESSIAN:
-        return Mode(theta, block, value, exact=False)
+        return Mode(theta, block, value)
     # Central differences of the exact gradient, in coordinates where one unit is one
     # standard error of the complete data, so that one step suits all of them.
     hessian = np.empty((density.size, density.size))
@@ -139,7 +138,7 @@ def _mode_at(
     # A flat or saddle direction, where a mode is not one of a quadratic, is given the
     # spread of ten complete-data standard errors: enough to move, not to leave.
     root = vectors / np.sqrt(np.maximum(values, 0.01))
-    return Mode(theta, block @ root, value, exact=True)
+    return Mode(theta, block @ root, value)
 
 
 def pivot_of(density: LogPosterior, mode: Mode) -> MixtureParameters:
