@@ -24,6 +24,7 @@ _WHERE = {
     "MixtureFit": "result", "load": "result",
     "fit": "inference.fitting",
     "to_pymc": "inference.pymc_model",
+    "relabel": "inference.relabel",
     "agreement": "analysis.compare", "compare": "analysis.compare",
     "elpd_loo": "analysis.compare",
     "plot_criteria": "interface.plots", "plot_fit": "interface.plots",

@@ -33,27 +33,9 @@ def lay_out(
     cores: int | None,
 ) -> xr.DataTree:
     """The tree of a fit; see :meth:`MixtureFit.build` for the arguments."""
-    chains, draws = parameters.batch_shape
-    names, features = list(observations.names or ()), ("component", "feature")
-    coords = {
-        "chain": np.arange(chains),
-        "draw": np.arange(draws),
-        "component": np.arange(spec.n_components),
-        "feature": names,
-        "feature_bis": names,
-    }
-    first = ("chain", "draw")
-    square = (*first, *features, "feature_bis")
-    posterior = xr.Dataset(
-        {
-            "weights": ((*first, "component"), parameters.weights),
-            "means": ((*first, *features), parameters.means),
-            "scales": ((*first, *features), parameters.scales),
-            "correlations": (square, parameters.correlations),
-            "covariances": (square, parameters.covariances),
-        },
-        coords=coords,
-    )
+    names, (chains, draws) = list(observations.names or ()), parameters.batch_shape
+    posterior = posterior_group(parameters, names)
+    coords, first = posterior.coords, ("chain", "draw")
     rows = {"obs": observations.index}
     groups = {
         "posterior": posterior,
@@ -104,6 +86,29 @@ def lay_out(
         "seed": repr(seed),
     }
     return tree
+
+
+def posterior_group(parameters: MixtureParameters, names: list[str]) -> xr.Dataset:
+    """The group of parameters of batch shape (chain, draw)."""
+    chains, draws = parameters.batch_shape
+    first, features = ("chain", "draw"), ("component", "feature")
+    square = (*first, *features, "feature_bis")
+    return xr.Dataset(
+        {
+            "weights": ((*first, "component"), parameters.weights),
+            "means": ((*first, *features), parameters.means),
+            "scales": ((*first, *features), parameters.scales),
+            "correlations": (square, parameters.correlations),
+            "covariances": (square, parameters.covariances),
+        },
+        coords={
+            "chain": np.arange(chains),
+            "draw": np.arange(draws),
+            "component": np.arange(parameters.n_components),
+            "feature": names,
+            "feature_bis": names,
+        },
+    )
 
 
 def free_parameters(posterior: xr.Dataset, spec: MixtureSpec) -> xr.Dataset:

@@ -35,7 +35,9 @@ def _headlines(fit: MixtureFit) -> list[str]:
     ]
     if not fit.is_posterior:
         lines.append(f"AIC {fit.aic():.2f}, BIC {fit.bic():.2f}, ICL {fit.icl():.2f}")
-    status = fit.status
+    status, facts = fit.status, fit.tree["fit"].to_dataset()
+    if "verdict" in facts:
+        lines.append(str(facts["verdict"].item()))
     return [*lines, f"Status: {status}. {status.sentence} {status.remedy}".rstrip()]
 
 

@@ -9,7 +9,7 @@ function that takes a fit.
 from __future__ import annotations
 
 import html
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -20,7 +20,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from bayesgmm.errors import DataError, FitError
-from bayesgmm.layout import free_parameters, lay_out
+from bayesgmm.layout import free_parameters, lay_out, posterior_group
 from bayesgmm.model.observations import Observations, features_like
 from bayesgmm.model.parallel import available_cores, one_blas_thread, thread_map
 from bayesgmm.model.parameters import MixtureParameters
@@ -29,6 +29,9 @@ from bayesgmm.model.statistics import CHUNK, Rows, row_log_density
 from bayesgmm.printed import printed
 from bayesgmm.status import Status
 from bayesgmm.store import read_tree, write_tree
+
+#: Entries of draws x rows x components that are held at once, by each thread.
+_HELD_MEMBERSHIPS = 8_000_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -170,43 +173,79 @@ class MixtureFit:
 
     # Memberships and density ----------------------------------------------
 
-    def predict_proba(self, data: Any = None, *, spread: bool = False) -> Any:
-        """Membership probabilities, averaged over the draws.
+    def predict_proba(self, data: Any = None) -> xr.DataArray:
+        """Membership probabilities (obs, component), averaged over the draws.
 
         Parameters
         ----------
         data : anything that Observations takes, optional
             Rows with the fitted features; the fitted data where left out.
-        spread : bool, default False
-            Also return the standard deviation over draws: how sure the
-            posterior is of each probability.
-
-        Returns
-        -------
-        DataArray (obs, component), or a pair of them
         """
         rows = self._rows(data)
         forms, center = self.parameters.forms()
-        shape = (rows.n_rows, self.spec.n_components)
-        mean, square = np.zeros(shape), np.zeros(shape)
-        chunks = [slice(i, i + CHUNK) for i in range(0, rows.n_rows, CHUNK)]
+        mean = np.zeros((rows.n_rows, self.spec.n_components))
 
         def one(part: slice) -> None:  # a chunk at a time: no draws x N x K array is held
             scaled = Rows.of(rows.matrix[part], center)
             for form in forms:
-                shares = row_log_density(scaled, form, memberships=True)[1]
-                mean[part] += shares
-                if spread:
-                    square[part] += shares * shares
+                mean[part] += row_log_density(scaled, form, memberships=True)[1]
 
-        with one_blas_thread():
-            thread_map(one, chunks, available_cores(None))
-        mean /= len(forms)
-        labelled = self._label(mean, rows)
-        if not spread:
-            return labelled
-        sd = np.sqrt(np.maximum(square / len(forms) - mean * mean, 0.0))
-        return labelled, self._label(sd, rows)
+        self._over_rows(one, rows.n_rows, CHUNK)
+        return self._label(mean / len(forms), rows)
+
+    def memberships(self, data: Any = None, *, mass: float = 0.89) -> xr.Dataset:
+        """Soft memberships with their uncertainty, and hard ones with the chance that they hold.
+
+        A row's membership is itself uncertain twice over: given the parameters it is a
+        probability, and the parameters are not known.  ``probability`` is the average
+        over draws, which is the probability that the row belongs to the component;
+        ``lower`` and ``upper`` say how much that would change if the parameters were
+        known.  So a row at 0.6 and 0.4 is given to the first, rightly with probability 0.6.
+
+        Parameters
+        ----------
+        data : anything that Observations takes, optional
+            Rows with the fitted features; the fitted data where left out.
+        mass : float, default 0.89
+            Probability of the equal-tailed intervals over draws (ArviZ's default).
+
+        Returns
+        -------
+        Dataset
+            ``probability``, ``lower`` and ``upper`` (obs, component), ``component``
+            (obs) the most probable one, and ``correct`` (obs) its probability.
+
+        Examples
+        --------
+        >>> import bayesgmm as bg
+        >>> fit = bg.fit(bg.MixtureSpec(2), bg.datasets.faithful(), method="laplace", seed=1)
+        >>> found = fit.memberships([[3.0, 67.0]])
+        >>> int(found["component"]), bool(found["correct"] < 0.9)
+        (0, True)
+        """
+        if not 0 < mass < 1:
+            raise DataError(f"mass must be between 0 and 1, got {mass}.")
+        rows = self._rows(data)
+        forms, center = self.parameters.forms()
+        out = np.empty((3, rows.n_rows, self.spec.n_components))
+        tail = (1 - mass) / 2
+
+        def one(part: slice) -> None:
+            scaled = Rows.of(rows.matrix[part], center)
+            drawn = np.stack([row_log_density(scaled, form, memberships=True)[1] for form in forms])
+            out[0, part] = drawn.mean(axis=0)
+            out[1:, part] = np.quantile(drawn, [tail, 1 - tail], axis=0)
+
+        held = len(forms) * self.spec.n_components
+        self._over_rows(one, rows.n_rows, max(1, _HELD_MEMBERSHIPS // held))
+        probability, lower, upper = (self._label(values, rows) for values in out)
+        return xr.Dataset(
+            {
+                "probability": probability, "lower": lower, "upper": upper,
+                "component": probability.argmax("component"),
+                "correct": probability.max("component"),
+            }
+        )  # fmt: skip
 
     def predict(self, data: Any = None) -> xr.DataArray:
         """The most probable component of each row, from the averaged memberships."""
@@ -225,12 +264,7 @@ class MixtureFit:
                 np.logaddexp(total, row_log_density(scaled, form)[0], out=total)
             out[part] = total - np.log(len(forms))
 
-        with one_blas_thread():
-            thread_map(
-                one,
-                [slice(i, i + CHUNK) for i in range(0, rows.n_rows, CHUNK)],
-                available_cores(None),
-            )
+        self._over_rows(one, rows.n_rows, CHUNK)
         return xr.DataArray(out, dims="obs", coords={"obs": rows.index}, name="log_density")
 
     def generate(self, n: int, *, seed: Any = None) -> xr.Dataset:
@@ -268,6 +302,13 @@ class MixtureFit:
     def _rows(self, data: Any) -> Observations:
         return self.observations if data is None else features_like(data, self.feature_names)
 
+    def _over_rows(self, one: Callable[[slice], None], n: int, size: int) -> None:
+        """Call ``one`` for every slice of ``size`` rows, on threads."""
+        with one_blas_thread():
+            thread_map(
+                one, [slice(i, i + size) for i in range(0, n, size)], available_cores(None)
+            )
+
     def _label(self, values: NDArray[np.float64], rows: Observations) -> xr.DataArray:
         return xr.DataArray(
             values,
@@ -275,6 +316,27 @@ class MixtureFit:
             coords={"obs": rows.index, "component": np.arange(self.spec.n_components)},
             name="memberships",
         )
+
+    def relabelled(
+        self, permutation: NDArray[np.int64], facts: Mapping[str, Any]
+    ) -> MixtureFit:
+        """The same draws with their components in another order.
+
+        ``permutation`` (chain, draw, component) is from the sampler's labels to the new
+        ones; ``facts`` are what then holds in the group ``fit``.  See
+        :func:`bayesgmm.relabel` for ways to choose one.
+        """
+        before = self.tree["sample_stats"].to_dataset()["permutation"].values
+        raw = self.parameters.permute(np.argsort(before, axis=-1))
+        groups = {name: group.to_dataset() for name, group in self.tree.children.items()}
+        groups["posterior"] = posterior_group(raw.permute(permutation), list(self.feature_names))
+        groups["sample_stats"] = groups["sample_stats"].assign(
+            permutation=(("chain", "draw", "component"), permutation)
+        )
+        groups["fit"] = groups["fit"].assign(dict(facts))
+        tree = xr.DataTree.from_dict({f"/{name}": group for name, group in groups.items()})
+        tree.attrs = self.tree.attrs
+        return MixtureFit(self.spec, tree)
 
     # Keeping and showing --------------------------------------------------
 

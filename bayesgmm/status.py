@@ -41,6 +41,12 @@ class Status(StrEnum):
         "The chains do not agree with each other yet.",
         "Draw more, with more tuning, and look at the trace.",
     )
+    AMBIGUOUS_LABELS = (
+        "ambiguous labels",
+        "The density is sampled well, but components cannot be told apart in every draw.",
+        "Use what no label changes (score_samples, generate, bayesgmm.partition), or fewer "
+        "components.",
+    )
     MULTIMODAL = (
         "multimodal",
         "Chains settled in modes that are not relabellings of each other.",
@@ -55,6 +61,11 @@ class Status(StrEnum):
         "interrupted",
         "Sampling was interrupted; the fit holds what had been drawn.",
         "Run it again for the rest.",
+    )
+    CHAIN_LOST = (
+        "chain lost",
+        "A chain failed; the fit holds the draws of the others.",
+        "Run it again with another seed, and with fewer components if that fails too.",
     )
     UNRELIABLE = (
         "unreliable",

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 import bayesgmm as bg
-from bayesgmm.inference.relabel import to_pivot
+from bayesgmm.inference.labelling import to_pivot
 
 TUNE, DRAWS, CHAINS = 500, 1000, 2
 #: On more rows the peers would sample for an hour; their gradient alone is timed.
@@ -49,7 +49,7 @@ CASES = {
 def smallest_ess(parameters: bg.MixtureParameters, pivot: bg.MixtureParameters) -> float:
     import arviz as az
 
-    p = parameters.permute(to_pivot(parameters, pivot))
+    p = parameters.permute(to_pivot(parameters, pivot).permutation)
     arrays = (p.weights, p.means, p.scales)
     return min(
         float(az.ess(np.moveaxis(a.reshape(*a.shape[:2], -1), -1, 0)[i]))
@@ -67,7 +67,7 @@ def ours(x: np.ndarray, k: int) -> dict[str, Any]:
     from bayesgmm.inference import nuts
 
     took = []
-    inner = nuts._by_bridge
+    inner = nuts.run_chains
 
     def timed(*arguments):
         start = time.perf_counter()
@@ -75,9 +75,9 @@ def ours(x: np.ndarray, k: int) -> dict[str, Any]:
         took.append(time.perf_counter() - start)
         return out
 
-    nuts._by_bridge = timed
+    nuts.run_chains = timed
     fit = bg.fit(spec, x, seed=2, **options)
-    nuts._by_bridge = inner
+    nuts.run_chains = inner
     return {
         "fit": fit, "ess": smallest_ess(fit.parameters, fit.parameters[0, 0]),
         "sampling": took[0], "before": first - took[0],

@@ -25,6 +25,7 @@ PARTS = {
     "em_against_sklearn": ("EM against scikit-learn", ["--large"]),
     "best_of_thirty": ("The best likelihood found, against scikit-learn's best of 30 starts", []),
     "posterior": ("The posterior against PyMC's mixture and NumPyro", []),
+    "engines": ("The two engines on the same posteriors", []),
     "first_use": ("A fresh process to a posterior", []),
 }
 INTRODUCTION = """# Benchmarks

@@ -40,13 +40,14 @@ def main(arguments: list[str] | None = None) -> None:
     print()
     print(bg.compare({"EM": em, "MAP": mode, "NUTS": post}).round(2).T, end="\n\n")
 
-    # Rows that the posterior is least sure of: near 1/2, or with a wide spread over draws.
-    share, spread = post.predict_proba(spread=True)
-    doubtful = np.argsort(np.abs(share.values[:, 0] - 0.5))[:3]
+    # Rows that the posterior is least sure of, and what knowing the parameters would change.
+    found = post.memberships()
+    doubtful = found["correct"].argsort()[:3].values
     for row in doubtful:
         x = X.values[row]
         print(f"eruption of {x[0]:.2f} min, wait {x[1]:.0f} min: short with probability "
-              f"{share.values[row, 0]:.2f} ± {spread.values[row, 0]:.2f}")  # fmt: skip
+              f"{found['probability'].values[row, 0]:.2f} "
+              f"({found['lower'].values[row, 0]:.2f} to {found['upper'].values[row, 0]:.2f})")
 
     # Posterior predictive check: a data set as long as the real one from each of some draws.
     flat = post.parameters.flat()

@@ -10,7 +10,7 @@ import pytest
 from pytensor.compile.mode import Mode
 
 import bayesgmm as bg
-from bayesgmm.inference import nutpie_bridge
+from bayesgmm.inference import chains, nutpie_bridge
 from bayesgmm.inference.pymc_model import initial_values, to_pymc
 from bayesgmm.status import Status
 from tests.conftest import STRUCTURES
@@ -250,6 +250,35 @@ def test_interrupted_sampling_keeps_what_was_drawn(faithful, monkeypatch):
     assert chains >= 1
     assert 2 <= draws < 500_000
     assert np.all(np.isfinite(fit.parameters.means))
+
+
+@pytest.mark.parametrize(("failing", "left"), [(2, 2), (4, 0)])
+def test_a_chain_that_fails_does_not_lose_the_others(failing, left, faithful, monkeypatch):
+    """Starts that are not finite in the run of all three chains, then of the first alone."""
+    runs = []
+    sample = chains._sample
+
+    def counted(*arguments):
+        runs.append(arguments)
+        return sample(*arguments)
+
+    def broken(density, main, initial_point):
+        def start(seed):
+            return np.full(density.size, np.nan) if len(runs) <= failing else initial_point(seed)
+
+        return nutpie_bridge.whitened_model(density, main, start)
+
+    monkeypatch.setattr(chains, "_sample", counted)
+    monkeypatch.setattr(chains, "whitened_model", broken)
+    options = {"method": "nuts", "seed": 1, "draws": 100, "tune": 100, "chains": 3, "cores": 1}
+    if not left:
+        with pytest.raises(bg.FitError, match=r"^Sampling failed in every chain: [^\n]*$"):
+            bg.fit(bg.MixtureSpec(2), faithful, **options)
+        return
+    with pytest.warns(bg.FitWarning, match="A chain failed"):
+        fit = bg.fit(bg.MixtureSpec(2), faithful, **options)
+    assert fit.status is Status.CHAIN_LOST
+    assert fit.parameters.batch_shape == (left, 100)
 
 
 def test_nutpies_internal_class_still_fits_and_the_public_way_gives_the_same(

@@ -57,14 +57,18 @@ def test_every_method_predicts_the_same_way(any_fit, faithful):
     np.testing.assert_allclose(shares.sum("component"), 1.0)
     each = any_fit.parameters.memberships(faithful.values)
     np.testing.assert_allclose(shares, each.mean(axis=(0, 1)), atol=1e-12)
-    mean, sd = any_fit.predict_proba(faithful, spread=True)
-    np.testing.assert_allclose(sd, each.std(axis=(0, 1)), atol=1e-7)
+    found = any_fit.memberships(faithful, mass=0.5)
+    np.testing.assert_allclose(found["probability"], shares, atol=1e-12)
+    quarters = np.quantile(each, [0.25, 0.75], axis=(0, 1))
+    np.testing.assert_allclose(found[["lower", "upper"]].to_array(), quarters, atol=1e-12)
+    np.testing.assert_array_equal(found["component"], any_fit.predict(faithful))
+    np.testing.assert_allclose(found["correct"], shares.max("component"))
     np.testing.assert_array_equal(any_fit.predict(faithful), shares.values.argmax(axis=1))
     log = any_fit.parameters.log_density(faithful.values).reshape(-1, 272)
     np.testing.assert_allclose(
         any_fit.score_samples(faithful), logsumexp(log, axis=0) - np.log(len(log)), atol=1e-10
     )
-    np.testing.assert_array_equal(mean, any_fit.predict_proba())
+    np.testing.assert_array_equal(shares, any_fit.predict_proba())
 
 
 def test_save_and_load_give_the_same_fit(any_fit, tmp_path):

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from bayesgmm.errors import FitError
-from bayesgmm.inference.relabel import to_pivot
+from bayesgmm.inference.labelling import to_pivot
 from bayesgmm.result import MixtureFit
 
 #: Above this a row's importance weights have no finite variance to rely on
@@ -242,7 +242,7 @@ def _matching(point: MixtureFit, posterior: MixtureFit) -> Any:
     flat = posterior.parameters.flat()
     # Against each of some draws, and the commonest answer: no mean over draws is needed.
     some = flat[np.linspace(0, len(flat.weights) - 1, min(100, len(flat.weights))).astype(int)]
-    back = np.argsort(to_pivot(some, point.parameters[0, 0]), axis=-1)
+    back = np.argsort(to_pivot(some, point.parameters[0, 0]).permutation, axis=-1)
     found, counts = np.unique(back, axis=0, return_counts=True)
     return found[np.argmax(counts)]
 

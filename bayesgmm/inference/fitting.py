@@ -151,7 +151,7 @@ _METHODS: dict[str, dict[str, Any]] = {
     "map": _SEARCH,
     "laplace": {"draws": 1000},
     "nuts": {
-        "draws": 1000, "tune": 500, "chains": 4, "target_accept": 0.8, "engine": "bayesgmm",
+        "draws": 1000, "tune": 500, "chains": 4, "target_accept": 0.9, "engine": "bayesgmm",
         "progressbar": None,
     },
 }  # fmt: skip
@@ -215,9 +215,8 @@ def _laplace(
     from bayesgmm.inference.laplace import sample_laplace
 
     _at_least_one(options, "draws")
-    drawn, k_hat, log_weights = sample_laplace(spec, observations, seed=seed, **options)
-    facts = {"pareto_k": k_hat, "proposal_log_weights": log_weights}
-    return _of_draws(spec, observations, method, drawn, facts, seed, options["cores"])
+    drawn = sample_laplace(spec, observations, seed=seed, **options)
+    return _of_draws(spec, observations, method, drawn, {}, seed, options["cores"])
 
 
 def _of_draws(
@@ -236,7 +235,7 @@ def _of_draws(
         method=method,
         status=drawn.status,
         sample_stats=drawn.sample_stats,
-        facts={**facts, "n_modes": drawn.n_modes},
+        facts={**facts, **drawn.facts},
         seed=seed,
         cores=cores,
     )

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bayesgmm.inference.labelling import to_pivot
 from bayesgmm.inference.nuts import Draws
-from bayesgmm.inference.relabel import to_pivot
 from bayesgmm.inference.search import Progress
 from bayesgmm.inference.whitening import Mode, pivot_of, prepare
 from bayesgmm.model.observations import Observations
@@ -38,8 +38,8 @@ def sample_laplace(
     seed: Any,
     cores: int | None,
     progress: Progress | None,
-) -> tuple[Draws, float, NDArray[np.float64]]:
-    """Draws, the Pareto k-hat, and the smoothed log weights of all proposals.
+) -> Draws:
+    """Draws, with the Pareto k-hat and the smoothed log weights of all proposals.
 
     References
     ----------
@@ -60,11 +60,16 @@ def sample_laplace(
     kept = _resampled(smoothed, draws, rng)
     parameters = density.constrain(theta[kept][None])
     pivot = pivot_of(density, modes[0])
-    permutation = to_pivot(parameters, pivot)
+    permutation, ambiguous = to_pivot(parameters, pivot, observations.total_weight)
     statistics = {"lp": np.asarray(values)[kept][None], "permutation": permutation}
     status = Status.CONVERGED if k_hat <= _K_HAT_LIMIT else Status.UNRELIABLE
-    made = Draws(parameters.permute(permutation), statistics, status, len(modes))
-    return made, k_hat, smoothed
+    holds = "hold" if status.ok else "do not hold"
+    facts = {
+        "pareto_k": k_hat, "proposal_log_weights": smoothed, "n_modes": len(modes),
+        "ambiguous": float(ambiguous.mean()),
+        "verdict": f"Mode and curvature {holds} (Pareto k-hat {k_hat:.2f}).",
+    }  # fmt: skip
+    return Draws(parameters.permute(permutation), statistics, status, facts)
 
 
 def _shares(modes: list[Mode]) -> NDArray[np.float64]:

@@ -21,9 +21,14 @@ from numba.extending import intrinsic
 from numpy.typing import NDArray
 
 from bayesgmm.inference.whitening import Mode
-from bayesgmm.model.density import LogPosterior, log_posterior
+from bayesgmm.model.density import (
+    LogPosterior,
+    call_log_posterior,
+    log_posterior_address,
+    log_prior_address,
+)
 from bayesgmm.model.prior_density import PriorTerms
-from bayesgmm.model.statistics import CHUNK
+from bayesgmm.model.statistics import CHUNK, accumulate_address
 
 Array = NDArray[np.float64]
 
@@ -69,9 +74,13 @@ def _whitened(z, gradient, header):  # type: ignore[no-untyped-def]  # pragma: n
         for j in range(p):
             t += root[i, j] * z[j]
         theta[i] = t
-    value = log_posterior(
-        theta, x, center, inverse_scale, row_weights, basis, structure, k, prior, slope
-    )
+    value = call_log_posterior(
+        header[at + 13],
+        (
+            header[at + 14], header[at + 15], theta, x, center, inverse_scale, row_weights, basis,
+            structure, k, prior, slope,
+        ),
+    )  # fmt: skip
     for j in range(p):
         gradient[j] = 0.0
     for i in range(p):
@@ -112,7 +121,7 @@ def _expand_callback(size, expanded, z_, out_, user):  # type: ignore[no-untyped
     return 0
 
 
-_HEADER = _INTEGERS + 13
+_HEADER = _INTEGERS + 16
 
 
 def _header(density: LogPosterior, mode: Mode) -> tuple[NDArray[np.int64], list[Array]]:
@@ -132,7 +141,10 @@ def _header(density: LogPosterior, mode: Mode) -> tuple[NDArray[np.int64], list[
     numbers = [
         n, d, k, density.structure, prior.family, len(rows.row_weights), density.size, 0
     ]  # fmt: skip
-    header = np.array(numbers + [array.ctypes.data for array in arrays], dtype=np.int64)
+    functions = [log_posterior_address(), accumulate_address(), log_prior_address()]
+    header = np.array(
+        numbers + [array.ctypes.data for array in arrays] + functions, dtype=np.int64
+    )
     return header, arrays
 
 

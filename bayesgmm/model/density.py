@@ -24,10 +24,11 @@ from __future__ import annotations
 from copy import copy
 
 import numpy as np
-from numba import njit
+from numba import njit, types
 from numpy.typing import NDArray
 
 from bayesgmm.errors import DataError, FitError
+from bayesgmm.model.calls import CUBE, MATRIX, VECTOR, by_address
 from bayesgmm.model.coordinates import (
     constrain,
     constrain_many,
@@ -49,14 +50,15 @@ from bayesgmm.model.covariance import (
 )
 from bayesgmm.model.observations import Observations
 from bayesgmm.model.parameters import MixtureParameters
-from bayesgmm.model.prior_density import PriorTerms, scale_log_prior
+from bayesgmm.model.prior_density import PRIOR_TERMS, PriorTerms, scale_log_prior
 from bayesgmm.model.spec import MixtureSpec
 from bayesgmm.model.statistics import (
     CHUNK,
     PrecisionForm,
     Rows,
     SufficientStatistics,
-    accumulate,
+    accumulate_address,
+    call_accumulate,
     expected_statistics,
 )
 
@@ -200,11 +202,25 @@ def log_prior_and_gradient(  # type: ignore[no-untyped-def]  # pragma: no cover 
     return log_prior
 
 
+log_prior_address, call_log_prior = by_address(
+    log_prior_and_gradient,
+    (
+        VECTOR, MATRIX, CUBE, MATRIX, types.int64, VECTOR, MATRIX, CUBE, MATRIX,
+        PRIOR_TERMS, VECTOR,
+    ),
+)  # fmt: skip
+
+
 @njit(nogil=True, cache=True, error_model="numpy")
 def log_posterior(  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
-    theta, x, center, inverse_scale, row_weights, basis, structure, k, prior, gradient
+    pass_at, prior_at, theta, x, center, inverse_scale, row_weights, basis, structure, k, prior,
+    gradient,
 ):
-    """Log density at ``theta`` on the standardised scale, gradient into ``gradient``."""
+    """Log density at ``theta`` on the standardised scale, gradient into ``gradient``.
+
+    ``pass_at`` and ``prior_at`` are the addresses of the pass over the data and of
+    the prior.
+    """
     d = x.shape[1]
     log_weights, means = np.empty(k), np.empty((k, d))
     if structure >= DIAGONAL:
@@ -218,15 +234,30 @@ def log_posterior(  # type: ignore[no-untyped-def]  # pragma: no cover - compile
     counts, sums = np.zeros(k), np.zeros((k, d))
     constrain(theta, basis, structure, log_weights, means, factors)
     precision_form(log_weights, means, factors, structure, whiten, shift, log_constant)
-    loglik = accumulate(
-        x, center, inverse_scale, row_weights, whiten, shift, log_constant, structure,
-        counts, sums, scatters, np.empty(0), np.empty((0, 0)),
+    loglik = call_accumulate(
+        pass_at,
+        (
+            x, center, inverse_scale, row_weights, whiten, shift, log_constant, structure,
+            counts, sums, scatters, np.empty(0), np.empty((0, 0)),
+        ),
     )  # fmt: skip
-    log_prior = log_prior_and_gradient(
-        log_weights, means, factors, whiten, structure, counts, sums, scatters, basis, prior,
-        gradient,
+    log_prior = call_log_prior(
+        prior_at,
+        (
+            log_weights, means, factors, whiten, structure, counts, sums, scatters, basis, prior,
+            gradient,
+        ),
     )  # fmt: skip
     return loglik + log_prior
+
+
+log_posterior_address, call_log_posterior = by_address(
+    log_posterior,
+    (
+        types.int64, types.int64, VECTOR, MATRIX, VECTOR, VECTOR, VECTOR, MATRIX, types.int64,
+        types.int64, PRIOR_TERMS, VECTOR,
+    ),
+)  # fmt: skip
 
 
 class LogPosterior:
@@ -321,7 +352,8 @@ class LogPosterior:
         rows = self.rows
         if len(rows.values) <= CHUNK:
             value = log_posterior(
-                theta, rows.values, rows.center, rows.inverse_scale, rows.row_weights,
+                accumulate_address(), log_prior_address(), theta, rows.values, rows.center,
+                rows.inverse_scale, rows.row_weights,
                 self.basis, self.structure, self.spec.n_components, self.prior, gradient,
             )  # fmt: skip
             return value - self.log_unit, gradient

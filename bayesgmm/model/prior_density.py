@@ -10,10 +10,11 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
+from numba import njit, types
 from numpy.typing import NDArray
 
 from bayesgmm.errors import SpecError
+from bayesgmm.model.calls import VECTOR
 from bayesgmm.model.observations import Observations
 from bayesgmm.model.priors import GAMMA, HALF_NORMAL, LOG_NORMAL, ScalePrior
 from bayesgmm.model.spec import MixtureSpec
@@ -55,6 +56,16 @@ class PriorTerms(NamedTuple):
             priors.correlations, 0.0,
         )  # fmt: skip
         return terms._replace(constant=_constant(terms, spec, d))
+
+
+#: Its type in compiled code.
+PRIOR_TERMS = types.NamedTuple(
+    [
+        types.boolean, types.boolean, VECTOR, VECTOR, VECTOR, types.int64, VECTOR, VECTOR,
+        types.float64, types.float64,
+    ],
+    PriorTerms,
+)  # fmt: skip
 
 
 def _per_feature(name: str, value: float | tuple[float, ...], d: int) -> NDArray[np.float64]:

@@ -27,6 +27,7 @@ from numba import njit, types
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
+from bayesgmm.model.calls import CUBE, MATRIX, VECTOR, by_address
 from bayesgmm.model.covariance import DIAGONAL, FULL, TIED, precision_form
 from bayesgmm.model.parallel import thread_map
 
@@ -37,7 +38,6 @@ _BLOCK_DOUBLES = 48_000  # scratch per block: fits a 512 KiB level-2 cache
 _NOTHING = np.empty((0, 0))
 _NO_ROWS = np.empty(0)
 _NO_SCATTER = np.empty((0, 0, 0))
-
 
 
 
@@ -136,9 +136,11 @@ def accumulate(  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
         phi = phi_store[: n_phi * m].reshape(n_phi, m)
         r = r_store[: k * m].reshape(k, m)
         xt = phi[1 : 1 + d]
+        part = x[start : start + m]
         for i in range(d):
+            c, s = center[i], inverse_scale[i]
             for n in range(m):
-                xt[i, n] = (x[start + n, i] - center[i]) * inverse_scale[i]
+                xt[i, n] = (part[n, i] - c) * s
 
         # Squared distances to every component, into r.
         if structure >= DIAGONAL:
@@ -261,6 +263,15 @@ def accumulate(  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
                 for b in range(d):
                     scatters[0, a, b] += shared[a, b]
     return loglik
+
+
+accumulate_address, call_accumulate = by_address(
+    accumulate,
+    (
+        MATRIX, VECTOR, VECTOR, VECTOR, MATRIX, MATRIX, VECTOR, types.int64,
+        VECTOR, MATRIX, CUBE, VECTOR, MATRIX,
+    ),
+)  # fmt: skip
 
 
 @dataclass(frozen=True)

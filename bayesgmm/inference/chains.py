@@ -1,0 +1,161 @@
+"""Chains on the fused density: run them, and keep whatever was drawn.
+
+nutpie runs the chains and shows their progress.  An interrupt keeps the draws made
+so far.  nutpie stops every chain when one fails, so then each is drawn on its own,
+and only the one that fails is lost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bayesgmm.errors import FitError
+from bayesgmm.inference.nutpie_bridge import whitened_model
+from bayesgmm.inference.search import Progress
+from bayesgmm.inference.whitening import Mode
+from bayesgmm.model.density import LogPosterior
+from bayesgmm.status import Status
+
+#: Sampler statistics kept, under ArviZ's names, and nutpie's names for them.
+SAMPLER_STATISTICS = {
+    "lp": "logp",
+    "diverging": "diverging",
+    "n_steps": "n_steps",
+    "tree_depth": "depth",
+    "energy": "energy",
+    "step_size": "step_size",
+}
+
+
+class Chain(NamedTuple):
+    """What one chain drew after its warm-up."""
+
+    z: NDArray[np.float64]  # (draw, P)
+    statistics: dict[str, NDArray[Any]]  # each (draw,)
+
+
+class Chains(NamedTuple):
+    """Chains of one length."""
+
+    theta: NDArray[np.float64]  # (chain, draw, P)
+    statistics: dict[str, NDArray[Any]]  # each (chain, draw)
+    status: Status  # whether all was drawn; no verdict on the draws
+
+
+def run_chains(
+    density: LogPosterior,
+    modes: list[Mode],
+    settings: dict[str, Any],
+    progress: Progress | None,
+    progressbar: bool,
+) -> Chains:
+    """Draw from the density, whitened at the first mode, by NUTS.
+
+    ``settings`` are nutpie's ``draws``, ``tune``, ``chains``, ``cores``,
+    ``target_accept`` and ``seed``.
+    """
+    main = modes[0]
+    to_white = np.linalg.inv(main.spread)
+
+    def initial_point(seed: int) -> NDArray[np.float64]:
+        # A chain starts as a draw from one mode's normal approximation: from any that
+        # holds mass, so that what separates them shows up as chains that disagree.
+        rng = np.random.default_rng(seed)
+        mode = modes[rng.integers(len(modes))]
+        theta = mode.at(0.8 * rng.standard_normal(density.size))
+        return to_white @ (theta - main.theta)
+
+    # Cores that chains leave idle run the rows of one gradient.
+    model = whitened_model(
+        density.with_cores(density.cores // settings["cores"]), main, initial_point
+    )
+    relay = None
+    if progress is not None:
+        relay = _relay(progress, (settings["draws"] + settings["tune"]) * settings["chains"])
+    options = {"progress_callback": relay, "progress_bar": progressbar}
+    try:
+        chains, whole = _sample(model, settings, options)
+        status = Status.CONVERGED if whole else Status.INTERRUPTED
+    except RuntimeError as error:
+        chains = _one_by_one(model, settings, options)
+        whole = len(chains) == settings["chains"]
+        status = Status.CONVERGED if whole else Status.CHAIN_LOST
+        if not chains:
+            cause = (str(error).splitlines() or [type(error).__name__])[0]
+            raise FitError(f"Sampling failed in every chain: {cause}.") from error
+    # An interrupted chain is shorter, and those that had not begun have nothing.
+    chains = [chain for chain in chains if len(chain.z) > 1]
+    if not chains:
+        raise FitError("Sampling stopped before any chain had two draws; nothing can be kept.")
+    length = min(len(chain.z) for chain in chains)
+    return Chains(
+        main.at(np.stack([chain.z[:length] for chain in chains])),
+        {
+            name: np.stack([chain.statistics[name][:length] for chain in chains])
+            for name in chains[0].statistics
+        },
+        status,
+    )
+
+
+def _sample(
+    model: Any, settings: dict[str, Any], options: dict[str, Any]
+) -> tuple[list[Chain], bool]:
+    """The chains, and whether they are whole: an interrupt keeps what had been drawn."""
+    import nutpie
+
+    sampler = nutpie.sample(
+        model, **settings, **options, save_warmup=False, blocking=False, return_raw_trace=True
+    )
+    try:
+        trace, whole = sampler.wait(), True
+    except KeyboardInterrupt:
+        trace, whole = sampler.abort(), False
+    return [
+        _read(draws, statistics)
+        for draws, statistics in zip(*trace.get_arrow_trace(), strict=True)
+    ], whole
+
+
+def _one_by_one(
+    model: Any, settings: dict[str, Any], options: dict[str, Any]
+) -> list[Chain]:
+    """Each chain as a run of its own, without those that fail."""
+    kept = []
+    for seed in np.random.SeedSequence(settings["seed"]).generate_state(settings["chains"]):
+        alone = {**settings, "chains": 1, "cores": 1, "seed": int(seed)}
+        try:
+            kept += _sample(model, alone, options)[0]
+        except RuntimeError:
+            continue
+    return kept
+
+
+def _read(draws: Any, statistics: Any) -> Chain:
+    """The draws after warm-up of one chain's Arrow tables."""
+    import pyarrow as pa
+
+    def column(table: Any, name: str) -> NDArray[Any]:
+        return np.asarray(pa.array(table.column(name)).to_numpy(zero_copy_only=False))
+
+    kept = ~column(statistics, "tuning").astype(bool)
+    z = pa.array(draws.column("z")).flatten().to_numpy(zero_copy_only=False)
+    return Chain(
+        z.reshape(draws.num_rows, -1)[kept],
+        {name: column(statistics, own)[kept] for name, own in SAMPLER_STATISTICS.items()},
+    )
+
+
+def _relay(progress: Progress, total: int) -> Callable[[Any], None]:
+    """nutpie's progress as calls of ours."""
+
+    def report(chains: Any) -> None:
+        divergences = sum(chain.divergences for chain in chains)
+        told = f", {divergences} divergences" if divergences else ""
+        progress(f"sampling{told}", sum(chain.finished_draws for chain in chains), total)
+
+    return report

@@ -1,0 +1,190 @@
+"""Have the chains converged?  Asked first of what labels cannot fool, then of labels.
+
+R-hat of a component's mean says little about a mixture: chains under different
+labels disagree although all sample the posterior, and chains whose labels switch all
+the time agree although each average is nonsense.  So the verdict rests on quantities
+that no relabelling changes; the same of the relabelled parameters then says whether
+components can be told apart.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bayesgmm.model.observations import Observations
+from bayesgmm.model.parameters import MixtureParameters
+from bayesgmm.status import Status
+
+Array = NDArray[np.float64]
+
+#: R-hat up to which chains agree, and up to which roughly (Vehtari and others 2021).
+AGREE, ROUGHLY = 1.01, 1.05
+#: Fewer draws than this, and R-hat is itself noise (Vehtari and others 2021 ask for 100
+#: effective draws in each of four chains); then only one above the second limit tells.
+FEW_DRAWS, BEYOND_NOISE = 400, 1.2
+_POINTS = 8  # rows at which the density is followed
+
+
+class Convergence(NamedTuple):
+    """How a set of chains did; R-hat is NaN where there are too few draws for it."""
+
+    r_hat: float  # largest over label-free quantities
+    ess: float  # smallest bulk effective sample size over them
+    label_r_hat: float  # largest over relabelled parameters
+    label_ess: float
+    ambiguous: float  # share of draws of which two labels could be exchanged
+    n_components: int
+    n_draws: int
+
+    def facts(self) -> dict[str, Any]:
+        """What a fit keeps of it."""
+        return {
+            "r_hat": self.r_hat, "ess": self.ess, "label_r_hat": self.label_r_hat,
+            "label_ess": self.label_ess, "ambiguous": self.ambiguous, "verdict": self.words(),
+        }  # fmt: skip
+
+    def words(self) -> str:
+        """The verdict, for people."""
+        if np.isnan(self.r_hat):
+            return f"{self.n_draws} draws are too few to judge convergence by."
+        if self.r_hat > self._limit:
+            return (
+                f"Chains disagree on the density (R-hat {self.r_hat:.2f}): nothing here is the "
+                "posterior yet."
+            )
+        if self.n_draws < FEW_DRAWS:
+            return (
+                f"{self.n_draws} draws are too few to judge convergence by; nothing speaks "
+                f"against it (R-hat {self.r_hat:.2f})."
+            )
+        agree = "agree" if self.r_hat < AGREE else "agree only roughly"
+        density = (
+            f"Chains {agree} on the density (R-hat {self.r_hat:.3f}, {self.ess:,.0f} effective "
+            "draws)"
+        )
+        if self.n_components == 1:
+            return density + "."
+        share = _percent(self.ambiguous)
+        if self.label_r_hat > self._limit or self.ambiguous > 0.5:
+            return (
+                f"{density}, but components cannot be told apart: labels are ambiguous in "
+                f"{share} of draws (R-hat by component {self.label_r_hat:.2f})."
+            )
+        same = self.label_r_hat < AGREE
+        by_component = "and on each component" if same else "and roughly on each component"
+        return f"{density} {by_component}; labels are ambiguous in {share} of draws."
+
+    @property
+    def _limit(self) -> float:
+        return ROUGHLY if self.n_draws >= FEW_DRAWS else BEYOND_NOISE
+
+    def status(self, n_modes: int) -> Status:
+        """The status of chains without other faults."""
+        if self.r_hat > self._limit:
+            return Status.MULTIMODAL if n_modes > 1 else Status.NOT_MIXED
+        if self.label_r_hat > self._limit:
+            return Status.AMBIGUOUS_LABELS
+        return Status.CONVERGED
+
+
+def _percent(share: float) -> str:
+    return "under 0.1%" if 0 < share < 0.001 else f"{share:.1%}"
+
+
+def assess(
+    parameters: MixtureParameters, lp: Array, ambiguous: Any, observations: Observations
+) -> Convergence:
+    """Judge relabelled draws; all but the last have batch shape (chain, draw)."""
+    free = label_free(parameters, lp, observations)
+    own = by_component(parameters)
+    r_hat, ess = r_hat_and_ess(np.stack(list(free.values()), axis=-1))
+    label_r_hat, label_ess = r_hat_and_ess(np.stack(list(own.values()), axis=-1))
+    return Convergence(
+        largest(r_hat), smallest(ess), largest(label_r_hat), smallest(label_ess),
+        float(np.mean(ambiguous)), parameters.n_components, lp.size,
+    )  # fmt: skip
+
+
+def label_free(
+    parameters: MixtureParameters, lp: Array, observations: Observations
+) -> dict[str, Array]:
+    """Quantities (chain, draw) that no relabelling changes, by name."""
+    found = {"log posterior": lp}
+    matrix = observations.matrix
+    flat = parameters.flat()
+    some = flat[np.linspace(0, len(flat.weights) - 1, 10).astype(int)]
+    order = np.argsort(some.log_density(matrix).mean(axis=0), kind="stable")
+    rows = np.sort(order[np.unique(np.linspace(0, len(order) - 1, _POINTS).astype(int))])
+    density = parameters.log_density(matrix[rows])
+    for i, row in enumerate(rows):
+        found[f"log density at row {observations.index[row]}"] = density[..., i]
+    if parameters.n_components > 1:
+        weights = np.sort(parameters.weights, axis=-1)[..., ::-1]
+        for j in range(weights.shape[-1]):
+            found[f"weight {j + 1} in order of size"] = weights[..., j]
+        names = observations.names or ()
+        for i, name in enumerate(names):
+            found[f"smallest mean of {name}"] = parameters.means[..., i].min(axis=-1)
+            found[f"largest mean of {name}"] = parameters.means[..., i].max(axis=-1)
+        volume = np.log(np.diagonal(parameters.scale_tril, axis1=-2, axis2=-1)).sum(axis=-1)
+        found["log volume of the smallest component"] = volume.min(axis=-1)
+        found["log volume of the largest component"] = volume.max(axis=-1)
+        found["components with a row or more"] = (
+            (weights * observations.total_weight >= 1.0).sum(axis=-1).astype(float)
+        )
+    return found
+
+
+def by_component(parameters: MixtureParameters) -> dict[str, Array]:
+    """Parameters (chain, draw) by component, by name: they hold if labels do."""
+    k, d = parameters.means.shape[-2:]
+    found: dict[str, Array] = {}
+    for name in ("weights", "means", "scales"):
+        values = getattr(parameters, name)
+        if name == "weights":
+            found |= {f"weights[{j}]": values[..., j] for j in range(k) if k > 1}
+        else:
+            found |= {
+                f"{name}[{j}, {i}]": values[..., j, i] for j in range(k) for i in range(d)
+            }
+    correlations = parameters.correlations
+    found |= {
+        f"correlations[{j}, {a}, {b}]": correlations[..., j, a, b]
+        for j in range(k) for a in range(d) for b in range(a)
+    }  # fmt: skip
+    return found
+
+
+def r_hat_and_ess(draws: Array) -> tuple[Array, Array]:
+    """Rank-normalised split R-hat, and bulk ESS, of each column of (chain, draw, P).
+
+    Both are ArviZ's, and NaN for a constant, or for fewer than eight draws.
+
+    References
+    ----------
+    Vehtari, Gelman, Simpson, Carpenter and Buerkner (2021), Rank-normalization,
+    folding, and localization: an improved R-hat, Bayesian Analysis 16.
+    """
+    from arviz_stats.base import array_stats
+
+    n = draws.shape[-1]
+    r_hat, ess = np.full(n, np.nan), np.full(n, np.nan)
+    varies = np.ptp(draws, axis=(0, 1)) > 0
+    if draws.shape[1] >= 8 and varies.any():
+        moving = draws[..., varies]
+        r_hat[varies] = array_stats.rhat(moving, chain_axis=0, draw_axis=1)
+        ess[varies] = array_stats.ess(moving, chain_axis=0, draw_axis=1)
+    return r_hat, ess
+
+
+def largest(values: Array) -> float:
+    """The largest that is a number, or NaN."""
+    return float(np.nanmax(values)) if np.isfinite(values).any() else float("nan")
+
+
+def smallest(values: Array) -> float:
+    """The smallest that is a number, or NaN."""
+    return float(np.nanmin(values)) if np.isfinite(values).any() else float("nan")
