@@ -212,16 +212,16 @@ class MixtureFit:
         Returns
         -------
         Dataset
-            ``probability``, ``lower`` and ``upper`` (obs, component), ``component``
-            (obs) the most probable one, and ``correct`` (obs) its probability.
+            ``probability``, ``lower`` and ``upper`` (obs, component), ``assigned``
+            (obs) the most probable component, and ``correct`` (obs) its probability.
 
         Examples
         --------
         >>> import bayesgmm as bg
         >>> fit = bg.fit(bg.MixtureSpec(2), bg.datasets.faithful(), method="laplace", seed=1)
         >>> found = fit.memberships([[3.0, 67.0]])
-        >>> int(found["component"]), bool(found["correct"] < 0.9)
-        (0, True)
+        >>> int(found["assigned"][0]), round(float(found["correct"][0]), 2)
+        (0, 0.74)
         """
         if not 0 < mass < 1:
             raise DataError(f"mass must be between 0 and 1, got {mass}.")
@@ -242,7 +242,7 @@ class MixtureFit:
         return xr.Dataset(
             {
                 "probability": probability, "lower": lower, "upper": upper,
-                "component": probability.argmax("component"),
+                "assigned": probability.argmax("component"),
                 "correct": probability.max("component"),
             }
         )  # fmt: skip

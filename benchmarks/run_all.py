@@ -26,6 +26,8 @@ PARTS = {
     "best_of_thirty": ("The best likelihood found, against scikit-learn's best of 30 starts", []),
     "posterior": ("The posterior against PyMC's mixture and NumPyro", []),
     "engines": ("The two engines on the same posteriors", []),
+    "labels": ("Relabelling", []),
+    "partitions": ("Partitions", []),
     "first_use": ("A fresh process to a posterior", []),
 }
 INTRODUCTION = """# Benchmarks

@@ -61,7 +61,7 @@ def test_every_method_predicts_the_same_way(any_fit, faithful):
     np.testing.assert_allclose(found["probability"], shares, atol=1e-12)
     quarters = np.quantile(each, [0.25, 0.75], axis=(0, 1))
     np.testing.assert_allclose(found[["lower", "upper"]].to_array(), quarters, atol=1e-12)
-    np.testing.assert_array_equal(found["component"], any_fit.predict(faithful))
+    np.testing.assert_array_equal(found["assigned"], any_fit.predict(faithful))
     np.testing.assert_allclose(found["correct"], shares.max("component"))
     np.testing.assert_array_equal(any_fit.predict(faithful), shares.values.argmax(axis=1))
     log = any_fit.parameters.log_density(faithful.values).reshape(-1, 272)

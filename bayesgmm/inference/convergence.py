@@ -71,11 +71,11 @@ class Convergence(NamedTuple):
         if self.label_r_hat > self._limit or self.ambiguous > 0.5:
             return (
                 f"{density}, but components cannot be told apart: labels are ambiguous in "
-                f"{share} of draws (R-hat by component {self.label_r_hat:.2f})."
+                f"{share} (R-hat by component {self.label_r_hat:.2f})."
             )
         same = self.label_r_hat < AGREE
         by_component = "and on each component" if same else "and roughly on each component"
-        return f"{density} {by_component}; labels are ambiguous in {share} of draws."
+        return f"{density} {by_component}; labels are ambiguous in {share}."
 
     @property
     def _limit(self) -> float:
@@ -91,7 +91,9 @@ class Convergence(NamedTuple):
 
 
 def _percent(share: float) -> str:
-    return "under 0.1%" if 0 < share < 0.001 else f"{share:.1%}"
+    if share == 0:
+        return "no draw"
+    return f"{'under 0.1%' if share < 0.001 else f'{share:.1%}'} of draws"
 
 
 def assess(
@@ -99,7 +101,7 @@ def assess(
 ) -> Convergence:
     """Judge relabelled draws; all but the last have batch shape (chain, draw)."""
     free = label_free(parameters, lp, observations)
-    own = by_component(parameters)
+    own = by_component(parameters, tuple(observations.names or ()))
     r_hat, ess = r_hat_and_ess(np.stack(list(free.values()), axis=-1))
     label_r_hat, label_ess = r_hat_and_ess(np.stack(list(own.values()), axis=-1))
     return Convergence(
@@ -138,30 +140,32 @@ def label_free(
     return found
 
 
-def by_component(parameters: MixtureParameters) -> dict[str, Array]:
+def by_component(
+    parameters: MixtureParameters, features: tuple[str, ...]
+) -> dict[str, Array]:
     """Parameters (chain, draw) by component, by name: they hold if labels do."""
-    k, d = parameters.means.shape[-2:]
     found: dict[str, Array] = {}
-    for name in ("weights", "means", "scales"):
+    components = range(parameters.n_components)
+    if len(components) > 1:
+        found = {f"weights[{j}]": parameters.weights[..., j] for j in components}
+    for name in ("means", "scales"):
         values = getattr(parameters, name)
-        if name == "weights":
-            found |= {f"weights[{j}]": values[..., j] for j in range(k) if k > 1}
-        else:
-            found |= {
-                f"{name}[{j}, {i}]": values[..., j, i] for j in range(k) for i in range(d)
-            }
+        found |= {
+            f"{name}[{j}, {feature}]": values[..., j, i]
+            for j in components for i, feature in enumerate(features)
+        }  # fmt: skip
     correlations = parameters.correlations
-    found |= {
-        f"correlations[{j}, {a}, {b}]": correlations[..., j, a, b]
-        for j in range(k) for a in range(d) for b in range(a)
+    return found | {
+        f"correlations[{j}, {features[b]}, {features[a]}]": correlations[..., j, a, b]
+        for j in components for a in range(len(features)) for b in range(a)
     }  # fmt: skip
-    return found
 
 
 def r_hat_and_ess(draws: Array) -> tuple[Array, Array]:
     """Rank-normalised split R-hat, and bulk ESS, of each column of (chain, draw, P).
 
-    Both are ArviZ's, and NaN for a constant, or for fewer than eight draws.
+    Both are ArviZ's, and NaN for a constant, or for fewer than eight draws.  One chain
+    alone is compared with itself: its first half with its second.
 
     References
     ----------
@@ -175,8 +179,10 @@ def r_hat_and_ess(draws: Array) -> tuple[Array, Array]:
     varies = np.ptp(draws, axis=(0, 1)) > 0
     if draws.shape[1] >= 8 and varies.any():
         moving = draws[..., varies]
-        r_hat[varies] = array_stats.rhat(moving, chain_axis=0, draw_axis=1)
         ess[varies] = array_stats.ess(moving, chain_axis=0, draw_axis=1)
+        if len(moving) == 1:
+            moving = np.stack(np.array_split(moving[0, : draws.shape[1] // 2 * 2], 2))
+        r_hat[varies] = array_stats.rhat(moving, chain_axis=0, draw_axis=1)
     return r_hat, ess
 
 
