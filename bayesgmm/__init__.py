@@ -25,6 +25,7 @@ _WHERE = {
     "fit": "inference.fitting",
     "to_pymc": "inference.pymc_model",
     "relabel": "inference.relabel",
+    "log_evidence": "inference.evidence", "Evidence": "inference.evidence",
     "agreement": "analysis.compare", "compare": "analysis.compare",
     "elpd_loo": "analysis.compare",
     "Diagnosis": "analysis.diagnose", "diagnose": "analysis.diagnose",

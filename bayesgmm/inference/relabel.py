@@ -92,6 +92,8 @@ def relabel(
     reference = (
         highest(raw, statistics["lp"].values) if pivot is None else _point(pivot, fit)
     )
+    # As from the sampler: the pivot's components by the mean of the first feature.
+    reference = reference.permute(np.lexsort(reference.means.T[::-1]))
     match = to_pivot(raw, reference, fit.observations.total_weight)
     threads = available_cores(cores)
     if method == "none":

@@ -1,0 +1,140 @@
+"""The evidence against numerical integration, and what relabelling must not change."""
+
+from __future__ import annotations
+
+from itertools import product
+
+import numpy as np
+import pytest
+from scipy.integrate import quad
+from scipy.special import gammaln, logsumexp
+from scipy.stats import gamma, halfnorm, invgamma, lognorm, multivariate_normal
+
+import bayesgmm as bg
+from bayesgmm.inference import evidence as module
+
+pytestmark = pytest.mark.filterwarnings("ignore::bayesgmm.FitWarning")
+
+X = np.array([-2.1, -1.6, -1.4, 0.9, 1.3, 1.5, 2.4])
+#: Scale priors, and the same by SciPy.
+FAMILIES = {
+    "LogNormal": (bg.LogNormal(median=0.8, sigma=0.7), lognorm(0.7, scale=0.8)),
+    "Gamma": (bg.Gamma(shape=2.0, rate=2.0), gamma(2.0, scale=0.5)),
+    "InverseGamma": (bg.InverseGamma(shape=3.0, scale=2.0), invgamma(3.0, scale=2.0)),
+    "HalfNormal": (bg.HalfNormal(sd=1.0), halfnorm(scale=1.0)),
+}
+
+
+def log_marginal(x, scales, location, spread):
+    """Log marginal likelihood of one normal: its mean by algebra, its scale by quadrature."""
+    n = len(x)
+    if n == 0:
+        return 0.0
+
+    def log_integrand(log_sigma):
+        sigma = np.exp(log_sigma)
+        covariance = sigma**2 * np.eye(n) + spread**2
+        density = multivariate_normal.logpdf(x, np.full(n, location), covariance)
+        return density + float(scales.logpdf(sigma)) + log_sigma
+
+    grid = np.linspace(-6, 5, 400)
+    top = max(log_integrand(t) for t in grid)
+    area, _ = quad(lambda t: np.exp(log_integrand(t) - top), -8, 6, points=[-2, -1, 0, 1],
+                   epsabs=1e-10, limit=400)  # fmt: skip
+    return top + np.log(area)
+
+
+def exact(x, k, priors, scales):
+    """Sum over all K^N allocations of Dirichlet-multinomial times each component's marginal."""
+    alpha = np.full(k, priors.weights)
+    parts, known = [], {}
+    for z in product(range(k), repeat=len(x)):
+        z = np.array(z)
+        counts = np.bincount(z, minlength=k)
+        value = gammaln(alpha.sum()) - gammaln(alpha.sum() + len(x)) + (
+            gammaln(alpha + counts) - gammaln(alpha)
+        ).sum()
+        for j in range(k):
+            key = tuple(np.flatnonzero(z == j))
+            if key not in known:
+                known[key] = log_marginal(
+                    x[list(key)], scales, priors.mean_location, priors.mean_scale
+                )
+            value += known[key]
+        parts.append(value)
+    return logsumexp(parts)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_one_component_equals_numerical_integration(family):
+    own, scipys = FAMILIES[family]
+    priors = bg.Priors(units="data", mean_location=0.3, mean_scale=2.0, scales=own)
+    fit = bg.fit(bg.MixtureSpec(1, priors=priors), X[:, None], method="nuts", seed=1)
+    found = bg.log_evidence(fit, seed=1)
+    assert abs(found.value - exact(X, 1, priors, scipys)) < 0.02
+    assert found.se < 0.01
+
+
+@pytest.mark.parametrize("method", ["bridge", "importance"])
+def test_two_components_equal_the_sum_over_all_allocations(method):
+    own, scipys = FAMILIES["InverseGamma"]
+    priors = bg.Priors(units="data", weights=1.5, mean_location=0.0, mean_scale=2.0, scales=own)
+    fit = bg.fit(bg.MixtureSpec(2, priors=priors), X[:, None], method="nuts", seed=1, draws=4000)
+    found = bg.log_evidence(fit, method=method, seed=1)
+    assert abs(found.value - exact(X, 2, priors, scipys)) < 0.02
+    assert found.se < 0.01
+
+
+def test_units_change_the_evidence_by_their_jacobian(galaxies):
+    spec = bg.MixtureSpec(2)
+    values = [
+        bg.log_evidence(bg.fit(spec, unit * galaxies, method="nuts", seed=1), seed=1)
+        for unit in (1.0, 1000.0)
+    ]
+    gap = values[0].value - values[1].value
+    allowed = 4 * np.hypot(values[0].se, values[1].se)
+    assert abs(gap - len(galaxies) * np.log(1000)) < allowed
+
+
+def test_chains_in_one_labelling_and_in_all_give_one_number(faithful):
+    """Four overlapping components: log 4! = 3.18 must not appear or vanish."""
+    fit = bg.fit(bg.MixtureSpec(4, "diag"), faithful, method="nuts", seed=1)
+    rng = np.random.default_rng(0)
+    shape = fit.parameters.batch_shape
+    orders = np.argsort(rng.random((*shape, 4)), axis=-1)
+    everywhere = fit.relabelled(orders, {})
+    ordered = bg.relabel(fit, "order", by="weights")
+    values = [bg.log_evidence(each, seed=1) for each in (fit, everywhere, ordered)]
+    for value in values[1:]:
+        assert abs(value.value - values[0].value) < 4 * np.hypot(value.se, values[0].se)
+    assert max(value.se for value in values) < 0.3
+
+
+def test_the_region_of_one_labelling_is_one_in_k_factorial(galaxies):
+    """Of draws whose labels are shuffled at random, 1 in 3! lies in it."""
+    fit = bg.fit(bg.MixtureSpec(3), galaxies, method="nuts", seed=1)
+    region = module._Region(fit, 1)
+    rng = np.random.default_rng(0)
+    draws = fit.parameters.flat()
+    orders = np.argsort(rng.random((len(draws.weights), 3)), axis=-1)
+    theta = region.density.unconstrain(draws.permute(orders))
+    share = np.isfinite(region.log_density(theta)).mean()
+    assert abs(share - 1 / 6) < 4 * np.sqrt(5 / 36 / len(theta))
+
+
+def test_a_second_estimate_that_differs_is_told(faithful, monkeypatch):
+    fit = bg.fit(bg.MixtureSpec(1), faithful, method="nuts", seed=1)
+    assert bg.log_evidence(fit, check=True, seed=1).method == "bridge"
+    monkeypatch.setattr(module, "_importance", lambda *_: bg.Evidence(0.0, 0.1, "importance"))
+    with pytest.warns(bg.FitWarning, match="Two estimates of the log evidence differ"):
+        bg.log_evidence(fit, check=True, seed=1)
+
+
+def test_evidence_refuses_what_it_cannot_use(em_faithful, faithful):
+    with pytest.raises(bg.FitError, match="needs draws"):
+        bg.log_evidence(em_faithful)
+    few = bg.fit(bg.MixtureSpec(1), faithful, method="nuts", seed=1, draws=20, chains=2)
+    with pytest.raises(bg.FitError, match="100 draws or more"):
+        bg.log_evidence(few)
+    with pytest.raises(bg.SpecError, match="method must be one of"):
+        bg.log_evidence(few, method="laplace")
