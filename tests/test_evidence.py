@@ -12,6 +12,8 @@ from scipy.stats import gamma, halfnorm, invgamma, lognorm, multivariate_normal
 
 import bayesgmm as bg
 from bayesgmm.inference import evidence as module
+from bayesgmm.inference.importance import Importance
+from bayesgmm.inference.one_labelling import Region
 
 pytestmark = pytest.mark.filterwarnings("ignore::bayesgmm.FitWarning")
 
@@ -113,7 +115,7 @@ def test_chains_in_one_labelling_and_in_all_give_one_number(faithful):
 def test_the_region_of_one_labelling_is_one_in_k_factorial(galaxies):
     """Of draws whose labels are shuffled at random, 1 in 3! lies in it."""
     fit = bg.fit(bg.MixtureSpec(3), galaxies, method="nuts", seed=1)
-    region = module._Region(fit, 1)
+    region = Region(fit, 1)
     rng = np.random.default_rng(0)
     draws = fit.parameters.flat()
     orders = np.argsort(rng.random((len(draws.weights), 3)), axis=-1)
@@ -125,9 +127,30 @@ def test_the_region_of_one_labelling_is_one_in_k_factorial(galaxies):
 def test_a_second_estimate_that_differs_is_told(faithful, monkeypatch):
     fit = bg.fit(bg.MixtureSpec(1), faithful, method="nuts", seed=1)
     assert bg.log_evidence(fit, check=True, seed=1).method == "bridge"
-    monkeypatch.setattr(module, "_importance", lambda *_: bg.Evidence(0.0, 0.1, "importance"))
-    with pytest.warns(bg.FitWarning, match="Two estimates of the log evidence differ"):
-        bg.log_evidence(fit, check=True, seed=1)
+    for second, told in (
+        (Importance(0.0, 0.1, 0.2), "Two estimates of the log evidence differ"),
+        (Importance(0.0, 0.1, 0.9), "could not be checked"),
+    ):
+        monkeypatch.setattr(module, "importance", lambda *_, second=second: second)
+        with pytest.warns(bg.FitWarning, match=told):
+            bg.log_evidence(fit, check=True, seed=1)
+
+
+def test_a_relabelled_mode_is_the_same_normal(faithful):
+    """The normal approximation at a mode has the same density at relabelled points."""
+    from bayesgmm.inference.whitening import prepare
+
+    for covariance in ("full", "tied", "diag", "spherical"):
+        spec, observations = bg.MixtureSpec(3, covariance), bg.Observations(faithful)
+        density, modes, _ = prepare(
+            spec, observations, start=None, seed=1, cores=1, progress=None
+        )
+        mode, order = modes[0], np.array([2, 0, 1])
+        moved = mode.relabelled(density, order)
+        z = np.random.default_rng(0).normal(size=(5, density.size))
+        theta = density.unconstrain(density.constrain(mode.at(z)).permute(order))
+        np.testing.assert_allclose(moved.at(z), theta, atol=1e-8)
+        assert abs(moved.log_mass - mode.log_mass) < 1e-8
 
 
 def test_evidence_refuses_what_it_cannot_use(em_faithful, faithful):

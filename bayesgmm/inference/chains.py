@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from bayesgmm.errors import FitError
 from bayesgmm.inference.nutpie_bridge import whitened_model
 from bayesgmm.inference.search import Progress
-from bayesgmm.inference.whitening import Mode
+from bayesgmm.inference.whitening import Mode, shares_of
 from bayesgmm.model.density import LogPosterior
 from bayesgmm.status import Status
 
@@ -61,11 +61,15 @@ def run_chains(
     main = modes[0]
     to_white = np.linalg.inv(main.spread)
 
+    # A chain starts as a draw from one mode's normal approximation: from any that holds
+    # mass, so that what separates them shows up as chains that disagree, but rarely from a
+    # small one, where it might stay.  Roots, because Laplace's masses are rough.
+    chance = np.sqrt(shares_of(modes))
+    chance /= chance.sum()
+
     def initial_point(seed: int) -> NDArray[np.float64]:
-        # A chain starts as a draw from one mode's normal approximation: from any that
-        # holds mass, so that what separates them shows up as chains that disagree.
         rng = np.random.default_rng(seed)
-        mode = modes[rng.integers(len(modes))]
+        mode = modes[rng.choice(len(modes), p=chance)]
         theta = mode.at(0.8 * rng.standard_normal(density.size))
         return to_white @ (theta - main.theta)
 

@@ -18,28 +18,25 @@ proposal that has seen it.
 from __future__ import annotations
 
 import warnings
-from math import lgamma
 from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bayesgmm.errors import FitError, FitWarning, SpecError
-from bayesgmm.inference.labelling import to_pivot
-from bayesgmm.model.density import LogPosterior
-from bayesgmm.model.parallel import available_cores, one_blas_thread, thread_map
-from bayesgmm.model.parameters import MixtureParameters
+from bayesgmm.inference.importance import Importance, importance
+from bayesgmm.inference.one_labelling import Region, fitted_normals
+from bayesgmm.model.observations import Observations
+from bayesgmm.model.parallel import available_cores, one_blas_thread
 from bayesgmm.model.spec import MixtureSpec
-from bayesgmm.model.statistics import CHUNK
 from bayesgmm.result import MixtureFit
 
 Array = NDArray[np.float64]
 Method = Literal["bridge", "importance", "smc"]
 
-#: Components of the proposal that are tried.
-_MOST_NORMALS = 4
-#: Degrees of freedom of the importance sampler's proposal: tails heavier than a posterior's.
-_DEGREES = 6.0
+#: Combined errors by which two estimates may differ.
+_ALLOWED = 4.0
+#: Pareto k-hat above which importance sampling's own error is not to be trusted.
 _K_HAT_LIMIT = 0.7
 
 
@@ -49,6 +46,7 @@ class Evidence(NamedTuple):
     value: float
     se: float  # Monte Carlo standard error of ``value``
     method: str
+    pareto_k: float = float("nan")  # of importance sampling; above 0.7 ``se`` is too small
 
 
 def log_evidence(
@@ -85,7 +83,7 @@ def log_evidence(
     Returns
     -------
     Evidence
-        ``value``, ``se`` and ``method``.
+        ``value``, ``se``, ``method`` and ``pareto_k``.
 
     Raises
     ------
@@ -117,75 +115,46 @@ def log_evidence(
     rng = np.random.default_rng(seed)
     if method == "smc":
         return _by_smc(fit.spec, fit.observations, int(rng.integers(2**31)), cores)
-    region = _Region(fit, available_cores(cores))
+    region = Region(fit, available_cores(cores))
     if region.theta.shape[0] * region.theta.shape[1] < 100:
         raise FitError("The evidence needs 100 draws or more; draw more.")
     with one_blas_thread():
-        estimate = (_bridge if method == "bridge" else _importance)(region, rng)
-        if check and method == "bridge":
-            second = _importance(region, rng)
-            apart, allowed = abs(estimate.value - second.value), np.hypot(estimate.se, second.se)
-            if not apart <= 4 * allowed:
-                warnings.warn(
-                    f"Two estimates of the log evidence differ: {estimate.value:.2f} ± "
-                    f"{estimate.se:.2f} by bridge sampling, {second.value:.2f} ± {second.se:.2f} "
-                    "by importance sampling; the chains may have missed a mode, so draw more.",
-                    FitWarning,
-                    stacklevel=2,
-                )
+        if method == "importance":
+            second = importance(region, rng)
+            return Evidence(second.value, second.se, "importance", second.pareto_k)
+        estimate = _bridge(region, rng)
+        if check:
+            _compare(estimate, importance(region, rng))
     return estimate
 
 
-class _Region:
-    """The posterior on the region of one labelling, and its draws."""
-
-    def __init__(self, fit: MixtureFit, cores: int) -> None:
-        self.density = LogPosterior(fit.spec, fit.observations)
-        self.cores = cores
-        lp = fit.tree["sample_stats"].to_dataset()["lp"].values
-        draws = fit.parameters
-        self.pivot = draws[np.unravel_index(np.argmax(lp), lp.shape)]
-        draws = draws.permute(to_pivot(draws, self.pivot).permutation)
-        self.theta = self.density.unconstrain(draws)  # (chain, draw, P)
-        self.log_labellings = lgamma(fit.spec.n_components + 1)
-
-    def log_density(self, theta: Array) -> Array:
-        """Log posterior density (n,) of theta (n, P), without its constant; -inf outside."""
-        threads = 1 if self.density.observations.n_rows > CHUNK else self.cores
-        values = np.array(thread_map(self.density.value, list(theta), threads))
-        inside = (
-            to_pivot(self.density.constrain(theta), self.pivot).permutation
-            == np.arange(self.density.spec.n_components)
-        ).all(axis=-1)
-        return np.where(inside & np.isfinite(values), values, -np.inf)
+def _compare(first: Evidence, second: Importance) -> None:
+    """Warn where two estimates differ, or where the second is no check."""
+    apart = abs(first.value - second.value)
+    if second.pareto_k > _K_HAT_LIMIT:
+        warnings.warn(
+            f"The log evidence could not be checked: importance sampling's Pareto k-hat is "
+            f"{second.pareto_k:.2f}, above {_K_HAT_LIMIT}; use method='smc' for a second estimate.",
+            FitWarning,
+            stacklevel=3,
+        )
+    elif not apart <= _ALLOWED * np.hypot(first.se, second.se):
+        warnings.warn(
+            f"Two estimates of the log evidence differ: {first.value:.2f} ± {first.se:.2f} by "
+            f"bridge sampling, {second.value:.2f} ± {second.se:.2f} by importance sampling; the "
+            "chains may have missed a mode, so draw more.",
+            FitWarning,
+            stacklevel=3,
+        )
 
 
-def _proposal(draws: Array, seed: int) -> MixtureParameters:
-    """A mixture of normals fitted to draws (n, P), with as many as BIC asks for."""
-    from bayesgmm.inference.fitting import fit
-
-    n, p = draws.shape
-    best, found = np.inf, None
-    for k in range(1, _MOST_NORMALS + 1):
-        if k > 1 and k * p * 5 > n:
-            break
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", FitWarning)
-            em = fit(MixtureSpec(k), draws, method="em", seed=seed, n_starts=4, tol=1e-4)
-        if em.bic() >= best:
-            break
-        best, found = em.bic(), em.parameters[0, 0]
-    assert found is not None
-    return found
-
-
-def _bridge(region: _Region, rng: np.random.Generator) -> Evidence:
+def _bridge(region: Region, rng: np.random.Generator) -> Evidence:
     half = region.theta.shape[1] // 2
     halves = region.theta[:, :half], region.theta[:, half : 2 * half]
     values, errors = [], []
     for seen, held in (halves, halves[::-1]):
         flat = seen.reshape(-1, seen.shape[-1])
-        proposal = _proposal(flat, int(rng.integers(2**31)))
+        proposal = fitted_normals(flat, int(rng.integers(2**31)))
         chains, draws = held.shape[:2]
         posterior = held.reshape(chains * draws, -1)
         proposed = proposal.simulate(2 * len(posterior), seed=rng)[0]
@@ -233,39 +202,7 @@ def _meng_wong(on_draws: Array, on_proposed: Array) -> tuple[float, float]:
     return log_z, float(np.sqrt(relative))
 
 
-def _importance(region: _Region, rng: np.random.Generator) -> Evidence:
-    from scipy.special import gammaln
-
-    flat = region.theta.reshape(-1, region.theta.shape[-1])
-    mixture = _proposal(flat, int(rng.integers(2**31)))
-    n, p = max(4 * len(flat), 10_000), flat.shape[1]
-    component = rng.choice(len(mixture.weights), size=n, p=mixture.weights)
-    z = rng.standard_normal((n, p)) / np.sqrt(rng.chisquare(_DEGREES, (n, 1)) / _DEGREES)
-    theta = mixture.means[component] + np.einsum("nij,nj->ni", mixture.scale_tril[component], z)
-    parts = []
-    for weight, mean, tril in zip(
-        mixture.weights, mixture.means, mixture.scale_tril, strict=True
-    ):
-        white = np.linalg.solve(tril, (theta - mean).T)
-        parts.append(
-            np.log(weight) - np.log(np.diag(tril)).sum()
-            - 0.5 * (_DEGREES + p) * np.log1p((white**2).sum(axis=0) / _DEGREES)
-        )  # fmt: skip
-    constant = gammaln(0.5 * (_DEGREES + p)) - gammaln(0.5 * _DEGREES) - 0.5 * p * np.log(
-        _DEGREES * np.pi
-    )
-    log_weights = region.log_density(theta) - np.logaddexp.reduce(parts, axis=0) - constant
-    largest = log_weights.max()
-    if not np.isfinite(largest):
-        raise FitError("No proposal falls where the posterior has mass; draw more.")
-    weights = np.exp(log_weights - largest)
-    value = largest + np.log(weights.mean()) + region.log_labellings
-    return Evidence(
-        float(value), float(weights.std() / np.sqrt(n) / weights.mean()), "importance"
-    )
-
-
-def _by_smc(spec: MixtureSpec, observations: Any, seed: int, cores: int | None) -> Evidence:
+def _by_smc(spec: MixtureSpec, observations: Observations, seed: int, cores: int | None) -> Evidence:
     import pymc as pm
 
     from bayesgmm.inference.pymc_model import to_pymc

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from bayesgmm.inference.labelling import to_pivot
 from bayesgmm.inference.nuts import Draws
 from bayesgmm.inference.search import Progress
-from bayesgmm.inference.whitening import Mode, pivot_of, prepare
+from bayesgmm.inference.whitening import Mode, pivot_of, prepare, shares_of
 from bayesgmm.model.observations import Observations
 from bayesgmm.model.parallel import one_blas_thread, thread_map
 from bayesgmm.model.parameters import MixtureParameters
@@ -56,7 +56,7 @@ def sample_laplace(
     with one_blas_thread():
         values = thread_map(density.value, list(theta), threads)
     weights = np.asarray(values) - _log_proposal(modes, theta)
-    smoothed, k_hat = _smooth(weights)
+    smoothed, k_hat = smoothed_weights(weights)
     kept = _resampled(smoothed, draws, rng)
     parameters = density.constrain(theta[kept][None])
     pivot = pivot_of(density, modes[0])
@@ -72,13 +72,8 @@ def sample_laplace(
     return Draws(parameters.permute(permutation), statistics, status, facts)
 
 
-def _shares(modes: list[Mode]) -> NDArray[np.float64]:
-    masses = np.array([mode.log_mass for mode in modes])
-    return np.exp(masses - np.logaddexp.reduce(masses))
-
-
 def _proposals(modes: list[Mode], n: int, rng: np.random.Generator) -> NDArray[np.float64]:
-    which = rng.choice(len(modes), size=n, p=_shares(modes))
+    which = rng.choice(len(modes), size=n, p=shares_of(modes))
     z = rng.standard_normal((n, len(modes[0].theta)))
     return np.stack([modes[m].at(row) for m, row in zip(which, z, strict=True)])
 
@@ -86,7 +81,7 @@ def _proposals(modes: list[Mode], n: int, rng: np.random.Generator) -> NDArray[n
 def _log_proposal(modes: list[Mode], theta: NDArray[np.float64]) -> NDArray[np.float64]:
     """Log density of the mixture of normals that proposals came from."""
     parts = []
-    for share, mode in zip(_shares(modes), modes, strict=True):
+    for share, mode in zip(shares_of(modes), modes, strict=True):
         z = np.linalg.solve(mode.spread, (theta - mode.theta).T)
         p = len(mode.theta)
         parts.append(
@@ -96,7 +91,7 @@ def _log_proposal(modes: list[Mode], theta: NDArray[np.float64]) -> NDArray[np.f
     return np.logaddexp.reduce(parts, axis=0)
 
 
-def _smooth(log_weights: NDArray[np.float64]) -> tuple[NDArray[np.float64], float]:
+def smoothed_weights(log_weights: NDArray[np.float64]) -> tuple[NDArray[np.float64], float]:
     """PSIS by ArviZ: smoothed log weights that sum to one, and k-hat."""
     from arviz_stats.base import array_stats
 

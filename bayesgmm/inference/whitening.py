@@ -50,6 +50,13 @@ class Mode:
         """theta (..., P) of whitened z (..., P)."""
         return self.theta + z @ self.spread.T
 
+    def relabelled(self, density: LogPosterior, permutation: NDArray[np.int64]) -> Mode:
+        """The same mode with its components in another order."""
+        # Relabelling is linear in theta, so a unit step along each coordinate shows its matrix.
+        steps = self.theta + np.vstack([np.zeros(density.size), np.eye(density.size)])
+        theta, *moved = density.unconstrain(density.constrain(steps).permute(permutation))
+        return Mode(theta, (np.stack(moved) - theta).T @ self.spread, self.value)
+
 
 def prepare(
     spec: MixtureSpec,
@@ -112,10 +119,15 @@ def find_modes(
         if any(abs(value - mode.value) < 1e-5 * (1 + abs(value)) for mode in modes):
             continue
         modes.append(_mode_at(density, log_weights, means, factors, value))
-    masses = np.array([mode.log_mass for mode in modes])
-    share = np.exp(masses - np.logaddexp.reduce(masses))
+    share = shares_of(modes)
     order = np.argsort(-share)
     return [modes[i] for i in order if share[i] >= _SMALLEST_SHARE]
+
+
+def shares_of(modes: list[Mode]) -> Array:
+    """The share of each mode in the mass of all, as Laplace's approximation has it."""
+    masses = np.array([mode.log_mass for mode in modes])
+    return np.asarray(np.exp(masses - np.logaddexp.reduce(masses)))
 
 
 def _mode_at(

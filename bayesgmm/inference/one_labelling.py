@@ -1,0 +1,102 @@
+"""The posterior on the region of one labelling, and proposals for it.
+
+The matching of components to a pivot cuts the space of theta into K! regions that
+relabelling maps onto each other.  The posterior on one of them has all that there is to
+know; its mass is 1 / K! of the whole, exactly, and relabelled draws are draws from it,
+whether the chains have visited one labelling or all.
+"""
+
+from __future__ import annotations
+
+import warnings
+from math import lgamma
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bayesgmm.errors import FitWarning
+from bayesgmm.inference.fitting import fit as fit_mixture
+from bayesgmm.inference.labelling import to_pivot
+from bayesgmm.inference.whitening import find_modes, shares_of
+from bayesgmm.model.density import LogPosterior
+from bayesgmm.model.parallel import thread_map
+from bayesgmm.model.parameters import MixtureParameters
+from bayesgmm.model.spec import MixtureSpec
+from bayesgmm.model.statistics import CHUNK
+from bayesgmm.result import MixtureFit
+
+Array = NDArray[np.float64]
+
+#: Components of a proposal that are tried.
+_MOST_NORMALS = 4
+
+
+class Region:
+    """The posterior on the region of one labelling, and its draws.
+
+    Attributes
+    ----------
+    theta : array (chain, draw, P)
+        The fit's draws, in the region.
+    log_labellings : float
+        log K!, what the whole is more than the region.
+    """
+
+    def __init__(self, fit: MixtureFit, cores: int) -> None:
+        self.density = LogPosterior(fit.spec, fit.observations)
+        self.cores = cores
+        lp = fit.tree["sample_stats"].to_dataset()["lp"].values
+        draws = fit.parameters
+        self.pivot = draws[np.unravel_index(np.argmax(lp), lp.shape)]
+        draws = draws.permute(to_pivot(draws, self.pivot).permutation)
+        self.theta = self.density.unconstrain(draws)  # (chain, draw, P)
+        self.log_labellings = lgamma(fit.spec.n_components + 1)
+
+    def modes(self, seed: int) -> tuple[Array, Array, Array]:
+        """Shares, places (M, P) and Cholesky factors (M, P, P) of the modes, in the region."""
+        found = find_modes(
+            self.density.spec, self.density.observations, self.density, start=None,
+            seed=np.random.SeedSequence(seed), cores=self.cores, progress=None,
+        )  # fmt: skip
+        order = to_pivot(
+            self.density.constrain(np.stack([mode.theta for mode in found])), self.pivot
+        ).permutation
+        moved = [
+            mode.relabelled(self.density, permutation)
+            for mode, permutation in zip(found, order, strict=True)
+        ]
+        return (
+            shares_of(found),
+            np.stack([mode.theta for mode in moved]),
+            np.linalg.cholesky(np.stack([mode.spread @ mode.spread.T for mode in moved])),
+        )
+
+    def log_density(self, theta: Array) -> Array:
+        """Log posterior density (n,) of theta (n, P), without its constant; -inf outside."""
+        threads = 1 if self.density.observations.n_rows > CHUNK else self.cores
+        values = np.array(thread_map(self.density.value, list(theta), threads))
+        inside = (
+            to_pivot(self.density.constrain(theta), self.pivot).permutation
+            == np.arange(self.density.spec.n_components)
+        ).all(axis=-1)
+        return np.where(inside & np.isfinite(values), values, -np.inf)
+
+
+def fitted_normals(draws: Array, seed: int) -> MixtureParameters:
+    """A mixture of normals fitted to draws (n, P), with as many as BIC asks for."""
+    n, p = draws.shape
+    best, found = np.inf, None
+    for k in range(1, _MOST_NORMALS + 1):
+        if k > 1 and k * p * 5 > n:
+            break
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FitWarning)
+            em = fit_mixture(
+                MixtureSpec(k), draws, method="em", seed=seed, n_starts=4, n_best=1,
+                rounds=0, accelerate=False, max_iter=200, tol=1e-5,
+            )  # fmt: skip  - near the best will do: any proposal gives the same answer
+        if em.bic() >= best:
+            break
+        best, found = em.bic(), em.parameters[0, 0]
+    assert found is not None
+    return found
