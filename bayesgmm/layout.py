@@ -111,6 +111,27 @@ def posterior_group(parameters: MixtureParameters, names: list[str]) -> xr.Datas
     )
 
 
+def relabelled(
+    tree: xr.DataTree,
+    parameters: MixtureParameters,
+    permutation: NDArray[np.int64],
+    facts: Mapping[str, Any],
+) -> xr.DataTree:
+    """The tree with its components in another order; see :meth:`MixtureFit.relabelled`."""
+    groups = {name: group.to_dataset() for name, group in tree.children.items()}
+    before = groups["sample_stats"]["permutation"].values
+    raw = parameters.permute(np.argsort(before, axis=-1))
+    names = list(groups["posterior"]["feature"].values)
+    groups["posterior"] = posterior_group(raw.permute(permutation), names)
+    groups["sample_stats"] = groups["sample_stats"].assign(
+        permutation=(("chain", "draw", "component"), permutation)
+    )
+    groups["fit"] = groups["fit"].assign(dict(facts))
+    other = xr.DataTree.from_dict({f"/{name}": group for name, group in groups.items()})
+    other.attrs = tree.attrs
+    return other
+
+
 def free_parameters(posterior: xr.Dataset, spec: MixtureSpec) -> xr.Dataset:
     """A posterior group without what repeats or is constant, for tables."""
     kept = posterior[["weights", "means", "scales"][spec.n_components == 1 :]]

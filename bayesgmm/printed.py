@@ -1,8 +1,13 @@
-"""The printed form of a fit: what it is, how it ended, and a table of its components."""
+"""A fit for people: its printed form, with a table of its components, and one of all parameters."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import xarray as xr
+
+from bayesgmm.layout import free_parameters
 
 if TYPE_CHECKING:
     from bayesgmm.result import MixtureFit
@@ -63,3 +68,29 @@ def _table(fit: MixtureFit) -> list[str]:
     if shown < p.n_components or len(features) < len(fit.feature_names):
         lines.append("(more in .summary())")
     return lines
+
+
+def parameter_table(fit: MixtureFit) -> Any:
+    """The table of :meth:`MixtureFit.summary`."""
+    free = free_parameters(fit.tree["posterior"].to_dataset(), fit.spec)
+    if fit.is_posterior:
+        import arviz as az
+
+        return az.summary(free, round_to="none")
+    import pandas as pd
+
+    rows = {
+        f"{name}[{', '.join(str(label) for label in labels)}]": value
+        for name, array in free.isel(chain=0, draw=0).items()
+        for labels, value in _labelled(array)
+    }
+    return pd.DataFrame.from_dict(rows, orient="index", columns=["value"])
+
+
+def _labelled(array: xr.DataArray) -> list[tuple[tuple[Any, ...], float]]:
+    """Each entry of an array with its coordinates."""
+    return [
+        (tuple(array[dim].values[i] for dim, i in zip(array.dims, at, strict=True)),
+         float(array.values[at]))
+        for at in np.ndindex(*array.shape)
+    ]  # fmt: skip

@@ -9,7 +9,8 @@ function that takes a fit.
 from __future__ import annotations
 
 import html
-from collections.abc import Callable, Mapping
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -19,19 +20,23 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from bayesgmm.errors import DataError, FitError
-from bayesgmm.layout import free_parameters, lay_out, posterior_group
+from bayesgmm.errors import FitError, FitWarning
+from bayesgmm.layout import lay_out, relabelled
 from bayesgmm.model.observations import Observations, features_like
-from bayesgmm.model.parallel import available_cores, one_blas_thread, thread_map
 from bayesgmm.model.parameters import MixtureParameters
 from bayesgmm.model.spec import MixtureSpec
-from bayesgmm.model.statistics import CHUNK, Rows, row_log_density
-from bayesgmm.printed import printed
+from bayesgmm.predictive.averaged import Draw
+from bayesgmm.predictive.distribution import PredictiveDistribution
+from bayesgmm.predictive.generation import Frame
+from bayesgmm.predictive.memberships import averaged_memberships, membership_intervals
+from bayesgmm.predictive.regions import checked_probability
+from bayesgmm.predictive.regression import regress
+from bayesgmm.printed import parameter_table, printed
 from bayesgmm.status import Status
 from bayesgmm.store import read_tree, write_tree
 
-#: Entries of draws x rows x components that are held at once, by each thread.
-_HELD_MEMBERSHIPS = 8_000_000
+#: Share of draws with ambiguous labels above which their mean is warned of.
+_AMBIGUOUS = 0.05
 
 
 @dataclass(frozen=True, eq=False)
@@ -181,17 +186,7 @@ class MixtureFit:
         data : anything that Observations takes, optional
             Rows with the fitted features; the fitted data where left out.
         """
-        rows = self._rows(data)
-        forms, center = self.parameters.forms()
-        mean = np.zeros((rows.n_rows, self.spec.n_components))
-
-        def one(part: slice) -> None:  # a chunk at a time: no draws x N x K array is held
-            scaled = Rows.of(rows.matrix[part], center)
-            for form in forms:
-                mean[part] += row_log_density(scaled, form, memberships=True)[1]
-
-        self._over_rows(one, rows.n_rows, CHUNK)
-        return self._label(mean / len(forms), rows)
+        return averaged_memberships(self.parameters, self._rows(data))
 
     def memberships(self, data: Any = None, *, mass: float = 0.89) -> xr.Dataset:
         """Soft memberships with their uncertainty, and hard ones with the chance that they hold.
@@ -221,101 +216,120 @@ class MixtureFit:
         >>> fit = bg.fit(bg.MixtureSpec(2), bg.datasets.faithful(), method="laplace", seed=1)
         >>> found = fit.memberships([[3.0, 67.0]])
         >>> int(found["assigned"][0]), round(float(found["correct"][0]), 2)
-        (0, 0.74)
+        (1, 0.84)
         """
-        if not 0 < mass < 1:
-            raise DataError(f"mass must be between 0 and 1, got {mass}.")
-        rows = self._rows(data)
-        forms, center = self.parameters.forms()
-        out = np.empty((3, rows.n_rows, self.spec.n_components))
-        tail = (1 - mass) / 2
-
-        def one(part: slice) -> None:
-            scaled = Rows.of(rows.matrix[part], center)
-            drawn = np.stack([row_log_density(scaled, form, memberships=True)[1] for form in forms])
-            out[0, part] = drawn.mean(axis=0)
-            out[1:, part] = np.quantile(drawn, [tail, 1 - tail], axis=0)
-
-        held = len(forms) * self.spec.n_components
-        self._over_rows(one, rows.n_rows, max(1, _HELD_MEMBERSHIPS // held))
-        probability, lower, upper = (self._label(values, rows) for values in out)
-        return xr.Dataset(
-            {
-                "probability": probability, "lower": lower, "upper": upper,
-                "assigned": probability.argmax("component"),
-                "correct": probability.max("component"),
-            }
-        )  # fmt: skip
+        mass = checked_probability("mass", mass)
+        return membership_intervals(self.parameters, self._rows(data), mass)
 
     def predict(self, data: Any = None) -> xr.DataArray:
         """The most probable component of each row, from the averaged memberships."""
         return self.predict_proba(data).argmax("component")
 
+    # The next row ---------------------------------------------------------
+
+    @cached_property
+    def predictive(self) -> PredictiveDistribution:
+        """The distribution of a new row, averaged over the draws.
+
+        It has log_density, mean, covariance, marginal, condition, cdf, quantile, region,
+        anomaly_score and generate.
+        """
+        return PredictiveDistribution.of(self.parameters, self.feature_names)
+
     def score_samples(self, data: Any = None) -> xr.DataArray:
         """Log predictive density of each row: the log of the density's mean over draws."""
-        rows = self._rows(data)
-        forms, center = self.parameters.forms()
-        out = np.empty(rows.n_rows)
+        return self.predictive.log_density(self._rows(data))
 
-        def one(part: slice) -> None:
-            scaled = Rows.of(rows.matrix[part], center)
-            total = np.full(len(scaled.values), -np.inf)
-            for form in forms:
-                np.logaddexp(total, row_log_density(scaled, form)[0], out=total)
-            out[part] = total - np.log(len(forms))
+    def marginal(self, features: str | Sequence[str]) -> PredictiveDistribution:
+        """The predictive distribution of some features.
 
-        self._over_rows(one, rows.n_rows, CHUNK)
-        return xr.DataArray(out, dims="obs", coords={"obs": rows.index}, name="log_density")
+        Examples
+        --------
+        >>> import bayesgmm as bg
+        >>> fit = bg.fit(bg.MixtureSpec(2), bg.datasets.faithful(), method="em", seed=1)
+        >>> waiting = fit.marginal("waiting")
+        >>> float(waiting.cdf(60.0)[0].round(3)), float(waiting.quantile(0.5).round(1))
+        (0.295, 75.4)
+        """
+        return self.predictive.marginal(features)
 
-    def generate(self, n: int, *, seed: Any = None) -> xr.Dataset:
+    def condition(self, given: Mapping[str, float]) -> PredictiveDistribution:
+        """The predictive distribution of the other features where these have these values.
+
+        See :meth:`PredictiveDistribution.condition`; for many values, :meth:`regress`.
+        """
+        return self.predictive.condition(given)
+
+    def regress(self, y: str, at: Any, *, mass: float = 0.89) -> xr.Dataset:
+        """One feature as a function of others: mean, bands of it and of new values, modes.
+
+        See :func:`bayesgmm.predictive.regression.regress`.
+        """
+        return regress(self.predictive, y, at, mass=mass)
+
+    def anomaly_score(self, data: Any = None, **options: Any) -> xr.DataArray:
+        """Predictive probability of a row no more likely than each of these (obs).
+
+        Uniform between 0 and 1 for rows from the model: a threshold is a false-alarm rate.
+        (The fitted rows themselves, which are taken where ``data`` is left out, have been seen:
+        fewer of them fall below it.)  See :meth:`PredictiveDistribution.anomaly_score`.
+
+        Examples
+        --------
+        >>> import bayesgmm as bg
+        >>> fit = bg.fit(bg.MixtureSpec(2), bg.datasets.faithful(), method="em", seed=1)
+        >>> fit.anomaly_score([[4.4, 80.0], [2.0, 90.0]]).values.round(4)
+        array([0.974, 0.   ])
+        """
+        return self.predictive.anomaly_score(self._rows(data), **options)
+
+    def outliers(self, data: Any = None, *, rate: float = 0.01, **options: Any) -> xr.DataArray:
+        """Which rows (obs) are stranger than all but a share ``rate`` of the model's own.
+
+        So many rows that do come from the model are flagged as well.  Options are those of
+        :meth:`PredictiveDistribution.anomaly_score`.
+        """
+        return self.predictive.outliers(self._rows(data), rate=rate, **options)
+
+    def generate(
+        self, n: int, *, seed: Any = None, draw: Draw = "all", frame: Frame | None = None
+    ) -> Any:
         """New data from the fitted mixture: each row from a draw of its own.
+
+        ``draw`` takes one draw for all rows, or the mean of the draws; ``frame`` gives
+        a frame of pandas or polars.  See :meth:`PredictiveDistribution.generate`.
 
         Returns
         -------
-        Dataset
+        Dataset or frame
             ``x`` (sample, feature), ``component`` (sample) and ``draw`` (sample),
-            the number of the posterior draw over all chains.
+            the number of the posterior draw over all chains, -1 for the mean.
         """
-        if n < 1:
-            raise DataError(f"n must be at least 1, got {n}.")
-        rng = np.random.default_rng(seed)
-        flat = self.parameters.flat()
-        edges = np.cumsum(flat.weights, axis=1)
-        draw = rng.integers(len(edges), size=n)
-        point = rng.random(n) * edges[draw, -1]
-        component = (edges[draw] <= point[:, None]).sum(axis=1)
-        x = flat.means[draw, component]
-        for begin in range(0, n, CHUNK):  # a factor for each row of a chunk, not of all
-            part = slice(begin, begin + CHUNK)
-            noise = rng.standard_normal(x[part].shape)
-            tril = flat.scale_tril[draw[part], component[part]]
-            x[part] += np.einsum("nij,nj->ni", tril, noise)
-        return xr.Dataset(
-            {
-                "x": (("sample", "feature"), x),
-                "component": ("sample", component),
-                "draw": ("sample", draw),
-            },
-            coords={"sample": np.arange(n), "feature": list(self.feature_names)},
-        )
+        self._means_something(draw)
+        return self.predictive.generate(n, seed=seed, draw=draw, frame=frame)
+
+    def generate_chunks(
+        self, n: int, *, chunk: int = 1_000_000, seed: Any = None, draw: Draw = "all",
+        frame: Frame | None = None,
+    ) -> Iterator[Any]:  # fmt: skip
+        """The rows of :meth:`generate`, ``chunk`` at a time: they need not fit in memory."""
+        self._means_something(draw)
+        return self.predictive.generate_chunks(n, chunk=chunk, seed=seed, draw=draw, frame=frame)
+
+    def _means_something(self, draw: Draw) -> None:
+        """Warn where a mean over draws averages components that are not the same."""
+        fit = self.tree["fit"].to_dataset()
+        ambiguous = float(fit["ambiguous"]) if "ambiguous" in fit else 0.0
+        if draw == "mean" and ambiguous > _AMBIGUOUS:
+            warnings.warn(
+                f"Labels are ambiguous in {ambiguous:.0%} of the draws, so the mean averages "
+                "components that are not the same; draw='all' needs no labels.",
+                FitWarning,
+                skip_file_prefixes=(str(Path(__file__).parent),),
+            )
 
     def _rows(self, data: Any) -> Observations:
         return self.observations if data is None else features_like(data, self.feature_names)
-
-    def _over_rows(self, one: Callable[[slice], None], n: int, size: int) -> None:
-        """Call ``one`` for every slice of ``size`` rows, on threads."""
-        with one_blas_thread():
-            thread_map(
-                one, [slice(i, i + size) for i in range(0, n, size)], available_cores(None)
-            )
-
-    def _label(self, values: NDArray[np.float64], rows: Observations) -> xr.DataArray:
-        return xr.DataArray(
-            values,
-            dims=("obs", "component"),
-            coords={"obs": rows.index, "component": np.arange(self.spec.n_components)},
-            name="memberships",
-        )
 
     def relabelled(
         self, permutation: NDArray[np.int64], facts: Mapping[str, Any]
@@ -326,16 +340,7 @@ class MixtureFit:
         ones; ``facts`` are what then holds in the group ``fit``.  See
         :func:`bayesgmm.relabel` for ways to choose one.
         """
-        before = self.tree["sample_stats"].to_dataset()["permutation"].values
-        raw = self.parameters.permute(np.argsort(before, axis=-1))
-        groups = {name: group.to_dataset() for name, group in self.tree.children.items()}
-        groups["posterior"] = posterior_group(raw.permute(permutation), list(self.feature_names))
-        groups["sample_stats"] = groups["sample_stats"].assign(
-            permutation=(("chain", "draw", "component"), permutation)
-        )
-        groups["fit"] = groups["fit"].assign(dict(facts))
-        tree = xr.DataTree.from_dict({f"/{name}": group for name, group in groups.items()})
-        tree.attrs = self.tree.attrs
+        tree = relabelled(self.tree, self.parameters, permutation, facts)
         return MixtureFit(self.spec, tree)
 
     # Keeping and showing --------------------------------------------------
@@ -350,35 +355,13 @@ class MixtureFit:
         For draws it is ``arviz.summary``: mean, sd, interval, effective sample
         sizes and R-hat.  For a point estimate, its values.
         """
-        free = free_parameters(self.tree["posterior"].to_dataset(), self.spec)
-        if self.is_posterior:
-            import arviz as az
-
-            return az.summary(free, round_to="none")
-        import pandas as pd
-
-        point = free.isel(chain=0, draw=0)
-        rows = {
-            f"{name}[{', '.join(str(label) for label in labels)}]": value
-            for name, array in point.items()
-            for labels, value in _labelled(array)
-        }
-        return pd.DataFrame.from_dict(rows, orient="index", columns=["value"])
+        return parameter_table(self)
 
     def __repr__(self) -> str:
         return printed(self)
 
     def _repr_html_(self) -> str:
         return f"<pre>{html.escape(repr(self))}</pre>"
-
-
-def _labelled(array: xr.DataArray) -> list[tuple[tuple[Any, ...], float]]:
-    """Each entry of an array with its coordinates."""
-    return [
-        (tuple(array[dim].values[i] for dim, i in zip(array.dims, at, strict=True)),
-         float(array.values[at]))
-        for at in np.ndindex(*array.shape)
-    ]  # fmt: skip
 
 
 def load(path: str | Path) -> MixtureFit:

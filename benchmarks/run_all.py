@@ -28,6 +28,7 @@ PARTS = {
     "engines": ("The two engines on the same posteriors", []),
     "labels": ("Relabelling", []),
     "partitions": ("Partitions", []),
+    "generate": ("Generating ten million rows", []),
     "first_use": ("A fresh process to a posterior", []),
 }
 INTRODUCTION = """# Benchmarks

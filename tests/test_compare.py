@@ -99,7 +99,7 @@ def test_select_orders_models_and_samples_the_best(galaxies):
     assert table["elpd_loo"].notna().sum() == 2
     assert set(table.index[:2]) == set(chosen.posteriors)
     assert chosen.best.spec.label == table.index[0]
-    assert chosen["K=3, full"].log_likelihood >= -203.1793
+    assert chosen.fits["K=3, full"].log_likelihood >= -203.1793
     assert chosen.verdict.startswith(f"BIC prefers {table.index[0]}")
     assert "elpd_loo puts" in chosen.verdict
     assert table.index[0] in repr(chosen)

@@ -3,74 +3,36 @@ estimate of one lies in the posterior of another."""
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
+from bayesgmm.analysis import leave_one_out as loo
+from bayesgmm.analysis.leave_one_out import K_HAT_LIMIT as K_HAT_LIMIT
+from bayesgmm.analysis.leave_one_out import Elpd as Elpd
+from bayesgmm.analysis.leave_one_out import elpd_loo as elpd_loo
+from bayesgmm.analysis.pointwise import why_not
 from bayesgmm.errors import FitError
 from bayesgmm.inference.labelling import to_pivot
 from bayesgmm.result import MixtureFit
 
-#: Above this a row's importance weights have no finite variance to rely on
-#: (Vehtari, Simpson, Gelman, Yao and Gabry 2024).
-K_HAT_LIMIT = 0.7
 
-
-class Elpd(NamedTuple):
-    """Expected log predictive density by PSIS leave-one-out, as ArviZ computes it."""
-
-    value: float
-    se: float
-    p: float  # effective number of parameters
-    bad_rows: tuple[int, ...]  # positions of the rows whose Pareto k-hat is above the limit
-
-
-def elpd_loo(fit: MixtureFit) -> Elpd:
-    """Leave-one-out predictive accuracy of a posterior fit, by ``arviz.loo``.
-
-    Larger is better.  ``bad_rows`` are those whose Pareto k-hat is above 0.7, for
-    which the estimate is not reliable.
-
-    Raises
-    ------
-    FitError
-        For a point fit, which has no posterior to leave a row out of, and where the
-        fit holds no pointwise log-likelihood.
-
-    References
-    ----------
-    Vehtari, Gelman and Gabry (2017), Practical Bayesian model evaluation using
-    leave-one-out cross-validation and WAIC, Statistics and Computing 27.
-    """
-    _need_pointwise(fit)
-    import arviz as az
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the bad rows are returned, and told by our callers
-        loo = az.loo(fit.tree, pointwise=True)
-    bad = np.flatnonzero(loo.pareto_k.values > K_HAT_LIMIT)
-    return Elpd(float(loo.elpd), float(loo.se), float(loo.p), tuple(int(row) for row in bad))
-
-
-def _need_pointwise(fit: MixtureFit) -> None:
-    if not fit.is_posterior:
-        raise FitError("elpd_loo needs a posterior; fit with method='nuts'.")
-    if "log_likelihood" not in fit.tree.children:
-        raise FitError(
-            "This fit holds no pointwise log-likelihood, which would have been too large; draw "
-            "fewer, or compare by bic()."
-        )
-
-
-def compare(fits: Mapping[str, MixtureFit]) -> Any:
+def compare(
+    fits: Mapping[str, MixtureFit], *, repair: bool = False, max_refits: int = 10, seed: Any = None
+) -> Any:
     """One table of any fits of the same data.
 
     Parameters
     ----------
     fits : mapping of name to MixtureFit
         Of any methods and specs.
+    repair : bool, default False
+        Whether to refit for rows that importance sampling cannot leave out, at most
+        ``max_refits`` of them for each fit; see :func:`bayesgmm.elpd_loo`.
+    max_refits : int, default 10
+    seed : int, SeedSequence or Generator, optional
+        Of those refits.
 
     Returns
     -------
@@ -80,8 +42,10 @@ def compare(fits: Mapping[str, MixtureFit]) -> Any:
         ``aic``, ``bic``, ``icl`` (smaller is better, NaN for posteriors), and for
         posteriors ``elpd_loo`` (larger is better), ``elpd_loo_se``, and
         ``elpd_diff``, ``dse`` and ``weight`` from ``arviz.compare`` (stacking),
-        ``bad_rows`` the number of rows with Pareto k-hat above 0.7; ``status``.
-        Posteriors come first, by elpd, then point fits, by BIC.
+        ``bad_rows`` the number of rows with Pareto k-hat above 0.7 (that are not
+        repaired); ``status``.  Posteriors come first, by elpd, then point fits, by BIC.
+        The columns of elpd are NaN for posteriors without a pointwise log-likelihood,
+        and for row weights that are no counts.
 
     Raises
     ------
@@ -102,18 +66,17 @@ def compare(fits: Mapping[str, MixtureFit]) -> Any:
         raise FitError("There is nothing to compare; give at least one fit.")
     _same_data(fits)
     rows = {name: point_criteria(fit) | {"status": str(fit.status)} for name, fit in fits.items()}
-    posteriors = {
-        name: fit
+    left_out = {
+        name: loo.leave_one_out(fit, repair=repair, max_refits=max_refits, seed=seed)
         for name, fit in fits.items()
-        if fit.is_posterior and "log_likelihood" in fit.tree.children
+        if why_not(fit) is None
     }
-    for name, fit in posteriors.items():
-        elpd = elpd_loo(fit)
+    for name, (_, elpd) in left_out.items():
         rows[name] |= {
             "elpd_loo": elpd.value, "elpd_loo_se": elpd.se, "bad_rows": len(elpd.bad_rows)
         }  # fmt: skip
-    if len(posteriors) > 1:
-        for name, values in stacked(posteriors).items():
+    if len(left_out) > 1:
+        for name, values in loo.stacked(left_out).items():
             rows[name] |= values
     columns = [
         "method", "n_components", "covariance", "log_likelihood", "n_parameters", "aic", "bic",
@@ -125,22 +88,7 @@ def compare(fits: Mapping[str, MixtureFit]) -> Any:
 
 def stacked(posteriors: Mapping[Any, MixtureFit]) -> dict[Any, dict[str, float]]:
     """elpd differences, their standard errors and stacking weights, by ``arviz.compare``."""
-    import arviz as az
-
-    keys = {str(i): name for i, name in enumerate(posteriors)}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        table = az.compare(
-            {key: posteriors[name].tree for key, name in keys.items()}, round_to="none"
-        )
-    return {
-        keys[str(key)]: {
-            "elpd_diff": float(row["elpd_diff"]),
-            "dse": float(row["dse"]),
-            "weight": float(row["weight"]),
-        }
-        for key, row in table.iterrows()
-    }
+    return loo.stacked({name: loo.leave_one_out(fit) for name, fit in posteriors.items()})
 
 
 def point_criteria(fit: MixtureFit) -> dict[str, Any]:

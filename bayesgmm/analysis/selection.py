@@ -1,93 +1,38 @@
 """How many components, and which structure: every candidate fitted, one table.
 
 EM fits every model and screens them; the best few are sampled, so that their
-predictive accuracy has a standard error.  A model that fails is a row with its
-reason and loses no other.
+predictive accuracy has a standard error and their evidence is known.  A model that
+fails is a row with its reason and loses no other.
 """
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from bayesgmm.analysis.compare import elpd_loo, point_criteria, stacked
-from bayesgmm.errors import BayesGMMError, FitError, FitWarning, SpecError
-from bayesgmm.inference.fitting import fit
+from bayesgmm.analysis.candidates import Candidates
+from bayesgmm.analysis.compare import point_criteria
+from bayesgmm.analysis.leave_one_out import elpd_loo, stacked
+from bayesgmm.analysis.pointwise import why_not
+from bayesgmm.analysis.selected import Selection, distinct, probabilities
+from bayesgmm.errors import FitError, SpecError
 from bayesgmm.model.observations import Observations
+from bayesgmm.model.parallel import available_cores, thread_map
 from bayesgmm.model.priors import Priors
 from bayesgmm.model.spec import STRUCTURES, MixtureSpec, Structure
+from bayesgmm.model.statistics import CHUNK
 from bayesgmm.result import MixtureFit
 from bayesgmm.status import Status
 
-CRITERIA = ("bic", "aic", "icl")
-
-
-@dataclass(frozen=True)
-class Selection:
-    """Candidate models of the same data, and what is known of each.
-
-    Attributes
-    ----------
-    table : pandas.DataFrame
-        A row per model, best first: ``n_components``, ``covariance``,
-        ``log_likelihood``, ``n_parameters``, ``aic``, ``bic``, ``icl`` (smaller is
-        better), ``elpd_loo`` and ``elpd_loo_se`` (larger is better; NaN where not
-        sampled), ``elpd_diff``, ``dse``, ``bad_rows``, ``status`` and ``sampling``
-        (how EM and the sampler ended).
-    fits : mapping of label to MixtureFit
-        The EM fits.
-    posteriors : mapping of label to MixtureFit
-        Those that were sampled.
-    by : str
-        The criterion that orders the table.
-    """
-
-    table: Any
-    fits: Mapping[str, MixtureFit]
-    posteriors: Mapping[str, MixtureFit]
-    by: str
-
-    @property
-    def best(self) -> MixtureFit:
-        """The EM fit of the best model by the criterion."""
-        return self[str(self.table.index[0])]
-
-    def __getitem__(self, label: str) -> MixtureFit:
-        if label not in self.fits:
-            raise FitError(f"There is no fit {label!r}; there are {', '.join(self.fits)}.")
-        return self.fits[label]
-
-    @property
-    def verdict(self) -> str:
-        """One sentence: what the criteria support, and how firmly."""
-        ok = self.table[self.table["status"] == Status.CONVERGED.value]
-        ok = ok.loc[_distinct(ok.index, self.fits)]
-        if not len(ok):
-            return "No model converged; the table says why."
-        best = ok.index[0]
-        text = f"{self.by.upper()} prefers {best}"
-        if len(ok) > 1:
-            gap = ok[self.by].iloc[1] - ok[self.by].iloc[0]
-            text += f", {gap:.1f} below {ok.index[1]}"
-        sampled = ok.dropna(subset=["elpd_loo"]).sort_values("elpd_loo", ascending=False)
-        if len(sampled) > 1:
-            first, second = sampled.index[:2]
-            gap = sampled["elpd_loo"].iloc[0] - sampled["elpd_loo"].iloc[1]
-            error = sampled["dse"].iloc[1]
-            sure = "more" if gap > 2 * error else "less"
-            text += (
-                f"; elpd_loo puts {first} above {second} by {gap:.1f} ± {error:.1f}, {sure} than "
-                "twice its error"
-            )
-        return text + "."
-
-    def __repr__(self) -> str:
-        shown = self.table.drop(columns=["bad_rows", "sampling"]).head(10)
-        return f"Selection of {len(self.table)} models\n{shown.to_string()}\n{self.verdict}"
+#: What may order the table, and how many models are sampled for it by default.
+CRITERIA = {"bic": 2, "aic": 2, "icl": 2, "loo": 4, "evidence": 4, "all": 4}
+_OF_DRAWS = (
+    "elpd_loo", "elpd_loo_se", "elpd_diff", "dse", "weight", "log_evidence", "log_evidence_se",
+    "probability", "probability_se", "bad_rows",
+)  # fmt: skip
 
 
 def select(
@@ -96,8 +41,10 @@ def select(
     covariances: Iterable[Structure] = STRUCTURES,
     *,
     by: str = "bic",
-    posteriors: int = 2,
+    posteriors: int | None = None,
     priors: Priors | None = None,
+    prior_on_k: Mapping[int, float] | None = None,
+    out: str | Path | None = None,
     seed: int | None = None,
     cores: int | None = None,
     progress: Callable[[str, int, int], None] | None = None,
@@ -110,13 +57,21 @@ def select(
     data : anything that Observations takes
     n_components : iterable of int, default 1 to 5
     covariances : iterable of structures, default all four
-    by : {"bic", "aic", "icl"}, default "bic"
-        The criterion that orders the table and chooses what is sampled.
-    posteriors : int, default 2
-        How many of the best are sampled; 0 for none.  A model that goes by two names
-        (with one feature, ``full`` is ``diag``) is sampled once.
+    by : {"bic", "aic", "icl", "loo", "evidence", "all"}, default "bic"
+        What orders the table.  EM screens by it, or by BIC where it needs draws;
+        ``"all"`` computes everything and orders by evidence.
+    posteriors : int, optional
+        How many of the best are sampled; 0 for none.  2 by default, 4 for a criterion
+        that needs draws.  A model that goes by two names (with one feature, ``full`` is
+        ``diag``) is sampled once.
     priors : Priors, optional
         Of the sampled models.
+    prior_on_k : mapping of K to weight, optional
+        For the posterior probabilities of the models; uniform by default, and equal for
+        the structures within one K.
+    out : path, optional
+        A folder where each fit is kept as it is finished.  The same call again, after
+        an interruption say, does only what is missing.
     seed : int, optional
     cores : int, optional
     progress : callable, optional
@@ -140,8 +95,6 @@ def select(
     >>> chosen.table.index[0]
     'K=3, full'
     """
-    import pandas as pd
-
     if by not in CRITERIA:
         raise SpecError(f"by must be one of {', '.join(CRITERIA)}, got {by!r}.")
     observations = data if isinstance(data, Observations) else Observations(data)
@@ -151,78 +104,108 @@ def select(
     ]
     if not specs:
         raise SpecError("There is no model to fit; give at least one K and one covariance.")
+    candidates = Candidates.of(observations, out, seed)
+    fits, table = _screen(candidates, specs, by, available_cores(cores), progress)
+    drawn: dict[str, MixtureFit] = {}
+    chosen = distinct([label for label in table.index if label in fits], fits)
+    chosen = chosen[: max(CRITERIA[by] if posteriors is None else posteriors, 0)]
+    for done, label in enumerate(chosen):
+        if progress is not None:
+            progress(f"sampling {label}", done, len(chosen))
+        options = {"cores": cores, **(sampling or {})}
+        result = candidates.fitted(
+            fits[label].spec, "nuts", options, evidence=by in ("evidence", "all")
+        )
+        if not isinstance(result, MixtureFit):
+            table.loc[label, "sampling"] = result
+            continue
+        drawn[label] = result
+        for name, value in _criteria_of_draws(result).items():
+            table.loc[label, name] = value
+        if progress is not None:
+            progress(f"sampling {label}", done + 1, len(chosen))
+    _across(table, drawn, prior_on_k, seed)
+    return Selection(_ordered(table, by), fits, drawn, by)
+
+
+def _screen(
+    candidates: Candidates, specs: list[MixtureSpec], by: str, cores: int, progress: Any
+) -> tuple[dict[str, MixtureFit], Any]:
+    """Every model by EM, and the table so far, best first."""
+    import pandas as pd
+
+    finished = 0
+    # Side by side, one core each; where rows are many, one model at a time on all cores.
+    side_by_side = cores if candidates.observations.n_rows <= CHUNK else 1
+    options = {"cores": cores // side_by_side}
+
+    def one(spec: MixtureSpec) -> MixtureFit | str:
+        nonlocal finished
+        result = candidates.fitted(spec, "em", options)
+        finished += 1
+        if progress is not None:
+            progress(f"EM {spec.label}", finished, len(specs))
+        return result
+
+    # One goes first, alone: packages that load themselves lazily cannot do so on two threads.
+    first = next((spec for spec in specs if spec.n_components > 1), specs[0])
+    results = {first: one(first)}
+    others = [spec for spec in specs if spec != first]
+    results |= zip(others, thread_map(one, others, side_by_side), strict=True)
     fits, rows = {}, {}
-    for done, spec in enumerate(specs):
-        result = _try(spec, observations, method="em", seed=seed, cores=cores)
+    for spec in specs:
+        result = results[spec]
         if isinstance(result, MixtureFit):
             fits[spec.label] = result
             rows[spec.label] = point_criteria(result) | {"status": str(result.status)}
         else:
             rows[spec.label] = _failed(spec, result)
-        if progress is not None:
-            progress(f"EM {spec.label}", done + 1, len(specs))
     if not fits:
         reason = rows[specs[0].label]["status"]
         raise FitError(f"No model could be fitted; the first failed so: {reason}")
-
-    table = pd.DataFrame.from_dict(rows, orient="index")
-    table["_rank"] = table["status"] != Status.CONVERGED.value
-    table = table.sort_values(["_rank", by], na_position="last").drop(columns=["_rank", "method"])
-    for column in ("elpd_loo", "elpd_loo_se", "elpd_diff", "dse", "bad_rows"):
+    table = pd.DataFrame.from_dict(rows, orient="index").drop(columns=["method"])
+    for column in _OF_DRAWS:
         table[column] = np.nan
     table["sampling"] = ""
-    drawn = {}
-    chosen = _distinct([label for label in table.index if label in fits], fits)
-    chosen = chosen[: max(posteriors, 0)]
-    for done, label in enumerate(chosen):
-        if progress is not None:
-            progress(f"sampling {label}", done, len(chosen))
-        options = {"seed": seed, "cores": cores, **(sampling or {})}
-        result = _try(fits[label].spec, observations, method="nuts", **options)
-        if not isinstance(result, MixtureFit):
-            table.loc[label, "sampling"] = result
-            continue
-        drawn[label] = result
-        elpd = elpd_loo(result)
-        table.loc[label, ["elpd_loo", "elpd_loo_se", "bad_rows"]] = [
-            elpd.value, elpd.se, len(elpd.bad_rows)
-        ]  # fmt: skip
-        table.loc[label, "sampling"] = str(result.status)
-        if progress is not None:
-            progress(f"sampling {label}", done + 1, len(chosen))
+    return fits, _ordered(table, by if by in ("bic", "aic", "icl") else "bic")
+
+
+def _ordered(table: Any, by: str) -> Any:
+    """Best first: converged models, by the criterion, and by BIC where it is unknown."""
+    failed = table["status"] != Status.CONVERGED.value
+    column, sign = {"loo": ("elpd_loo", -1), "evidence": ("log_evidence", -1),
+                    "all": ("log_evidence", -1)}.get(by, (by, 1))  # fmt: skip
+    keys = table.assign(_failed=failed, _key=sign * table[column])
+    order = keys.sort_values(["_failed", "_key", "bic"], na_position="last").index
+    return table.loc[order]
+
+
+def _criteria_of_draws(fit: MixtureFit) -> dict[str, Any]:
+    facts = fit.tree["fit"].to_dataset()
+    known: dict[str, Any] = {name: float(facts[name]) for name in ("log_evidence", "log_evidence_se")
+             if name in facts}  # fmt: skip
+    known["sampling"] = str(fit.status)
+    if why_not(fit) is not None:  # row weights that count no rows, or too many to keep
+        return known
+    elpd = elpd_loo(fit)
+    return known | {
+        "elpd_loo": elpd.value, "elpd_loo_se": elpd.se, "bad_rows": len(elpd.bad_rows)
+    }  # fmt: skip
+
+
+def _across(
+    table: Any,
+    drawn: Mapping[str, MixtureFit],
+    prior_on_k: Mapping[int, float] | None,
+    seed: int | None,
+) -> None:
+    """Fill in what compares the sampled models with each other."""
+    drawn = {label: fit for label, fit in drawn.items() if why_not(fit) is None}
     if len(drawn) > 1:
         for label, values in stacked(drawn).items():
-            table.loc[label, ["elpd_diff", "dse"]] = [values["elpd_diff"], values["dse"]]
-    return Selection(table, fits, drawn, by)
-
-
-def _distinct(labels: Iterable[str], fits: Mapping[str, MixtureFit]) -> list[str]:
-    """Labels without those of a model that an earlier one is as well.
-
-    With one feature ``full``, ``diag`` and ``spherical`` are one model, and with one
-    component ``tied`` is ``full``.
-    """
-    seen, kept = set(), []
-    for label in labels:
-        spec, d = fits[label].spec, len(fits[label].feature_names)
-        same = (d == 1 and spec.covariance in ("diag", "spherical")) or (
-            spec.n_components == 1 and spec.covariance == "tied"
-        )
-        model = (spec.n_components, "full" if same else spec.covariance)
-        if model not in seen:
-            kept.append(label)
-        seen.add(model)
-    return kept
-
-
-def _try(spec: MixtureSpec, observations: Observations, **options: Any) -> MixtureFit | str:
-    """A fit, or why there is none."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", FitWarning)  # its status is in the table
-            return fit(spec, observations, **options)
-    except BayesGMMError as error:
-        return str(error)
+            for name in ("elpd_diff", "dse", "weight"):
+                table.loc[label, name] = values[name]
+    table["probability"], table["probability_se"] = probabilities(table, prior_on_k, seed)
 
 
 def _failed(spec: MixtureSpec, reason: str) -> dict[str, Any]:

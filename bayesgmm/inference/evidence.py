@@ -160,7 +160,7 @@ def _bridge(region: Region, rng: np.random.Generator) -> Evidence:
         proposed = proposal.simulate(2 * len(posterior), seed=rng)[0]
         on_draws = region.log_density(posterior) - proposal.log_density(posterior)
         on_proposed = region.log_density(proposed) - proposal.log_density(proposed)
-        value, error = _meng_wong(on_draws.reshape(chains, draws), on_proposed)
+        value, error = bridge_ratio(on_draws.reshape(chains, draws), on_proposed)
         values.append(value)
         errors.append(error)
     # The halves' errors are nearly independent: each draw is compared once.
@@ -168,7 +168,7 @@ def _bridge(region: Region, rng: np.random.Generator) -> Evidence:
     return Evidence(value, float(np.hypot(errors[0], errors[1]) / 2), "bridge")
 
 
-def _meng_wong(on_draws: Array, on_proposed: Array) -> tuple[float, float]:
+def bridge_ratio(on_draws: Array, on_proposed: Array) -> tuple[float, float]:
     """Log of the ratio of constants by the optimal bridge, and its relative error.
 
     Both take log density less log proposal: at draws (chain, draw), and at proposals.
@@ -202,7 +202,9 @@ def _meng_wong(on_draws: Array, on_proposed: Array) -> tuple[float, float]:
     return log_z, float(np.sqrt(relative))
 
 
-def _by_smc(spec: MixtureSpec, observations: Observations, seed: int, cores: int | None) -> Evidence:
+def _by_smc(
+    spec: MixtureSpec, observations: Observations, seed: int, cores: int | None
+) -> Evidence:
     import pymc as pm
 
     from bayesgmm.inference.pymc_model import to_pymc

@@ -55,10 +55,19 @@ def select(
     covariances: Annotated[
         str, typer.Option(help="Comma-separated structures.")
     ] = ",".join(STRUCTURES),
-    by: Annotated[str, typer.Option(help="Order the table by bic, aic or icl.")] = "bic",
+    by: Annotated[
+        str, typer.Option(help="Order the table by bic, aic, icl, loo, evidence, or all of them.")
+    ] = "bic",
     posteriors: Annotated[
-        int, typer.Option(min=0, help="How many of the best models are sampled.")
-    ] = 2,
+        int | None,
+        typer.Option(
+            min=0, help="How many of the best models are sampled; 2, or 4 by loo, evidence or all."
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="A folder to keep each fit in; run again, only what is missing is done."),
+    ] = None,
     draws: Annotated[int, typer.Option(min=10, help="Draws kept of each chain.")] = 1000,
     engine: Annotated[
         str, typer.Option(help="bayesgmm (seconds), or pymc (compiles for minutes at first).")
@@ -68,7 +77,7 @@ def select(
 ) -> None:
     """Fit every K and structure by EM, sample the best, and print one table."""
     observations = _read(data, columns)
-    out, err = _console(), _console(stderr=True)
+    console, err = _console(), _console(stderr=True)
     with _progress(err) as bars:
         chosen = bg.select(
             observations,
@@ -76,6 +85,7 @@ def select(
             [name.strip() for name in covariances.split(",") if name.strip()],
             by=by,
             posteriors=posteriors,
+            out=out,
             seed=seed,
             progress=_reporter(bars, err, engine),
             sampling={"draws": draws, "engine": engine, "progressbar": False},
@@ -84,19 +94,21 @@ def select(
         print(json.dumps(_plain(chosen, data), indent=2))
         return
     features = f"{observations.n_features} feature{'s' * (observations.n_features != 1)}"
-    out.print(f"{data}: {observations.n_rows} rows, {features}", soft_wrap=True, highlight=False)
-    out.print(_table(chosen))
-    out.print(
-        "Smaller is better for AIC, BIC and ICL; larger for elpd_loo (± its standard error).",
+    title = f"{data}: {observations.n_rows} rows, {features}"
+    console.print(title, soft_wrap=True, highlight=False)
+    console.print(_table(chosen))
+    console.print(
+        "Smaller is better for AIC, BIC and ICL; larger for elpd_loo and log evidence (± their "
+        "standard errors).",
         style="dim",
     )
     for label in chosen.table.index[chosen.table["bad_rows"] > 0]:
         count = int(chosen.table.loc[label, "bad_rows"])
-        out.print(
+        console.print(
             f"{label}: {count} row{'s' * (count != 1)} with Pareto k-hat above 0.7, so its "
             "elpd_loo is uncertain."
         )
-    out.print(chosen.verdict, style="bold")
+    console.print(chosen.verdict, style="bold")
 
 
 def _read(data: str, columns: str) -> bg.Observations:
@@ -158,19 +170,23 @@ def _reporter(bars: Progress, console: Console, engine: str) -> Any:
 def _table(chosen: Any) -> Table:
     table = Table(box=SIMPLE_HEAD)
     table.add_column("model", no_wrap=True)
-    for name in ("log-lik", "free", "AIC", "BIC", "ICL", "elpd_loo"):
+    evidence = bool(chosen.table["log_evidence"].notna().any())
+    first, last = ((), ("log evidence", "prob.")) if evidence else (("AIC",), ())
+    for name in ("log-lik", "free", *first, "BIC", "ICL", "elpd_loo", *last):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("EM; sampling")
     for label, row in chosen.table.iterrows():
-        elpd = "" if math.isnan(row["elpd_loo"]) else (
-            f"{row['elpd_loo']:.1f} ± {row['elpd_loo_se']:.1f}"
-        )
-        numbers = [_number(row[name]) for name in ("aic", "bic", "icl")]
+        elpd = _with_error(row, "elpd_loo", 1)
+        names = ("bic", "icl") if evidence else ("aic", "bic", "icl")
+        numbers = [_number(row[name]) for name in names]
+        more = [_with_error(row, "log_evidence", 2), _number(row["probability"])]
         free = "" if math.isnan(row["n_parameters"]) else str(int(row["n_parameters"]))
         ends = "; ".join(text for text in (row["status"], row["sampling"]) if text)
         sound = all(text in ("converged", "") for text in (row["status"], row["sampling"]))
+        ends = "converged" if sound else ends
         table.add_row(
             str(label), _number(row["log_likelihood"]), free, *numbers, elpd,
+            *(more if evidence else ()),
             f"[{'green' if sound else 'yellow'}]{ends}",
             style="bold" if label == chosen.table.index[0] else "",
         )  # fmt: skip
@@ -179,6 +195,12 @@ def _table(chosen: Any) -> Table:
 
 def _number(value: float) -> str:
     return "" if math.isnan(value) else f"{value:.2f}"
+
+
+def _with_error(row: Any, name: str, digits: int) -> str:
+    if math.isnan(row[name]):
+        return ""
+    return f"{row[name]:.{digits}f} ± {row[name + '_se']:.{digits}f}"
 
 
 def _plain(chosen: Any, data: str) -> dict[str, Any]:

@@ -221,10 +221,8 @@ class MixtureParameters:
         index = self._features(features)
         if not len(index):
             raise DataError("No feature is named; give at least one.")
-        covariances = self.covariances[..., index[:, None], index]
-        return MixtureParameters(
-            self.weights, self.means[..., index], np.linalg.cholesky(covariances)
-        )
+        tril = _factor_of(self.scale_tril[..., index, :])
+        return MixtureParameters(self.weights, self.means[..., index], tril)
 
     def condition(self, given: Mapping[int, float]) -> MixtureParameters:
         """The mixtures of the other features where these have these values.
@@ -246,7 +244,7 @@ class MixtureParameters:
         # Features seen first: the Cholesky factor of the reordered covariance holds
         # the marginal of the seen, the regression on them and the conditional factor.
         order = np.concatenate([seen, rest])
-        tril = np.linalg.cholesky(self.covariances[..., order[:, None], order])
+        tril = _factor_of(self.scale_tril[..., order, :])
         m = len(seen)
         deviation = at - self.means[..., seen]
         white = np.linalg.solve(tril[..., :m, :m], deviation[..., None])
@@ -299,6 +297,16 @@ class MixtureParameters:
                 f"{self.n_features - 1}."
             )
         return np.array(index, dtype=int)
+
+
+def _factor_of(rows: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Cholesky factors of A A' for rows A (..., m, D) of other factors, m <= D.
+
+    From A itself: A A' of nearly collinear features is singular to rounding.
+    """
+    upper = np.linalg.qr(np.swapaxes(rows, -1, -2), mode="r")
+    signs = np.where(np.diagonal(upper, axis1=-2, axis2=-1) < 0, -1.0, 1.0)
+    return np.tril(np.swapaxes(signs[..., None] * upper, -1, -2))
 
 
 def _floats(name: str, values: Any) -> NDArray[np.float64]:

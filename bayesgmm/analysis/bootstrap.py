@@ -1,0 +1,168 @@
+"""The bootstrap likelihood-ratio test: is a larger mixture needed, or just larger?
+
+Twice the difference of two mixtures' log-likelihoods has no chi-squared distribution
+under the smaller one, whose parameters lie at the edge of the larger's.  So its
+distribution is simulated: data from the smaller fit, both models fitted again.
+"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+
+from bayesgmm.errors import BayesGMMError, FitError, FitWarning
+from bayesgmm.inference.fitting import fit
+from bayesgmm.inference.search import Progress
+from bayesgmm.model.parallel import available_cores, thread_map
+from bayesgmm.model.statistics import CHUNK
+from bayesgmm.result import MixtureFit
+
+
+@dataclass(frozen=True)
+class BootstrapTest:
+    """What :func:`bootstrap_test` found.
+
+    Attributes
+    ----------
+    smaller, larger : str
+        Labels of the models.
+    statistic : float
+        Twice the difference of log-likelihoods.
+    p_value : float
+        Of the smaller model: the share of simulated statistics that reach this one.
+    se : float
+        Monte Carlo standard error of ``p_value``.
+    replicates : tuple of float
+        The simulated statistics.
+    """
+
+    smaller: str
+    larger: str
+    statistic: float
+    p_value: float
+    se: float
+    replicates: tuple[float, ...]
+
+    def __str__(self) -> str:
+        return (
+            f"{self.larger} against {self.smaller}: twice the difference of log-likelihoods is "
+            f"{self.statistic:.2f}, reached by data from {self.smaller} with probability "
+            f"{self.p_value:.3f} ± {self.se:.3f} ({len(self.replicates)} replicates)."
+        )
+
+
+def bootstrap_test(
+    smaller: MixtureFit,
+    larger: MixtureFit,
+    *,
+    max_replicates: int = 199,
+    exceedances: int = 10,
+    seed: int | None = None,
+    cores: int | None = None,
+    progress: Progress | None = None,
+) -> BootstrapTest:
+    """Test the smaller of two mixtures against the larger by simulation.
+
+    Parameters
+    ----------
+    smaller, larger : MixtureFit
+        By maximum likelihood (``method="em"``), of the same data, fewer components first.
+    max_replicates : int, default 199
+    exceedances : int, default 10
+        The simulation ends as soon as so many replicates reach the statistic: what is
+        far from significant costs little (Besag and Clifford 1991).
+    seed : int, optional
+        The same seed gives the same replicates on any number of threads.
+    cores : int, optional
+        Replicates are fitted side by side.
+    progress : callable, optional
+        Called as ``progress(stage, done, total)``.
+
+    Returns
+    -------
+    BootstrapTest
+
+    Raises
+    ------
+    FitError
+        For fits by another method, of different data or weighted rows, and where the
+        second does not have more parameters than the first.
+
+    References
+    ----------
+    McLachlan (1987), On bootstrapping the likelihood ratio test statistic for the number
+    of components in a normal mixture, Applied Statistics 36.
+    Besag and Clifford (1991), Sequential Monte Carlo p-values, Biometrika 78.
+
+    Examples
+    --------
+    >>> import bayesgmm as bg
+    >>> X = bg.datasets.faithful()
+    >>> one, two = (bg.fit(bg.MixtureSpec(k), X, method="em", seed=1) for k in (1, 2))
+    >>> bg.bootstrap_test(one, two, max_replicates=19, seed=1).p_value
+    0.05
+    """
+    _refuse(smaller, larger)
+    cores = available_cores(cores)
+    observed = 2 * (larger.log_likelihood - smaller.log_likelihood)
+    n = smaller.observations.n_rows
+    seeds = np.random.SeedSequence(seed).spawn(max_replicates)
+    inner = cores if n > CHUNK else 1  # large data are fitted on all cores, one at a time
+
+    def one(root: np.random.SeedSequence) -> float:
+        x = smaller.parameters[0, 0].simulate(n, seed=np.random.default_rng(root))[0]
+        key = int(root.generate_state(1)[0])
+        values = []
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FitWarning)
+            for model in (smaller, larger):
+                try:
+                    again = fit(
+                        model.spec, x, method="em", seed=key, cores=inner, n_starts=12, n_best=3,
+                        rounds=2,
+                    )  # fmt: skip
+                except BayesGMMError:  # a replicate on which a model has no fit says nothing
+                    return float("nan")
+                values.append(again.log_likelihood)
+        return 2 * (values[1] - values[0])
+
+    found: list[float] = []
+    reached = 0
+    # One goes first, alone: packages that load themselves lazily cannot do so on two threads.
+    batches = [seeds[:1], *(seeds[i : i + cores] for i in range(1, max_replicates, cores))]
+    done = 0
+    for batch in batches:
+        for value in thread_map(one, batch, 1 if inner > 1 else cores):
+            if reached < exceedances and np.isfinite(value):
+                found.append(value)
+                reached += value >= observed
+        done += len(batch)
+        if progress is not None:
+            progress("bootstrap", done, max_replicates)
+        if reached >= exceedances:
+            break
+    if not found:
+        raise FitError("No replicate could be fitted; test a smaller model.")
+    stopped = reached >= exceedances
+    p = reached / len(found) if stopped else (reached + 1) / (len(found) + 1)
+    return BootstrapTest(
+        smaller.spec.label, larger.spec.label, observed, p,
+        float(np.sqrt(p * (1 - p) / len(found))), tuple(found),
+    )  # fmt: skip
+
+
+def _refuse(smaller: MixtureFit, larger: MixtureFit) -> None:
+    for model in (smaller, larger):
+        if model.method != "em":
+            raise FitError(
+                f"The test is of maximum likelihood, and a fit is by {model.method}; use "
+                "method='em'."
+            )
+        if model.observations.row_weights is not None:
+            raise FitError("The test simulates rows, so it takes no row weights.")
+    if not np.array_equal(smaller.observations.values, larger.observations.values):
+        raise FitError("The two fits are of different data; fit both to the same.")
+    if larger.n_parameters <= smaller.n_parameters:
+        raise FitError("The second fit is not the larger; give that of fewer parameters first.")

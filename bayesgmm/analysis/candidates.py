@@ -1,0 +1,117 @@
+"""The candidates of a selection: fitted once each, kept as they come.
+
+With a folder every finished fit is a file of its own, named after everything that it
+depends on, so that a run that was killed does only what is missing, and two processes
+in one folder at worst do the same work twice: a file appears whole or not at all.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import xarray as xr
+
+from bayesgmm.errors import BayesGMMError, FileError, FitWarning
+from bayesgmm.inference.evidence import log_evidence
+from bayesgmm.inference.fitting import fit
+from bayesgmm.model.observations import Observations
+from bayesgmm.model.spec import MixtureSpec
+from bayesgmm.result import MixtureFit, load
+
+#: Options that change how a fit is made and shown, and not what comes out.
+_WITHOUT_EFFECT = ("cores", "progress", "progressbar")
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """Fits of one data set, from a folder where there is one."""
+
+    observations: Observations
+    folder: Path | None
+    seed: int | None
+
+    @classmethod
+    def of(cls, observations: Observations, out: str | Path | None, seed: int | None) -> Candidates:
+        """Make the folder if need be."""
+        if out is None:
+            return cls(observations, None, seed)
+        folder = Path(out)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise FileError(f"{str(folder)!r} cannot be a folder: {error.strerror}.") from error
+        return cls(observations, folder, seed)
+
+    def fitted(
+        self,
+        spec: MixtureSpec,
+        method: Literal["em", "nuts"],
+        options: Mapping[str, Any],
+        *,
+        evidence: bool = False,
+    ) -> MixtureFit | str:
+        """A fit, with its evidence where asked for; or why there is none."""
+        path = self._path(spec, method, options)
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", FitWarning)  # its status is in the table
+                found = _stored(path)
+                if found is None:
+                    found = fit(
+                        spec, self.observations, method=method, seed=self.seed, **options
+                    )
+                    self._keep(found, path)
+                if evidence and "log_evidence" not in found.tree["fit"].to_dataset():
+                    estimate = log_evidence(found, seed=self.seed, cores=options.get("cores"))
+                    found = _noting(
+                        found, log_evidence=estimate.value, log_evidence_se=estimate.se
+                    )
+                    self._keep(found, path)
+        except BayesGMMError as error:
+            return str(error)
+        return found
+
+    def _keep(self, found: MixtureFit, path: Path | None) -> None:
+        if path is not None and found.status.value != "interrupted":
+            found.save(path)
+
+    def _path(self, spec: MixtureSpec, method: str, options: Mapping[str, Any]) -> Path | None:
+        if self.folder is None:
+            return None
+        told = {name: repr(value) for name, value in options.items()
+                if name not in _WITHOUT_EFFECT}  # fmt: skip
+        asked = json.dumps([spec.to_json(), method, repr(self.seed), told], sort_keys=True)
+        digest = hashlib.sha256(asked.encode())
+        digest.update(np.ascontiguousarray(self.observations.values).tobytes())
+        digest.update(repr(self.observations.names).encode())
+        if self.observations.row_weights is not None:
+            digest.update(self.observations.row_weights.tobytes())
+        label = re.sub(r"[^\w]+", "-", spec.label)
+        return self.folder / f"{label}-{method}-{digest.hexdigest()[:12]}.nc"
+
+
+def _stored(path: Path | None) -> MixtureFit | None:
+    """A fit that is there already; one that cannot be read is made anew."""
+    if path is None or not path.exists():
+        return None
+    try:
+        return load(path)
+    except FileError:
+        return None
+
+
+def _noting(found: MixtureFit, **facts: float) -> MixtureFit:
+    """The same fit with more variables in its group ``fit``."""
+    groups = {name: group.to_dataset() for name, group in found.tree.children.items()}
+    groups["fit"] = groups["fit"].assign(facts)
+    tree = xr.DataTree.from_dict({f"/{name}": group for name, group in groups.items()})
+    tree.attrs = found.tree.attrs
+    return MixtureFit(found.spec, tree)

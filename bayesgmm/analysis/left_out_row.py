@@ -1,0 +1,125 @@
+"""The density of a row under the posterior of the others, by a fit without it.
+
+Importance sampling from the posterior of all rows fails for a row that shaped it.  With
+a second set of draws, from the posterior without the row, its density given the others
+is a ratio of two normalising constants,
+
+    p(y_i | y_-i) = p(y) / p(y_-i)
+
+and each posterior has draws.  Averaging the row's density over the second set alone is
+correct and useless for an outlier, whose density hangs on a few draws; bridge sampling
+between the two sets (the ratio of their densities is the row's likelihood) is better by
+far, and where they hardly overlap each constant is estimated by itself.
+
+The priors stay where they were.  They are in units of the data's spread, and a fit
+that is simply given the other rows would have other priors, which for an outlier are
+much narrower: another model.
+"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import replace
+from functools import cached_property
+from math import ceil
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bayesgmm.errors import FitError, FitWarning
+from bayesgmm.inference.evidence import Evidence, bridge_ratio, log_evidence
+from bayesgmm.inference.fitting import fit as refit
+from bayesgmm.model.observations import Observations
+from bayesgmm.result import MixtureFit
+from bayesgmm.status import Status
+
+#: Standard error up to which an estimate is taken; differences of elpd that matter are
+#: of several units.
+PRECISE = 0.1
+#: How a run ends whose draws can be compared with another's as they are.
+_SAMPLED = (Status.CONVERGED, Status.AMBIGUOUS_LABELS)
+
+
+class LogDensity(NamedTuple):
+    """An estimate of log p(y_i | y_-i), in the data's units."""
+
+    value: float
+    se: float  # Monte Carlo standard error
+
+
+class RowsLeftOut:
+    """Leaves rows out of a posterior fit, one at a time and each by a fit of its own."""
+
+    def __init__(self, fit: MixtureFit, *, seed: Any, cores: int | None) -> None:
+        self.fit = fit
+        self.cores = cores
+        self.rng = np.random.default_rng(seed)
+        priors, observations = fit.spec.priors, fit.observations
+        center, scale = np.zeros(1), np.ones(1)
+        if priors.units == "standardised":
+            center, scale = observations.center, observations.scale_for(fit.spec.covariance)
+        # On this scale the priors' numbers hold as they are, whichever rows are given.
+        self.values = (observations.values - center) / scale
+        self.log_unit = float(np.log(np.broadcast_to(scale, self.values.shape[1:])).sum())
+        self.spec = fit.spec.replace(priors=replace(priors, units="data"))
+
+    @cached_property
+    def log_evidence(self) -> Evidence:
+        """Of all rows; computed once, and only if it is needed."""
+        return self._log_evidence(self.fit)
+
+    def log_density(self, row: int, on_draws: NDArray[np.float64]) -> LogDensity:
+        """log p(y_row | the others), one observation of that row left out.
+
+        ``on_draws`` (chain, draw) is its log-likelihood at the draws of the fit.
+
+        Raises
+        ------
+        FitError or DataError
+            If the other rows cannot be fitted, or the estimate is not precise.
+        """
+        others = self._without(row)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FitWarning)  # judged by what is made of it
+            found = refit(self.spec, others, method="nuts", seed=self._seed(), cores=self.cores)
+        if self.fit.status in _SAMPLED and found.status in _SAMPLED:
+            direct = self._between(on_draws, found, row)
+            if direct.se <= PRECISE:
+                return direct
+        rest = self._log_evidence(found)
+        constant = rest.value - others.total_weight * self.log_unit
+        estimate = LogDensity(
+            self.log_evidence.value - constant, float(np.hypot(self.log_evidence.se, rest.se))
+        )
+        if not estimate.se <= PRECISE:
+            raise FitError(f"its refit leaves it uncertain by {estimate.se:.2g}, so draw more.")
+        return estimate
+
+    def _between(
+        self, on_draws: NDArray[np.float64], found: MixtureFit, row: int
+    ) -> LogDensity:
+        """Bridge sampling between the two posteriors (Meng and Wong 1996)."""
+        from arviz_stats.base import array_stats
+
+        on_others = found.parameters.log_density(self.values[[row]])[..., 0] - self.log_unit
+        ess = float(array_stats.ess(on_others, chain_axis=0, draw_axis=1, method="mean"))
+        step = max(1, ceil(on_others.size / max(ess, 1.0)))  # the error takes them as independent
+        try:
+            return LogDensity(*bridge_ratio(on_draws, on_others.ravel()[::step]))
+        except FitError:  # no overlap at all
+            return LogDensity(np.nan, np.inf)
+
+    def _log_evidence(self, fit: MixtureFit) -> Evidence:
+        return log_evidence(fit, seed=self._seed(), cores=self.cores)
+
+    def _without(self, row: int) -> Observations:
+        names, weights = self.fit.feature_names, self.fit.observations.row_weights
+        if weights is not None and weights[row] > 1:
+            fewer = weights - (np.arange(len(weights)) == row)
+            return Observations(self.values, row_weights=fewer, names=names)
+        rest = None if weights is None else np.delete(weights, row)
+        return Observations(np.delete(self.values, row, axis=0), row_weights=rest, names=names)
+
+    def _seed(self) -> int:
+        return int(self.rng.integers(2**31))

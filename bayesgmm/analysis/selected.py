@@ -1,0 +1,246 @@
+"""What a selection found: the table, the fits, and a sentence on what they support."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bayesgmm.errors import FitError, SpecError
+from bayesgmm.model.parameters import MixtureParameters
+from bayesgmm.predictive.averaged import AveragedMixture
+from bayesgmm.predictive.distribution import PredictiveDistribution
+from bayesgmm.result import MixtureFit
+from bayesgmm.status import Status
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+#: Words for Bayes factors up to these (Kass and Raftery 1995).
+_WORDS = ((3.0, "hardly"), (20.0, "moderately"), (150.0, "strongly"), (np.inf, "very strongly"))
+_DRAWS = 4000  # of the log evidences' Monte Carlo errors
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Candidate models of the same data, and what is known of each.
+
+    Made by :func:`bayesgmm.select`.
+
+    Attributes
+    ----------
+    table : pandas.DataFrame
+        A row per model, best first by ``by``: ``n_components``, ``covariance``,
+        ``log_likelihood``, ``n_parameters``, ``aic``, ``bic``, ``icl`` (smaller is
+        better); and where the model was sampled ``elpd_loo`` and ``elpd_loo_se`` (larger
+        is better), ``elpd_diff`` to the best and its error ``dse``, the stacking
+        ``weight``, ``bad_rows`` (Pareto k-hat above 0.7), ``log_evidence`` and
+        ``log_evidence_se``, the posterior ``probability`` of the model among those
+        with an evidence and its Monte Carlo error ``probability_se``; ``status`` and
+        ``sampling`` (how EM and the sampler ended, or why there is no fit).
+    fits : mapping of label to MixtureFit
+        The EM fits.
+    posteriors : mapping of label to MixtureFit
+        Those that were sampled.
+    by : str
+        What orders the table.
+    """
+
+    table: pd.DataFrame
+    fits: Mapping[str, MixtureFit]
+    posteriors: Mapping[str, MixtureFit]
+    by: str
+
+    @property
+    def best(self) -> MixtureFit:
+        """The best model's posterior where it was sampled, else its EM fit."""
+        return self[str(self.table.index[0])]
+
+    def __getitem__(self, label: str) -> MixtureFit:
+        found = self.posteriors.get(label, self.fits.get(label))
+        if found is None:
+            raise FitError(f"There is no fit {label!r}; there are {', '.join(self.fits)}.")
+        return found
+
+    @property
+    def simplest(self) -> str:
+        """Of the sampled models, the one of fewest parameters within one standard error of
+        the best ``elpd_loo``."""
+        sampled = self.table.dropna(subset=["elpd_loo"])
+        if not len(sampled):
+            raise FitError("No model was sampled; select with posteriors=2 or more.")
+        near = sampled[~(sampled["elpd_diff"].abs() > sampled["dse"])]
+        return str(near.sort_values(["n_parameters", "bic"]).index[0])
+
+    @property
+    def n_components_probability(self) -> pd.Series:
+        """Posterior probability of each K: the sum over its models."""
+        known = self.table.dropna(subset=["probability"])
+        return known.groupby("n_components")["probability"].sum()
+
+    def average(self, by: str = "evidence") -> PredictiveDistribution:
+        """The predictive distribution averaged over the sampled models.
+
+        Parameters
+        ----------
+        by : {"evidence", "stacking"}, default "evidence"
+            Models count by their posterior probability, which supposes that one of
+            them is true; or by stacking weights, which predict best together whether
+            or not one is (Yao, Vehtari, Simpson and Gelman 2018, Bayesian Analysis 13).
+
+        Returns
+        -------
+        PredictiveDistribution
+            Density, moments, conditionals and new data, as of any fit.
+        """
+        columns = {"evidence": "probability", "stacking": "weight"}
+        if by not in columns:
+            raise SpecError(f"by must be 'evidence' or 'stacking', got {by!r}.")
+        known = self.table[columns[by]].dropna()
+        known = known[[label in self.posteriors for label in known.index]]
+        if not len(known):
+            raise FitError(
+                f"No model has a {columns[by]}; select with by='evidence' or 'all', and two "
+                "models sampled or more."
+            )
+        fits = [self.posteriors[str(label)] for label in known.index]
+        most = max(fit.spec.n_components for fit in fits)
+        parts = [
+            _shared(fit.parameters.flat(), share, most)
+            for fit, share in zip(fits, known, strict=True)
+            if share > 0
+        ]
+        together = AveragedMixture(*(np.concatenate(values) for values in zip(*parts, strict=True)))
+        return PredictiveDistribution(together, fits[0].feature_names)
+
+    @property
+    def verdict(self) -> str:
+        """One sentence: what the criterion supports, and how firmly."""
+        ok = self.table[self.table["status"] == Status.CONVERGED.value]
+        ok = ok.loc[distinct(ok.index, self.fits)]
+        if not len(ok):
+            return "No model converged; the table says why."
+        if self.by in ("evidence", "all"):
+            return self._by_evidence(ok)
+        if self.by == "loo":
+            return self._by_loo(ok) + "."
+        best = ok.index[0]
+        text = f"{self.by.upper()} prefers {best}"
+        if len(ok) > 1:
+            gap = ok[self.by].iloc[1] - ok[self.by].iloc[0]
+            text += f", {gap:.1f} below {ok.index[1]}"
+        if ok["elpd_loo"].notna().sum() > 1:
+            text += "; " + self._by_loo(ok)
+        return text + "."
+
+    def _by_loo(self, ok: pd.DataFrame) -> str:
+        sampled = ok.dropna(subset=["elpd_loo"]).sort_values("elpd_loo", ascending=False)
+        if len(sampled) < 2:
+            return "elpd_loo compares nothing, with fewer than two models sampled"
+        first, second = sampled.index[:2]
+        gap = sampled["elpd_loo"].iloc[0] - sampled["elpd_loo"].iloc[1]
+        error = sampled["dse"].iloc[1]
+        sure = "more" if gap > 2 * error else "less"
+        text = (
+            f"elpd_loo puts {first} above {second} by {gap:.1f} ± {error:.1f}, {sure} than twice "
+            "its error"
+        )
+        if self.by in ("loo", "all") and self.simplest != first:
+            text += f"; the simplest within one error of the best is {self.simplest}"
+        return text
+
+    def _by_evidence(self, ok: pd.DataFrame) -> str:
+        known = ok.dropna(subset=["log_evidence"]).sort_values("log_evidence", ascending=False)
+        if not len(known):
+            return "No model has an evidence; the table says why."
+        first = known.iloc[0]
+        text = (
+            f"Of the {len(known)} models sampled, {known.index[0]} has probability "
+            f"{first['probability']:.2f} (± {first['probability_se']:.3f})"
+        )
+        if len(known) > 1:
+            gap = float(first["log_evidence"] - known["log_evidence"].iloc[1])
+            word = next(word for limit, word in _WORDS if np.exp(min(gap, 700)) <= limit)
+            factor = f"{np.exp(gap):.3g}" if gap < 14 else f"exp({gap:.0f})"
+            text += (
+                f": the evidence {word} prefers it to {known.index[1]} (Bayes factor {factor})"
+            )
+            by_k = self.n_components_probability
+            text += f", and K = {by_k.idxmax()} has probability {by_k.max():.2f}"
+        if self.by == "all":
+            text += f"; BIC prefers {ok['bic'].idxmin()}; {self._by_loo(ok)}"
+        return text + "."
+
+    def __repr__(self) -> str:
+        hidden = ["bad_rows", "sampling", "elpd_diff", "dse", "weight", "probability_se"]
+        shown = self.table.drop(columns=hidden).dropna(axis=1, how="all").head(10)
+        return f"Selection of {len(self.table)} models\n{shown.to_string()}\n{self.verdict}"
+
+
+def _shared(
+    parameters: MixtureParameters, share: float, k: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Log weights (S, k), means and factors of draws that have a share of the whole together,
+    with empty components up to ``k``."""
+    s, own, d = parameters.means.shape
+    more = ((0, 0), (0, k - own))
+    identity = np.broadcast_to(np.eye(d), (s, k - own, d, d))
+    with np.errstate(divide="ignore"):
+        log_weights = np.log(np.pad(parameters.weights, more)) + np.log(share / s)
+    return (
+        log_weights,
+        np.pad(parameters.means, (*more, (0, 0)), mode="edge"),
+        np.concatenate([parameters.scale_tril, identity], axis=1),
+    )
+
+
+def probabilities(
+    table: pd.DataFrame, prior: Mapping[int, float] | None, seed: int | None
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Posterior probability of each row's model, and its Monte Carlo error.
+
+    The prior is on K, and equal for the structures within one K; it is uniform where
+    left out.  Rows without an evidence have NaN.
+    """
+    value, se = table["log_evidence"].to_numpy(float), table["log_evidence_se"].to_numpy(float)
+    known = np.isfinite(value)
+    k = table["n_components"].to_numpy()
+    mean, error = np.full(len(table), np.nan), np.full(len(table), np.nan)
+    if not known.any():
+        return mean, error
+    share = np.array([1.0 if prior is None else float(prior.get(int(each), 0.0)) for each in k])
+    share /= [np.sum(known & (k == each)) or 1 for each in k]
+    if not np.any(share[known] > 0):
+        raise SpecError("The prior on K gives no weight to any model that was sampled.")
+    rng = np.random.default_rng(seed)
+    noisy = value[known] + se[known] * rng.standard_normal((_DRAWS, known.sum()))
+
+    def normalised(log: NDArray[np.float64]) -> NDArray[np.float64]:
+        weights = share[known] * np.exp(log - log.max(axis=-1, keepdims=True))
+        return np.asarray(weights / weights.sum(axis=-1, keepdims=True))
+
+    mean[known] = normalised(value[known])
+    error[known] = normalised(noisy).std(axis=0)
+    return mean, error
+
+
+def distinct(labels: Iterable[Any], fits: Mapping[str, MixtureFit]) -> list[str]:
+    """Labels without those of a model that an earlier one is as well.
+
+    With one feature ``full``, ``diag`` and ``spherical`` are one model, and with one
+    component ``tied`` is ``full``.
+    """
+    seen, kept = set(), []
+    for label in map(str, labels):
+        spec, d = fits[label].spec, len(fits[label].feature_names)
+        same = (d == 1 and spec.covariance in ("diag", "spherical")) or (
+            spec.n_components == 1 and spec.covariance == "tied"
+        )
+        model = (spec.n_components, "full" if same else spec.covariance)
+        if model not in seen:
+            kept.append(label)
+        seen.add(model)
+    return kept

@@ -1,0 +1,1 @@
+"""What a fitted mixture is for: its predictive distribution, generated, conditioned, cut."""

@@ -1,0 +1,130 @@
+"""Highest-density regions and tail probabilities, from the density's own levels.
+
+A region of highest density is where the density exceeds a level, and the level is a quantile
+of the density at the distribution's own points: one number, whatever the number of
+dimensions (Hyndman 1996).  The same levels turn a point's density into the probability of
+anything less likely, which is uniform on data from the model, so that a threshold on it is
+a false-alarm rate.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from bayesgmm.errors import DataError
+
+if TYPE_CHECKING:
+    from bayesgmm.predictive.distribution import PredictiveDistribution
+
+Floats = NDArray[np.float64]
+
+#: Sets of points that are made independently: their spread is the Monte Carlo error.
+REPLICATES = 16
+#: Points of all sets together, where nothing else is asked for.
+POINTS = 65_536
+_FEWEST = 10  # points beyond a level, without which it is a guess
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class HighestDensityRegion:
+    """Where the density exceeds a level: the smallest region of a given probability.
+
+    Attributes
+    ----------
+    mass : float
+        Its probability.
+    log_threshold : float
+        Log density at its boundary.
+    log_threshold_error : float
+        Monte Carlo standard error of that; 0 in one dimension, where the level is exact.
+    mass_error : float
+        The same error as one of the region's probability.
+    intervals : DataArray or None
+        In one dimension, the intervals (interval, bound) that it consists of; several where
+        the density has several peaks.
+    """
+
+    mass: float
+    log_threshold: float
+    log_threshold_error: float
+    mass_error: float
+    intervals: xr.DataArray | None
+    distribution: PredictiveDistribution
+
+    def contains(self, data: Any) -> xr.DataArray:
+        """Whether each row (obs) lies in the region."""
+        inside = self.distribution.log_density(data) >= self.log_threshold
+        return inside.rename("inside")
+
+    def __repr__(self) -> str:
+        if self.intervals is None:
+            error = f" ± {self.log_threshold_error:.2g}"
+            where = f"log density above {self.log_threshold:.4g}{error}"
+        else:
+            where = ", ".join(f"{low:.4g} to {high:.4g}" for low, high in self.intervals.values)
+        return f"HighestDensityRegion({self.mass:g}: {where})"
+
+
+@dataclass(frozen=True, eq=False)
+class Levels:
+    """Log densities (R, M) at the distribution's own points, in R independent sets.
+
+    Each set in ascending order, and ``pooled`` (R M,) all of them.
+    """
+
+    sets: Floats
+    pooled: Floats
+
+    @classmethod
+    def of(cls, log_densities: Floats) -> Levels:
+        return cls(np.sort(log_densities, axis=1), np.sort(log_densities, axis=None))
+
+    def tail_probability(self, log_density: Floats) -> Floats:
+        """Share of the distribution that is no more likely; never 0, because it is estimated."""
+        below = np.searchsorted(self.pooled, log_density, side="right")
+        return np.asarray((below + 1.0) / (len(self.pooled) + 1.0), dtype=np.float64)
+
+    def threshold(self, mass: float) -> tuple[float, float, float]:
+        """Level of a region of this mass, its standard error, and that of the mass."""
+        self.require(1 - mass, f"A region of mass {mass:g}")
+        self.require(mass, f"A region of mass {mass:g}")
+        level = np.quantile(self.pooled, 1 - mass)
+        each = np.quantile(self.sets, 1 - mass, axis=1)
+        shares = (self.sets < level).mean(axis=1)
+        root = np.sqrt(len(each))
+        return float(level), float(each.std(ddof=1) / root), float(shares.std(ddof=1) / root)
+
+    def require(self, tail: float, what: str) -> None:
+        """Refuse probabilities beyond which too few of the points lie."""
+        if tail * len(self.pooled) < _FEWEST:
+            needed = int(np.ceil(np.log2(_FEWEST / tail)))
+            raise DataError(
+                f"{what} leaves {tail * len(self.pooled):.2g} of {len(self.pooled):,} points "
+                f"beyond its boundary, too few to place it; pass points={2**needed}.",
+                points=2**needed,
+            )
+
+
+def checked_points(points: Any) -> int:
+    """log2 of the points in each set, or a refusal."""
+    if (
+        isinstance(points, bool) or not isinstance(points, (int, np.integer))
+        or points < 2 * REPLICATES or points & (points - 1)
+    ):  # fmt: skip
+        raise DataError(
+            f"points must be a power of two, {2 * REPLICATES} or more (such as {POINTS}), got "
+            f"{points!r}."
+        )
+    return int(points // REPLICATES).bit_length() - 1
+
+
+def checked_probability(name: str, value: Any) -> float:
+    """A probability strictly between 0 and 1, or a refusal."""
+    if isinstance(value, (bool, str)) or not np.isscalar(value) or not 0 < float(value) < 1:  # type: ignore[arg-type]
+        raise DataError(f"{name} must be between 0 and 1, got {value!r}.")
+    return float(value)  # type: ignore[arg-type]

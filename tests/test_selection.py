@@ -1,0 +1,192 @@
+"""Selection with evidence: probabilities, averages, resumption, the bootstrap test."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import bayesgmm as bg
+from bayesgmm.analysis import candidates
+from bayesgmm.analysis.selected import probabilities
+
+FAST = {"draws": 400, "tune": 300, "chains": 2}
+
+
+@pytest.fixture(scope="module")
+def by_all(faithful):
+    return bg.select(faithful, [1, 2, 3], ["full", "tied"], by="all", seed=1, sampling=FAST)
+
+
+def test_the_table_has_everything_of_what_was_sampled(by_all):
+    table = by_all.table
+    sampled = table[[label in by_all.posteriors for label in table.index]]
+    assert len(sampled) == 4
+    columns = ["elpd_loo", "elpd_loo_se", "log_evidence", "log_evidence_se", "probability",
+               "probability_se", "weight", "elpd_diff", "dse", "bad_rows"]  # fmt: skip
+    assert sampled[columns].notna().all().all()
+    assert sampled["probability"].sum() == pytest.approx(1)
+    assert sampled["weight"].sum() == pytest.approx(1)
+    assert list(sampled["log_evidence"]) == sorted(sampled["log_evidence"], reverse=True)
+    assert list(table.index[:4]) == list(sampled.index)
+
+
+def test_probabilities_are_bayes_theorem(by_all):
+    known = by_all.table.dropna(subset=["log_evidence"])
+    log = known["log_evidence"].to_numpy()
+    counts = known.groupby("n_components")["log_evidence"].transform("size").to_numpy()
+    expected = np.exp(log - log.max()) / counts  # uniform on K, then on its structures
+    np.testing.assert_allclose(known["probability"], expected / expected.sum(), rtol=1e-10)
+    by_k = by_all.n_components_probability
+    assert by_k.sum() == pytest.approx(1)
+    only_two, _ = probabilities(known, {2: 1.0}, 1)
+    assert only_two[known["n_components"] == 2].sum() == pytest.approx(1)
+    with pytest.raises(bg.SpecError, match="no weight to any model"):
+        probabilities(known, {9: 1.0}, 1)
+
+
+def test_errors_of_probabilities_are_those_of_the_evidence(by_all):
+    """Two models: the error of p is p (1 - p) times that of the difference (delta method)."""
+    table = by_all.table.dropna(subset=["log_evidence"]).iloc[:2].copy()
+    table["log_evidence"], table["log_evidence_se"] = [0.0, -0.5], [0.03, 0.04]
+    table["n_components"] = [2, 3]
+    mean, error = probabilities(table, None, 1)
+    np.testing.assert_allclose(error, mean.prod() * 0.05, rtol=0.1)
+
+
+def test_elpd_differences_are_arvizs(by_all):
+    """``arviz.compare`` on the same trees."""
+    import arviz as az
+
+    theirs = az.compare(
+        {name: fit.tree for name, fit in by_all.posteriors.items()}, round_to="none"
+    )
+    for label, row in theirs.iterrows():
+        ours = by_all.table.loc[label]
+        for mine, other in (("elpd_loo", "elpd"), ("elpd_diff", "elpd_diff"), ("dse", "dse"),
+                            ("elpd_loo_se", "se")):  # fmt: skip
+            assert abs(float(ours[mine]) - float(row[other])) < 1e-8
+
+
+def test_best_and_labels_give_posteriors_where_there_are_any(by_all):
+    assert by_all.best.is_posterior
+    assert by_all.best.spec.label == by_all.table.index[0]
+    assert not by_all["K=1, full"].is_posterior or "K=1, full" in by_all.posteriors
+    assert by_all.simplest in by_all.posteriors
+    assert "has probability" in by_all.verdict
+    assert "BIC prefers" in by_all.verdict
+    assert by_all.verdict in repr(by_all)
+
+
+def test_the_average_is_the_average(by_all, faithful):
+    x = faithful[:20]
+    for by, column in (("evidence", "probability"), ("stacking", "weight")):
+        expected = sum(
+            by_all.table.loc[label, column] * np.exp(fit.score_samples(x).values)
+            for label, fit in by_all.posteriors.items()
+        )
+        found = by_all.average(by).log_density(x)
+        np.testing.assert_allclose(np.exp(found), expected, rtol=1e-9)
+    made = by_all.average().generate(50, seed=1)
+    assert made["x"].shape == (50, 2)
+    with pytest.raises(bg.SpecError, match="'evidence' or 'stacking'"):
+        by_all.average("luck")
+    with pytest.raises(bg.FitError, match="No model has a probability"):
+        bg.select(faithful, [1], ["full"], posteriors=0, seed=1).average()
+
+
+def test_a_run_with_a_folder_does_only_what_is_missing(faithful, tmp_path, monkeypatch):
+    options = {"by": "evidence", "posteriors": 2, "seed": 1, "sampling": FAST,
+               "out": tmp_path / "study"}  # fmt: skip
+    inner, made = candidates.fit, []
+
+    def counted(spec, *arguments, **named):
+        if len(made) == 3:
+            raise KeyboardInterrupt
+        made.append((spec.label, named["method"]))
+        return inner(spec, *arguments, **named)
+
+    monkeypatch.setattr(candidates, "fit", counted)
+    with pytest.raises(KeyboardInterrupt):
+        bg.select(faithful, [1, 2], ["full", "diag"], **options)
+    first = list(made)
+    made.clear()
+    monkeypatch.setattr(candidates, "fit", lambda spec, *a, **n: (
+        made.append((spec.label, n["method"])), inner(spec, *a, **n))[1])  # fmt: skip
+    second = bg.select(faithful, [1, 2], ["full", "diag"], **options)
+    assert not set(first) & set(made)
+    assert len(first) + len(made) == 4 + 2
+    made.clear()
+    third = bg.select(faithful, [1, 2], ["full", "diag"], **options)
+    assert not made
+    np.testing.assert_array_equal(
+        third.table["log_evidence"].to_numpy(float), second.table["log_evidence"].to_numpy(float)
+    )
+    # Another prior is another posterior, and the same EM fits.
+    bg.select(faithful, [1, 2], ["full", "diag"], priors=bg.Priors(weights=3.0), **options)
+    assert {method for _, method in made} >= {"nuts"}
+    damaged = next((tmp_path / "study").glob("*-nuts-*.nc"))
+    damaged.write_bytes(b"not a fit")
+    made.clear()
+    bg.select(faithful, [1, 2], ["full", "diag"], **options)
+    assert len(made) <= 1
+
+
+def test_two_processes_in_one_folder_do_not_spoil_each_other(tmp_path):
+    code = (
+        "import sys, bayesgmm as bg\n"
+        "found = bg.select(bg.datasets.galaxies(), [1, 2, 3], ['full', 'tied'], posteriors=1,\n"
+        "    seed=1, out=sys.argv[1], sampling={'draws': 100, 'tune': 100, 'chains': 1})\n"
+        "print(found.table['bic'].round(6).tolist())\n"
+    )
+    both = [
+        subprocess.Popen([sys.executable, "-W", "ignore", "-c", code, str(tmp_path)],
+                         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]  # fmt: skip
+    printed = [process.communicate(timeout=300) for process in both]
+    assert [process.returncode for process in both] == [0, 0], printed
+    assert printed[0][0] == printed[1][0]
+    files = list(tmp_path.glob("*"))
+    assert len(files) == 7  # six by EM and one by NUTS, nothing left over
+    for file in files:
+        bg.load(file)
+
+
+def test_a_folder_that_cannot_be_is_refused(faithful, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(bg.FileError, match="cannot be a folder"):
+        bg.select(faithful, [1], ["full"], posteriors=0, out=tmp_path / "file")
+
+
+def test_a_sampler_that_fails_is_a_reason_in_the_table(faithful, monkeypatch):
+    inner = candidates.fit
+
+    def failing(spec, *arguments, **named):
+        if named["method"] == "nuts":
+            raise bg.FitError("the sampler is broken")
+        return inner(spec, *arguments, **named)
+
+    monkeypatch.setattr(candidates, "fit", failing)
+    found = bg.select(faithful, [1, 2], ["full"], by="evidence", seed=1)
+    assert set(found.table["sampling"]) == {"the sampler is broken"}
+    assert found.verdict.startswith("No model has an evidence")
+
+
+def test_bootstrap_p_values_are_small_where_a_component_is_missing_and_not_where_none_is(faithful):
+    one, two, three = (bg.fit(bg.MixtureSpec(k), faithful, method="em", seed=1) for k in (1, 2, 3))
+    missing = bg.bootstrap_test(one, two, max_replicates=39, seed=1)
+    assert missing.p_value == 1 / 40
+    assert "reached by data from K=1, full with probability" in str(missing)
+    x = two.generate(300, seed=3)["x"].values
+    small, large = (bg.fit(bg.MixtureSpec(k), x, method="em", seed=1) for k in (2, 3))
+    enough = bg.bootstrap_test(small, large, max_replicates=99, seed=1)
+    assert enough.p_value > 0.02
+    again = bg.bootstrap_test(small, large, max_replicates=99, seed=1, cores=1)
+    assert again.p_value == pytest.approx(enough.p_value)
+    with pytest.raises(bg.FitError, match="not the larger"):
+        bg.bootstrap_test(three, two)
+    with pytest.raises(bg.FitError, match="maximum likelihood"):
+        bg.bootstrap_test(one, bg.fit(bg.MixtureSpec(2), faithful, method="map", seed=1))
