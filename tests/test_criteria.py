@@ -15,7 +15,8 @@ from scipy.special import logsumexp
 
 import bayesgmm as bg
 from bayesgmm.analysis import left_out_row
-from bayesgmm.analysis.compare import compare, elpd_loo
+from bayesgmm.analysis.compare import compare
+from bayesgmm.analysis.leave_one_out import elpd_loo
 from bayesgmm.analysis.criteria import criteria
 from bayesgmm.analysis.information import aicc, dic, waic, wbic
 from bayesgmm.analysis.leave_one_out import leave_one_out

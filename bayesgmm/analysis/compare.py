@@ -9,9 +9,6 @@ from typing import Any
 import numpy as np
 
 from bayesgmm.analysis import leave_one_out as loo
-from bayesgmm.analysis.leave_one_out import K_HAT_LIMIT as K_HAT_LIMIT
-from bayesgmm.analysis.leave_one_out import Elpd as Elpd
-from bayesgmm.analysis.leave_one_out import elpd_loo as elpd_loo
 from bayesgmm.analysis.pointwise import why_not
 from bayesgmm.errors import FitError
 from bayesgmm.inference.labelling import to_pivot
@@ -84,11 +81,6 @@ def compare(
     ]  # fmt: skip
     table = pd.DataFrame.from_dict(rows, orient="index").reindex(columns=columns)
     return table.sort_values(["elpd_loo", "bic"], ascending=[False, True], na_position="last")
-
-
-def stacked(posteriors: Mapping[Any, MixtureFit]) -> dict[Any, dict[str, float]]:
-    """elpd differences, their standard errors and stacking weights, by ``arviz.compare``."""
-    return loo.stacked({name: loo.leave_one_out(fit) for name, fit in posteriors.items()})
 
 
 def point_criteria(fit: MixtureFit) -> dict[str, Any]:

@@ -15,7 +15,7 @@ import numpy as np
 
 from bayesgmm.analysis.candidates import Candidates
 from bayesgmm.analysis.compare import point_criteria
-from bayesgmm.analysis.leave_one_out import elpd_loo, stacked
+from bayesgmm.analysis.leave_one_out import LeaveOneOut, leave_one_out, stacked
 from bayesgmm.analysis.pointwise import why_not
 from bayesgmm.analysis.selected import Selection, distinct, probabilities
 from bayesgmm.errors import FitError, SpecError
@@ -107,6 +107,7 @@ def select(
     candidates = Candidates.of(observations, out, seed)
     fits, table = _screen(candidates, specs, by, available_cores(cores), progress)
     drawn: dict[str, MixtureFit] = {}
+    left_out: dict[str, LeaveOneOut] = {}
     chosen = distinct([label for label in table.index if label in fits], fits)
     chosen = chosen[: max(CRITERIA[by] if posteriors is None else posteriors, 0)]
     for done, label in enumerate(chosen):
@@ -120,11 +121,22 @@ def select(
             table.loc[label, "sampling"] = result
             continue
         drawn[label] = result
-        for name, value in _criteria_of_draws(result).items():
-            table.loc[label, name] = value
+        table.loc[label, "sampling"] = str(result.status)
+        facts = result.tree["fit"].to_dataset()
+        for name in ("log_evidence", "log_evidence_se"):
+            table.loc[label, name] = float(facts.get(name, np.nan))
+        if why_not(result) is None:  # not with row weights that count no rows
+            left_out[label] = leave_one_out(result)
+            elpd = left_out[label].elpd
+            columns = ["elpd_loo", "elpd_loo_se", "bad_rows"]
+            table.loc[label, columns] = [elpd.value, elpd.se, len(elpd.bad_rows)]
         if progress is not None:
             progress(f"sampling {label}", done + 1, len(chosen))
-    _across(table, drawn, prior_on_k, seed)
+    if len(left_out) > 1:
+        for label, values in stacked(left_out).items():
+            for name in ("elpd_diff", "dse", "weight"):
+                table.loc[label, name] = values[name]
+    table["probability"], table["probability_se"] = probabilities(table, prior_on_k, seed)
     return Selection(_ordered(table, by), fits, drawn, by)
 
 
@@ -178,34 +190,6 @@ def _ordered(table: Any, by: str) -> Any:
     keys = table.assign(_failed=failed, _key=sign * table[column])
     order = keys.sort_values(["_failed", "_key", "bic"], na_position="last").index
     return table.loc[order]
-
-
-def _criteria_of_draws(fit: MixtureFit) -> dict[str, Any]:
-    facts = fit.tree["fit"].to_dataset()
-    known: dict[str, Any] = {name: float(facts[name]) for name in ("log_evidence", "log_evidence_se")
-             if name in facts}  # fmt: skip
-    known["sampling"] = str(fit.status)
-    if why_not(fit) is not None:  # row weights that count no rows, or too many to keep
-        return known
-    elpd = elpd_loo(fit)
-    return known | {
-        "elpd_loo": elpd.value, "elpd_loo_se": elpd.se, "bad_rows": len(elpd.bad_rows)
-    }  # fmt: skip
-
-
-def _across(
-    table: Any,
-    drawn: Mapping[str, MixtureFit],
-    prior_on_k: Mapping[int, float] | None,
-    seed: int | None,
-) -> None:
-    """Fill in what compares the sampled models with each other."""
-    drawn = {label: fit for label, fit in drawn.items() if why_not(fit) is None}
-    if len(drawn) > 1:
-        for label, values in stacked(drawn).items():
-            for name in ("elpd_diff", "dse", "weight"):
-                table.loc[label, name] = values[name]
-    table["probability"], table["probability_se"] = probabilities(table, prior_on_k, seed)
 
 
 def _failed(spec: MixtureSpec, reason: str) -> dict[str, Any]:
