@@ -36,7 +36,7 @@ _WHERE = {
     "Diagnosis": "analysis.diagnose", "diagnose": "analysis.diagnose",
     "partition": "analysis.partition", "Partition": "analysis.partition",
     "CredibleBall": "analysis.credible_ball",
-    "draw_allocations": "analysis.allocations",
+    "draw_allocations": "analysis.allocations", "occupied": "analysis.allocations",
     "compare_partitions": "analysis.partition_comparison",
     "PartitionComparison": "analysis.partition_comparison",
     "merge_components": "analysis.merging", "Merging": "analysis.merging",

@@ -16,10 +16,9 @@ from scipy.special import logsumexp
 import bayesgmm as bg
 from bayesgmm.analysis import left_out_row
 from bayesgmm.analysis.compare import compare
-from bayesgmm.analysis.leave_one_out import elpd_loo
 from bayesgmm.analysis.criteria import criteria
 from bayesgmm.analysis.information import aicc, dic, waic, wbic
-from bayesgmm.analysis.leave_one_out import leave_one_out
+from bayesgmm.analysis.leave_one_out import elpd_loo, leave_one_out
 from bayesgmm.analysis.left_out_row import RowsLeftOut
 from bayesgmm.model.spec import STRUCTURES
 from bayesgmm.status import Status

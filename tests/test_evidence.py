@@ -47,9 +47,10 @@ def log_marginal(x, scales, location, spread):
 
 
 def exact(x, k, priors, scales):
-    """Sum over all K^N allocations of Dirichlet-multinomial times each component's marginal."""
+    """Sum over all K^N allocations of Dirichlet-multinomial times each component's marginal;
+    and the posterior of the number of occupied components."""
     alpha = np.full(k, priors.weights)
-    parts, known = [], {}
+    parts, occupied, known = [], [], {}
     for z in product(range(k), repeat=len(x)):
         z = np.array(z)
         counts = np.bincount(z, minlength=k)
@@ -64,7 +65,10 @@ def exact(x, k, priors, scales):
                 )
             value += known[key]
         parts.append(value)
-    return logsumexp(parts)
+        occupied.append((counts > 0).sum())
+    total = logsumexp(parts)
+    share = np.bincount(occupied, np.exp(np.array(parts) - total), minlength=k + 1)
+    return total, share
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -73,7 +77,7 @@ def test_one_component_equals_numerical_integration(family):
     priors = bg.Priors(units="data", mean_location=0.3, mean_scale=2.0, scales=own)
     fit = bg.fit(bg.MixtureSpec(1, priors=priors), X[:, None], method="nuts", seed=1)
     found = bg.log_evidence(fit, seed=1)
-    assert abs(found.value - exact(X, 1, priors, scipys)) < 0.02
+    assert abs(found.value - exact(X, 1, priors, scipys)[0]) < 0.02
     assert found.se < 0.01
 
 
@@ -83,8 +87,17 @@ def test_two_components_equal_the_sum_over_all_allocations(method):
     priors = bg.Priors(units="data", weights=1.5, mean_location=0.0, mean_scale=2.0, scales=own)
     fit = bg.fit(bg.MixtureSpec(2, priors=priors), X[:, None], method="nuts", seed=1, draws=4000)
     found = bg.log_evidence(fit, method=method, seed=1)
-    assert abs(found.value - exact(X, 2, priors, scipys)) < 0.02
+    assert abs(found.value - exact(X, 2, priors, scipys)[0]) < 0.02
     assert found.se < 0.01
+
+
+def test_a_sparse_mixture_tells_how_many_components_are_occupied():
+    """Three components and a Dirichlet prior of 0.3, against the sum over all allocations."""
+    own, scipys = FAMILIES["InverseGamma"]
+    priors = bg.Priors(units="data", weights=0.3, mean_location=0.0, mean_scale=2.0, scales=own)
+    fit = bg.fit(bg.MixtureSpec(3, priors=priors), X[:, None], method="nuts", seed=1, draws=4000)
+    found = bg.occupied(fit, max_draws=16_000, seed=1).reindex([1, 2, 3], fill_value=0.0)
+    np.testing.assert_allclose(found, exact(X, 3, priors, scipys)[1][1:], atol=0.03)
 
 
 def test_units_change_the_evidence_by_their_jacobian(galaxies):

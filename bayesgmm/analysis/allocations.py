@@ -132,28 +132,42 @@ def as_allocations(draws: Any, max_draws: int) -> Labels:
     return (array.astype(np.int64) - low).astype(np.int16)
 
 
-def occupied(allocations: Any) -> Any:
+def occupied(fit: MixtureFit | Any, *, max_draws: int = 4000, seed: Any = None) -> Any:
     """Posterior of the number of occupied components: those with a row at all.
+
+    With ``n_components`` larger than is needed and ``Priors(weights=)`` near zero, this is
+    the posterior of the number of components that the data need (a sparse finite mixture).
 
     Parameters
     ----------
-    allocations : array of shape (S, N)
-        Labels of N rows in each of S draws.
+    fit : MixtureFit or array of shape (S, N)
+        A fit, whose allocations are drawn; or labels of N rows in each of S draws.
+    max_draws : int, default 4000
+        Draws used of a fit, evenly spaced.
+    seed : int, SeedSequence or Generator, optional
 
     Returns
     -------
     pandas.Series
         Posterior probability, by number of occupied components.
 
+    References
+    ----------
+    Malsiner-Walli, Fruehwirth-Schnatter and Gruen (2016), Model-based clustering based on
+    sparse finite Gaussian mixtures, Statistics and Computing 26.
+
     Examples
     --------
-    >>> from bayesgmm.analysis.allocations import occupied
-    >>> occupied([[0, 0, 1], [0, 0, 0], [1, 1, 1], [2, 1, 1]]).to_dict()
+    >>> import bayesgmm as bg
+    >>> bg.occupied([[0, 0, 1], [0, 0, 0], [1, 1, 1], [2, 1, 1]]).to_dict()
     {1: 0.5, 2: 0.5}
     """
     import pandas as pd
 
-    labels = as_allocations(allocations, max_draws=len(allocations))
+    if isinstance(fit, MixtureFit):
+        labels = draw_allocations(fit, max_draws=max_draws, seed=seed)
+    else:
+        labels = as_allocations(fit, max_draws=len(fit))
     numbers, counts = np.unique(n_clusters(labels), return_counts=True)
     index = pd.Index(numbers, name="occupied components")
     return pd.Series(counts / len(labels), index=index, name="probability")

@@ -209,11 +209,18 @@ def _by_smc(
 
     from bayesgmm.inference.pymc_model import to_pymc
 
-    with to_pymc(spec, observations):
-        tree = pm.sample_smc(
-            draws=2000, chains=4, cores=available_cores(cores), random_seed=seed,
-            progressbar=False, compute_convergence_checks=False,
-        )  # fmt: skip
+    try:
+        with to_pymc(spec, observations):
+            tree = pm.sample_smc(
+                draws=2000, chains=4, cores=available_cores(cores), random_seed=seed,
+                progressbar=False, compute_convergence_checks=False,
+            )  # fmt: skip
+    except Exception as error:  # its workers raise what they like
+        told = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
+        raise FitError(
+            f"PyMC's SMC failed ({told}); features of very different size are a common cause: "
+            "rescale them, and give priors in their units."
+        ) from error
     stages = tree["sample_stats"]["log_marginal_likelihood"].values
     values = np.array([_last_number(chain) for chain in stages])
     largest = values.max()
