@@ -3,7 +3,7 @@
     python benchmarks/evidence.py [--data-sets 40] [--skip-smc]
 
 For K = 1 to 4 on both data sets that ship: bridge sampling with five seeds, importance
-sampling, and PyMC's sequential Monte Carlo on the PyMC model of the same spec (4 x 2,000
+sampling, and PyMC's sequential Monte Carlo on the PyMC model of the same spec (4 x 4,000
 particles).  Then simulations of one to five well-separated components, N = 500, for
 each of which K = 1 to 6 is fitted.
 """

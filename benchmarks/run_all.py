@@ -28,6 +28,7 @@ PARTS = {
     "engines": ("The two engines on the same posteriors", []),
     "labels": ("Relabelling", []),
     "partitions": ("Partitions", []),
+    "averaging": ("Averaging over K against a single K, on rows that none has seen", []),
     "generate": ("Generating ten million rows", []),
     "first_use": ("A fresh process to a posterior", []),
 }

@@ -42,3 +42,14 @@ def blobs():
     truth = bg.MixtureParameters([0.5, 0.3, 0.2], means, tril * [[1.0], [2.0], [0.5]])
     x, component = truth.simulate(600, seed=8)
     return truth, x, component
+
+
+@pytest.fixture(scope="session")
+def two_ways():
+    """A fit whose posterior has two modes of like mass: three clusters in a row and K = 2, so
+    that either pair of neighbours is one component.  Chains stay where they start."""
+    rng = np.random.default_rng(0)
+    x = np.concatenate([rng.normal(m, 1.0, 40) for m in (-12.0, 0.0, 12.0)])[:, None]
+    x = np.concatenate([x, 0.05 * rng.normal(size=x.shape) - x])
+    with pytest.warns(bg.FitWarning, match="Chains settled in modes"):
+        return bg.fit(bg.MixtureSpec(2), x, method="nuts", seed=1)

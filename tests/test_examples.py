@@ -74,8 +74,10 @@ def test_example_runs(path, tmp_path, capsys):
     spec = importlib.util.spec_from_file_location(path.stem, path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    module.main(["--quick", "--out", str(tmp_path)])
+    found = module.main(["--quick", "--out", str(tmp_path)])
     assert capsys.readouterr().out
+    if path.stem == "digits":  # a nearest-neighbour judge of new digits beside unseen real ones
+        assert found["accuracy"] <= 0.65
     for made in tmp_path.iterdir():
         assert made.stat().st_size > 0
 

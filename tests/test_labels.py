@@ -179,7 +179,7 @@ def test_r_hat_and_ess_are_arvizs(nuts_faithful):
     np.testing.assert_allclose(ess, az.ess(means).values.ravel(), rtol=1e-12)
 
 
-def test_diagnosis_says_what_can_be_relied_on(nuts_faithful, em_faithful, galaxies):
+def test_diagnosis_says_what_can_be_relied_on(nuts_faithful, em_faithful, two_ways):
     found = bg.diagnose(nuts_faithful)
     assert found.ok
     assert found.verdict.startswith("Chains agree on the density")
@@ -188,7 +188,7 @@ def test_diagnosis_says_what_can_be_relied_on(nuts_faithful, em_faithful, galaxi
     assert "log density at row" in str(found)
     with pytest.raises(bg.FitError, match="no draws to judge"):
         bg.diagnose(em_faithful)
-    split = bg.diagnose(bg.fit(bg.MixtureSpec(4), galaxies, method="nuts", seed=1))
+    split = bg.diagnose(two_ways)
     assert not split.ok
     assert "disagree on the density" in split.verdict
 

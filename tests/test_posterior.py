@@ -199,12 +199,28 @@ def test_permutations_are_kept_and_give_the_raw_draws_back(nuts_faithful):
     np.testing.assert_array_equal(again.means, nuts_faithful.parameters.means)
 
 
-def test_chains_in_different_modes_are_told(faithful):
-    """Old Faithful with three free components is weakly identified."""
-    with pytest.warns(bg.FitWarning, match="K=3, full by nuts"):
-        fit = bg.fit(bg.MixtureSpec(3), faithful, method="nuts", seed=1)
-    assert fit.status in (Status.MULTIMODAL, Status.NOT_MIXED, Status.DIVERGENT)
-    assert str(fit.status) in repr(fit)
+def test_chains_in_different_modes_are_told(two_ways):
+    assert two_ways.status is Status.MULTIMODAL
+    assert int(two_ways.tree["fit/n_modes"]) == 2
+    assert str(two_ways.status) in repr(two_ways)
+
+
+@pytest.mark.parametrize(
+    ("shares", "chains", "expected"),
+    [
+        ([1.0], 4, [4]),
+        ([0.5, 0.5], 4, [2, 2]),
+        ([0.9, 0.1], 4, [3, 1]),
+        ([0.99, 0.01], 4, [4, 0]),
+        ([0.7, 0.2, 0.1], 4, [2, 1, 1]),
+        ([0.4, 0.3, 0.2, 0.1], 2, [1, 1, 0, 0]),
+        ([0.3, 0.7], 1, [0, 1]),
+    ],
+)
+def test_every_mode_that_matters_gets_a_chain(shares, chains, expected):
+    from bayesgmm.inference.chains import chains_by_mode
+
+    assert chains_by_mode(np.array(shares), chains).tolist() == expected
 
 
 def test_laplace_says_when_it_does_not_hold(faithful):

@@ -222,10 +222,11 @@ def posterior_check(
     Both ways err on the side of the model.  Data that helped to fit a model lie closer to
     it than new data would, so p-values of statistics that a parameter governs (a mean,
     say) crowd around one half; and rows left out one at a time are spread more evenly
-    than independent uniform values, because their mean and spread have been fitted.  With
-    one normal component and the right model, the chance of a misfit at the level of 0.05 was
-    below 0.005.  So a misfit that is found is there; for an unbiased test hold out rows, and
-    give them to :func:`bayesgmm.two_sample_test`.
+    than independent uniform values, because their mean and spread have been fitted.  At
+    the level of 0.05, a misfit was found in one of 250 data sets of one normal (100 rows) and
+    in none of 60 of a mixture of two (150 rows), fitted with as many components.  So a
+    misfit that is found is there; for an unbiased test hold out rows, and give them to
+    :func:`bayesgmm.two_sample_test`.
 
     References
     ----------

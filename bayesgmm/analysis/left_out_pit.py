@@ -22,6 +22,7 @@ from bayesgmm.result import MixtureFit
 
 Floats = NDArray[np.float64]
 
+_FEWEST = 25  # draws whose upper fifth has a tail to be smoothed
 _BLOCK = 1_000_000  # values of a distribution function held at once, by each thread
 
 
@@ -138,6 +139,9 @@ def _weights(fit: MixtureFit, log_density: Floats) -> tuple[Floats, Floats | Non
     flat = log_density.reshape(chains * draws, n).T
     if not fit.is_posterior:
         return np.ones((n, 1)), None
+    if chains * draws < _FEWEST:  # plain importance weights, on which nobody should rely
+        weights = np.exp(flat.min(axis=1, keepdims=True) - flat)
+        return weights / weights.sum(axis=1, keepdims=True), np.full(n, np.inf)
     from arviz_stats.base import array_stats
 
     # How much the draws know, of how many there are, sets how much of the tail is smoothed.
@@ -145,7 +149,7 @@ def _weights(fit: MixtureFit, log_density: Floats) -> tuple[Floats, Floats | Non
     relative = min(ess / (chains * draws), 1.0) if np.isfinite(ess) and ess > 0 else 1.0
     log_weights, k_hat = array_stats.psislw(flat, r_eff=relative, axis=-1)
     weights = np.exp(log_weights - log_weights.max(axis=1, keepdims=True))
-    return weights / weights.sum(axis=1, keepdims=True), np.asarray(k_hat)
+    return weights / weights.sum(axis=1, keepdims=True), np.nan_to_num(k_hat, nan=np.inf)
 
 
 def _probabilities(

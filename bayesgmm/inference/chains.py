@@ -31,6 +31,10 @@ SAMPLER_STATISTICS = {
 }
 
 
+#: Every mode of at least this share of the mass gets a chain, as long as there are chains.
+_LEAST_SHARE = 0.05
+
+
 class Chain(NamedTuple):
     """What one chain drew after its warm-up."""
 
@@ -53,34 +57,69 @@ def run_chains(
     progress: Progress | None,
     progressbar: bool,
 ) -> Chains:
-    """Draw from the density, whitened at the first mode, by NUTS.
+    """Draw from the density by NUTS, whitened at the modes where chains start.
 
     ``settings`` are nutpie's ``draws``, ``tune``, ``chains``, ``cores``,
     ``target_accept`` and ``seed``.
     """
-    main = modes[0]
-    to_white = np.linalg.inv(main.spread)
+    theta, statistics = [], []
+    status = Status.CONVERGED
+    seeds = [settings["seed"], *np.random.SeedSequence(settings["seed"]).generate_state(len(modes))]
+    counts = chains_by_mode(shares_of(modes), settings["chains"])
+    total = (settings["draws"] + settings["tune"]) * settings["chains"]
+    begun = 0
+    for mode, count, seed in zip(modes, counts, seeds, strict=False):
+        if not count:
+            continue
+        cores = min(count, settings["cores"])
+        own = {**settings, "chains": count, "cores": cores, "seed": int(seed)}
+        options: dict[str, Any] = {"progress_bar": progressbar}
+        if progress is not None:
+            options["progress_callback"] = _relay(progress, begun, total)
+        drawn, ended = _from_mode(density.with_cores(density.cores // cores), mode, own, options)
+        theta += [mode.at(chain.z) for chain in drawn]
+        statistics += [chain.statistics for chain in drawn]
+        status = status if ended is Status.CONVERGED else ended
+        begun += (settings["draws"] + settings["tune"]) * count
+        if ended is Status.INTERRUPTED:
+            break
+    if not theta:
+        raise FitError("Sampling stopped before any chain had two draws; nothing can be kept.")
+    length = min(len(chain) for chain in theta)
+    return Chains(
+        np.stack([chain[:length] for chain in theta]),
+        {
+            name: np.stack([each[name][:length] for each in statistics])
+            for name in SAMPLER_STATISTICS
+        },
+        status,
+    )
 
-    # A chain starts as a draw from one mode's normal approximation: from any that holds
-    # mass, so that what separates them shows up as chains that disagree, but rarely from a
-    # small one, where it might stay.  Roots, because Laplace's masses are rough.
-    chance = np.sqrt(shares_of(modes))
-    chance /= chance.sum()
+
+def chains_by_mode(shares: NDArray[np.float64], chains: int) -> NDArray[np.int64]:
+    """How many chains start at each mode, so that what separates modes shows up as chains
+    that disagree.
+
+    In proportion to their shares of the mass, largest first (Sainte-Lague), once every
+    mode that is not small has one.
+    """
+    counts = np.zeros(len(shares), dtype=np.int64)
+    counts[[i for i in np.argsort(-shares, kind="stable")[:chains]
+            if i == np.argmax(shares) or shares[i] >= _LEAST_SHARE]] = 1  # fmt: skip
+    while counts.sum() < chains:
+        counts[np.argmax(shares / (2 * counts + 1))] += 1
+    return counts
+
+
+def _from_mode(
+    density: LogPosterior, mode: Mode, settings: dict[str, Any], options: dict[str, Any]
+) -> tuple[list[Chain], Status]:
+    """Chains that start as draws from a mode's normal approximation, and how they ended."""
 
     def initial_point(seed: int) -> NDArray[np.float64]:
-        rng = np.random.default_rng(seed)
-        mode = modes[rng.choice(len(modes), p=chance)]
-        theta = mode.at(0.8 * rng.standard_normal(density.size))
-        return to_white @ (theta - main.theta)
+        return 0.8 * np.random.default_rng(seed).standard_normal(density.size)
 
-    # Cores that chains leave idle run the rows of one gradient.
-    model = whitened_model(
-        density.with_cores(density.cores // settings["cores"]), main, initial_point
-    )
-    relay = None
-    if progress is not None:
-        relay = _relay(progress, (settings["draws"] + settings["tune"]) * settings["chains"])
-    options = {"progress_callback": relay, "progress_bar": progressbar}
+    model = whitened_model(density, mode, initial_point)
     try:
         chains, whole = _sample(model, settings, options)
         status = Status.CONVERGED if whole else Status.INTERRUPTED
@@ -92,18 +131,7 @@ def run_chains(
             cause = (str(error).splitlines() or [type(error).__name__])[0]
             raise FitError(f"Sampling failed in every chain: {cause}.") from error
     # An interrupted chain is shorter, and those that had not begun have nothing.
-    chains = [chain for chain in chains if len(chain.z) > 1]
-    if not chains:
-        raise FitError("Sampling stopped before any chain had two draws; nothing can be kept.")
-    length = min(len(chain.z) for chain in chains)
-    return Chains(
-        main.at(np.stack([chain.z[:length] for chain in chains])),
-        {
-            name: np.stack([chain.statistics[name][:length] for chain in chains])
-            for name in chains[0].statistics
-        },
-        status,
-    )
+    return [chain for chain in chains if len(chain.z) > 1], status
 
 
 def _sample(
@@ -154,12 +182,12 @@ def _read(draws: Any, statistics: Any) -> Chain:
     )
 
 
-def _relay(progress: Progress, total: int) -> Callable[[Any], None]:
+def _relay(progress: Progress, begun: int, total: int) -> Callable[[Any], None]:
     """nutpie's progress as calls of ours."""
 
     def report(chains: Any) -> None:
         divergences = sum(chain.divergences for chain in chains)
         told = f", {divergences} divergences" if divergences else ""
-        progress(f"sampling{told}", sum(chain.finished_draws for chain in chains), total)
+        progress(f"sampling{told}", begun + sum(chain.finished_draws for chain in chains), total)
 
     return report

@@ -22,9 +22,11 @@ Array = NDArray[np.float64]
 
 #: R-hat up to which chains agree, and up to which roughly (Vehtari and others 2021).
 AGREE, ROUGHLY = 1.01, 1.05
-#: Fewer draws than this, and R-hat is itself noise (Vehtari and others 2021 ask for 100
-#: effective draws in each of four chains); then only one above the second limit tells.
-FEW_DRAWS, BEYOND_NOISE = 400, 1.2
+#: Fewer draws than this are too few to judge by: Vehtari and others (2021) ask for 100
+#: effective ones in each of four chains.
+FEW_DRAWS = 400
+#: R-hat is itself noise of about this over the number of draws, at its largest of many.
+_NOISE = 40.0
 _POINTS = 8  # rows at which the density is followed
 
 
@@ -79,7 +81,7 @@ class Convergence(NamedTuple):
 
     @property
     def _limit(self) -> float:
-        return ROUGHLY if self.n_draws >= FEW_DRAWS else BEYOND_NOISE
+        return max(ROUGHLY, 1 + _NOISE / self.n_draws)
 
     def status(self, n_modes: int) -> Status:
         """The status of chains without other faults."""

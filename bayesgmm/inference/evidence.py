@@ -202,6 +202,8 @@ def bridge_ratio(on_draws: Array, on_proposed: Array) -> tuple[float, float]:
     return log_z, float(np.sqrt(relative))
 
 
+# PyMC's defaults move too little on mixtures: on the galaxies with K = 4 they give -226.3,
+# with an error of 0.5, where these settings and two other methods give -221.8.
 def _by_smc(
     spec: MixtureSpec, observations: Observations, seed: int, cores: int | None
 ) -> Evidence:
@@ -212,7 +214,8 @@ def _by_smc(
     try:
         with to_pymc(spec, observations):
             tree = pm.sample_smc(
-                draws=2000, chains=4, cores=available_cores(cores), random_seed=seed,
+                draws=4000, chains=4, cores=available_cores(cores), random_seed=seed,
+                kernel=pm.smc.MH, threshold=0.9, correlation_threshold=1e-4,
                 progressbar=False, compute_convergence_checks=False,
             )  # fmt: skip
     except Exception as error:  # its workers raise what they like
