@@ -65,13 +65,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", choices=PARTS, action="append")
     chosen = parser.parse_args().only or list(PARTS)
-    before = PAGE.read_text() if PAGE.exists() else ""
-    parts = []
-    for name, (title, options) in PARTS.items():
-        old = re.search(rf"## {re.escape(title)}\n.*?(?=\n## |\Z)", before, re.DOTALL)
-        if name not in chosen:
-            parts += [old[0].strip()] if old else []
-            continue
+    fresh = {}
+    for name in [name for name in PARTS if name in chosen]:
+        title, options = PARTS[name]
         print(f"{name}...", flush=True)
         done = subprocess.run(
             [sys.executable, str(HERE / f"{name}.py"), *options],
@@ -82,7 +78,12 @@ def main() -> None:
             raise SystemExit(f"{name} failed; {PAGE.name} was not written.")
         text = done.stdout.strip()
         shown = text if text.startswith("|") else f"```text\n{text}\n```"
-        parts.append(f"## {title}\n\nOn {machine()}\n\n{shown}")
+        fresh[name] = f"## {title}\n\nOn {machine()}\n\n{shown}"
+    before = PAGE.read_text() if PAGE.exists() else ""  # now, not before an hour of runs
+    parts = []
+    for name, (title, _) in PARTS.items():
+        old = re.search(rf"## {re.escape(title)}\n.*?(?=\n## |\Z)", before, re.DOTALL)
+        parts += [fresh[name]] if name in fresh else [old[0].strip()] if old else []
     PAGE.write_text("\n\n".join([INTRODUCTION.strip(), *parts]) + "\n")
 
 

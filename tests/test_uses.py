@@ -1,0 +1,24 @@
+"""What fitted mixtures are for, measured: the benchmarks' claims on a smaller scale."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+
+BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
+
+
+@pytest.mark.parametrize("seed", [2, 3])
+def test_the_average_predicts_better_than_the_single_best_model_by_bic(seed, monkeypatch):
+    """On rows that none has seen; ``benchmarks/averaging.py`` has twelve such simulations."""
+    spec = importlib.util.spec_from_file_location("averaging", BENCHMARKS / "averaging.py")
+    averaging = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(averaging)
+    monkeypatch.setitem(averaging.SAMPLING, "draws", 200)
+    monkeypatch.setitem(averaging.SAMPLING, "chains", 2)
+    found = averaging.simulate(seed)
+    assert found.average >= found.em
+    assert found.average > found.best - 0.02  # and loses little where one model is right
+    assert found.average < found.truth
