@@ -123,7 +123,8 @@ def test_wbic_agrees_with_quadrature(clean):
     assert 0 < found.se < 0.1
     assert abs(found.value + (tempered * exact.total).sum()) < 4 * found.se
     counted = wbic(bg.fit(fit.spec, fit.observations, row_weights=np.ones(40)), seed=1)
-    np.testing.assert_allclose(counted.value, found.value, rtol=1e-6)
+    # Weights of one are added up in another order, so the chains differ.
+    assert abs(counted.value - found.value) < 4 * np.hypot(counted.se, found.se)
 
 
 def test_repair_by_refit_comes_near_exact_leave_one_out(with_outlier):

@@ -41,7 +41,7 @@ def z_scores(a, b):
 
 @pytest.mark.parametrize(
     ("covariance", "d"),
-    [(covariance, d) for covariance in STRUCTURES for d in (1, 2)] + [("full", 3), ("tied", 3)],
+    [("full", 1), ("full", 3), ("tied", 2), ("diag", 2), ("spherical", 2)],  # PyMC compiles each
 )
 def test_log_density_equals_pymcs_up_to_a_constant(covariance, d, blobs):
     """At 100 random points, PyMC's joint density of its own variables less the Jacobian

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import warnings
 
 import numpy as np
 import pytest
@@ -60,9 +61,11 @@ def test_elpd_differences_are_arvizs(by_all):
     """``arviz.compare`` on the same trees."""
     import arviz as az
 
-    theirs = az.compare(
-        {name: fit.tree for name, fit in by_all.posteriors.items()}, round_to="none"
-    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of rows with a large k-hat, which both count
+        theirs = az.compare(
+            {name: fit.tree for name, fit in by_all.posteriors.items()}, round_to="none"
+        )
     for label, row in theirs.iterrows():
         ours = by_all.table.loc[label]
         for mine, other in (("elpd_loo", "elpd"), ("elpd_diff", "elpd_diff"), ("dse", "dse"),
