@@ -30,6 +30,7 @@ PARTS = {
     "partitions": ("Partitions", []),
     "averaging": ("Averaging over K against a single K, on rows that none has seen", []),
     "generate": ("Generating ten million rows", []),
+    "evidence": ("The evidence", []),
     "first_use": ("A fresh process to a posterior", []),
 }
 INTRODUCTION = """# Benchmarks

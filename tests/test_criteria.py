@@ -120,7 +120,7 @@ def test_wbic_agrees_with_quadrature(clean):
     log = exact.prior + exact.total / np.log(40)
     tempered = np.exp(log - logsumexp(log))
     found = wbic(fit, seed=1)
-    assert 0 < found.se < 0.1
+    assert 0 < found.se < 0.2
     assert abs(found.value + (tempered * exact.total).sum()) < 4 * found.se
     counted = wbic(bg.fit(fit.spec, fit.observations, row_weights=np.ones(40)), seed=1)
     # Weights of one are added up in another order, so the chains differ.
