@@ -83,6 +83,13 @@ def test_best_and_labels_give_posteriors_where_there_are_any(by_all):
     assert by_all.verdict in repr(by_all)
 
 
+def test_a_selection_tests_its_models_by_bootstrap(by_all):
+    found = by_all.bootstrap_test("K=1, full", "K=2, full", max_replicates=9, seed=1)
+    assert found.p_value == 0.1
+    with pytest.raises(bg.FitError, match="no EM fit 'K=7, full'"):
+        by_all.bootstrap_test("K=1, full", "K=7, full")
+
+
 def test_the_average_is_the_average(by_all, faithful):
     x = faithful[:20]
     for by, column in (("evidence", "probability"), ("stacking", "weight")):

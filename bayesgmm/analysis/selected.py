@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bayesgmm.analysis.bootstrap import BootstrapTest, bootstrap_test
 from bayesgmm.errors import FitError, SpecError
 from bayesgmm.model.parameters import MixtureParameters
 from bayesgmm.predictive.averaged import AveragedMixture
@@ -115,6 +116,16 @@ class Selection:
         ]
         together = AveragedMixture(*(np.concatenate(values) for values in zip(*parts, strict=True)))
         return PredictiveDistribution(together, fits[0].feature_names)
+
+    def bootstrap_test(self, smaller: str, larger: str, **options: Any) -> BootstrapTest:
+        """Test one model against a larger by simulation, as ``("K=2, full", "K=3, full")``.
+
+        Options are those of :func:`bayesgmm.bootstrap_test`.
+        """
+        for label in (smaller, larger):
+            if label not in self.fits:
+                raise FitError(f"There is no EM fit {label!r}; there are {', '.join(self.fits)}.")
+        return bootstrap_test(self.fits[smaller], self.fits[larger], **options)
 
     @property
     def verdict(self) -> str:
