@@ -118,15 +118,29 @@ def relabelled(
     facts: Mapping[str, Any],
 ) -> xr.DataTree:
     """The tree with its components in another order; see :meth:`MixtureFit.relabelled`."""
-    groups = {name: group.to_dataset() for name, group in tree.children.items()}
-    before = groups["sample_stats"]["permutation"].values
-    raw = parameters.permute(np.argsort(before, axis=-1))
-    names = list(groups["posterior"]["feature"].values)
-    groups["posterior"] = posterior_group(raw.permute(permutation), names)
-    groups["sample_stats"] = groups["sample_stats"].assign(
-        permutation=(("chain", "draw", "component"), permutation)
+    statistics = tree.children["sample_stats"].to_dataset()
+    raw = parameters.permute(np.argsort(statistics["permutation"].values, axis=-1))
+    names = list(tree.children["posterior"].to_dataset()["feature"].values)
+    other = with_groups(
+        tree,
+        {
+            "posterior": posterior_group(raw.permute(permutation), names),
+            "sample_stats": statistics.assign(
+                permutation=(("chain", "draw", "component"), permutation)
+            ),
+        },
     )
-    groups["fit"] = groups["fit"].assign(dict(facts))
+    return with_facts(other, facts)
+
+
+def with_facts(tree: xr.DataTree, facts: Mapping[str, Any]) -> xr.DataTree:
+    """The tree with more, or other, variables in its group ``fit``."""
+    return with_groups(tree, {"fit": tree.children["fit"].to_dataset().assign(dict(facts))})
+
+
+def with_groups(tree: xr.DataTree, changed: Mapping[str, xr.Dataset]) -> xr.DataTree:
+    """The tree with other groups in the place of some of its own."""
+    groups = {name: group.to_dataset() for name, group in tree.children.items()} | dict(changed)
     other = xr.DataTree.from_dict({f"/{name}": group for name, group in groups.items()})
     other.attrs = tree.attrs
     return other

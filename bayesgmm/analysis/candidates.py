@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import xarray as xr
 
 from bayesgmm.errors import BayesGMMError, FileError, FitWarning
 from bayesgmm.inference.evidence import log_evidence
 from bayesgmm.inference.fitting import fit
+from bayesgmm.layout import with_facts
 from bayesgmm.model.observations import Observations
 from bayesgmm.model.spec import MixtureSpec
 from bayesgmm.result import MixtureFit, load
@@ -71,9 +71,8 @@ class Candidates:
                     self._keep(found, path)
                 if evidence and "log_evidence" not in found.tree["fit"].to_dataset():
                     estimate = log_evidence(found, seed=self.seed, cores=options.get("cores"))
-                    found = _noting(
-                        found, log_evidence=estimate.value, log_evidence_se=estimate.se
-                    )
+                    facts = {"log_evidence": estimate.value, "log_evidence_se": estimate.se}
+                    found = MixtureFit(found.spec, with_facts(found.tree, facts))
                     self._keep(found, path)
         except BayesGMMError as error:
             return str(error)
@@ -106,12 +105,3 @@ def _stored(path: Path | None) -> MixtureFit | None:
         return load(path)
     except FileError:
         return None
-
-
-def _noting(found: MixtureFit, **facts: float) -> MixtureFit:
-    """The same fit with more variables in its group ``fit``."""
-    groups = {name: group.to_dataset() for name, group in found.tree.children.items()}
-    groups["fit"] = groups["fit"].assign(facts)
-    tree = xr.DataTree.from_dict({f"/{name}": group for name, group in groups.items()})
-    tree.attrs = found.tree.attrs
-    return MixtureFit(found.spec, tree)

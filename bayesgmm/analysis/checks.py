@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
-from bayesgmm.analysis.leave_one_out import K_HAT_LIMIT
 from bayesgmm.analysis.left_out_pit import left_out_pit, uniformity
 from bayesgmm.analysis.replicated_data import checkable, counted
 from bayesgmm.analysis.replicated_statistics import (
@@ -25,6 +24,7 @@ from bayesgmm.analysis.replicated_statistics import (
     statistics_table,
 )
 from bayesgmm.errors import SpecError
+from bayesgmm.inference.laplace import K_HAT_LIMIT
 from bayesgmm.model.parallel import available_cores
 from bayesgmm.result import MixtureFit
 

@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import numpy as np
 
 from bayesgmm.analysis.information import LARGEST_VARIANCE, aicc, dic, waic
-from bayesgmm.analysis.leave_one_out import K_HAT_LIMIT, Elpd, elpd_loo
+from bayesgmm.analysis.leave_one_out import Elpd, elpd_loo
 from bayesgmm.analysis.pointwise import named_rows
 from bayesgmm.errors import FitError, FitWarning, SpecError
+from bayesgmm.inference.laplace import K_HAT_LIMIT
 from bayesgmm.result import MixtureFit
 
 if TYPE_CHECKING:

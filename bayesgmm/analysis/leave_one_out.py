@@ -20,11 +20,8 @@ import numpy as np
 from bayesgmm.analysis.left_out_row import RowsLeftOut
 from bayesgmm.analysis.pointwise import Pointwise, named_rows, pointwise
 from bayesgmm.errors import BayesGMMError, FitWarning, SpecError
+from bayesgmm.inference.laplace import K_HAT_LIMIT
 from bayesgmm.result import MixtureFit
-
-#: Above this a row's importance weights have no finite variance to rely on
-#: (Vehtari, Simpson, Gelman, Yao and Gabry 2024).
-K_HAT_LIMIT = 0.7
 
 
 class Elpd(NamedTuple):

@@ -16,7 +16,8 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from bayesgmm.analysis.replicated_data import evenly, thinned
+from bayesgmm.analysis.allocations import evenly_spaced
+from bayesgmm.analysis.replicated_data import thinned
 from bayesgmm.model.parallel import thread_map
 from bayesgmm.result import MixtureFit
 
@@ -44,7 +45,7 @@ def left_out_pit(
     and w_is the smoothed weights that take row i out of the posterior.
     """
     observations = fit.observations
-    rows = evenly(observations.n_rows, max_rows)
+    rows = evenly_spaced(observations.n_rows, max_rows)
     x, index = observations.matrix[rows], observations.index[rows]
     names = fit.feature_names
     directions = np.vstack([np.eye(len(names)), _projections(observations.values,

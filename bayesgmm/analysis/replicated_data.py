@@ -14,6 +14,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from bayesgmm.analysis.allocations import evenly_spaced
 from bayesgmm.errors import DataError, FitError, SpecError
 from bayesgmm.layout import LARGEST_POINTWISE
 from bayesgmm.model.parameters import MixtureParameters
@@ -43,15 +44,10 @@ def counted(name: str, value: Any, least: int) -> int:
     return int(value)
 
 
-def evenly(n: int, most: int) -> NDArray[np.int64]:
-    """At most so many of ``n`` positions, evenly spaced, first and last among them."""
-    return np.arange(n) if n <= most else np.linspace(0, n - 1, most).round().astype(np.int64)
-
-
 def thinned(fit: MixtureFit, max_draws: int) -> tuple[MixtureParameters, NDArray[np.int64]]:
     """At most so many draws over all chains, batch (chain, draw), and which of each chain."""
     chains, draws = fit.parameters.batch_shape
-    kept = evenly(draws, max(max_draws // chains, 1))
+    kept = evenly_spaced(draws, max(max_draws // chains, 1))
     return fit.parameters[:, kept], kept
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from bayesgmm.analysis.replicated_data import evenly
+from bayesgmm.analysis.allocations import evenly_spaced
 from bayesgmm.errors import SpecError
 from bayesgmm.model.parallel import thread_map
 from bayesgmm.result import MixtureFit
@@ -48,7 +48,7 @@ def replicated_statistics(
     """Of the data, and of data sets from evenly spaced draws (again, where there are fewer)."""
     rows = fit.observations
     flat = fit.parameters.flat()
-    draws = evenly(len(flat.weights), n_replicates)
+    draws = evenly_spaced(len(flat.weights), n_replicates)
     center, scale = rows.center, rows.feature_scale
     upper = np.triu_indices(rows.n_features, 1)
 

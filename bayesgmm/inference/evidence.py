@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 
 from bayesgmm.errors import FitError, FitWarning, SpecError
 from bayesgmm.inference.importance import Importance, importance
+from bayesgmm.inference.laplace import K_HAT_LIMIT
 from bayesgmm.inference.one_labelling import Region, fitted_normals
 from bayesgmm.model.observations import Observations
 from bayesgmm.model.parallel import available_cores, one_blas_thread
@@ -36,8 +37,6 @@ Method = Literal["bridge", "importance", "smc"]
 
 #: Combined errors by which two estimates may differ.
 _ALLOWED = 4.0
-#: Pareto k-hat above which importance sampling's own error is not to be trusted.
-_K_HAT_LIMIT = 0.7
 
 
 class Evidence(NamedTuple):
@@ -131,10 +130,10 @@ def log_evidence(
 def _compare(first: Evidence, second: Importance) -> None:
     """Warn where two estimates differ, or where the second is no check."""
     apart = abs(first.value - second.value)
-    if second.pareto_k > _K_HAT_LIMIT:
+    if second.pareto_k > K_HAT_LIMIT:
         warnings.warn(
             f"The log evidence could not be checked: importance sampling's Pareto k-hat is "
-            f"{second.pareto_k:.2f}, above {_K_HAT_LIMIT}; use method='smc' for a second estimate.",
+            f"{second.pareto_k:.2f}, above {K_HAT_LIMIT}; use method='smc' for a second estimate.",
             FitWarning,
             stacklevel=3,
         )

@@ -34,6 +34,11 @@ _ROWS = 2_000  # rows that Stephens' algorithm looks at
 _ITERATIONS = 50
 
 
+def highest(parameters: MixtureParameters, lp: Array) -> MixtureParameters:
+    """The draw of highest posterior density."""
+    return parameters[np.unravel_index(np.argmax(lp), lp.shape)]
+
+
 class Match(NamedTuple):
     """Draws matched to a pivot."""
 

@@ -26,7 +26,9 @@ from bayesgmm.status import Status
 
 #: Proposals for each draw that is kept: resampling without replacement wants spare ones.
 _SPARE = 4
-_K_HAT_LIMIT = 0.7
+#: Pareto k-hat above which importance weights have no finite variance to rely on
+#: (Vehtari, Simpson, Gelman, Yao and Gabry 2024).
+K_HAT_LIMIT = 0.7
 
 
 def sample_laplace(
@@ -62,7 +64,7 @@ def sample_laplace(
     pivot = pivot_of(density, modes[0])
     permutation, ambiguous = to_pivot(parameters, pivot, observations.total_weight)
     statistics = {"lp": np.asarray(values)[kept][None], "permutation": permutation}
-    status = Status.CONVERGED if k_hat <= _K_HAT_LIMIT else Status.UNRELIABLE
+    status = Status.CONVERGED if k_hat <= K_HAT_LIMIT else Status.UNRELIABLE
     holds = "hold" if status.ok else "do not hold"
     facts = {
         "pareto_k": k_hat, "proposal_log_weights": smoothed, "n_modes": len(modes),

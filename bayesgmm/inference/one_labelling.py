@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from bayesgmm.errors import FitWarning
 from bayesgmm.inference.fitting import fit as fit_mixture
-from bayesgmm.inference.labelling import to_pivot
+from bayesgmm.inference.labelling import highest, to_pivot
 from bayesgmm.inference.whitening import find_modes, shares_of
 from bayesgmm.model.density import LogPosterior
 from bayesgmm.model.parallel import thread_map
@@ -47,7 +47,7 @@ class Region:
         self.cores = cores
         lp = fit.tree["sample_stats"].to_dataset()["lp"].values
         draws = fit.parameters
-        self.pivot = draws[np.unravel_index(np.argmax(lp), lp.shape)]
+        self.pivot = highest(draws, lp)
         draws = draws.permute(to_pivot(draws, self.pivot).permutation)
         self.theta = self.density.unconstrain(draws)  # (chain, draw, P)
         self.log_labellings = lgamma(fit.spec.n_components + 1)

@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import Any, Literal, get_args
 
 import numpy as np
-from numpy.typing import NDArray
 
 from bayesgmm.errors import FitError, SpecError
 from bayesgmm.inference.convergence import assess
-from bayesgmm.inference.labelling import by_ecr, by_order, by_stephens, to_pivot
+from bayesgmm.inference.labelling import by_ecr, by_order, by_stephens, highest, to_pivot
 from bayesgmm.model.parallel import available_cores
 from bayesgmm.model.parameters import MixtureParameters
 from bayesgmm.result import MixtureFit
@@ -113,11 +112,6 @@ def relabel(
     # Laplace's verdict is its k-hat, which labels do not touch.
     facts = found.facts() if fit.method == "nuts" else {"ambiguous": found.ambiguous}
     return fit.relabelled(permutation, {**facts, "relabelled_by": method})
-
-
-def highest(parameters: MixtureParameters, lp: NDArray[np.float64]) -> MixtureParameters:
-    """The draw of highest posterior density."""
-    return parameters[np.unravel_index(np.argmax(lp), lp.shape)]
 
 
 def _point(pivot: MixtureFit, fit: MixtureFit) -> MixtureParameters:
