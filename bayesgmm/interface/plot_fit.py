@@ -17,6 +17,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 from numpy.typing import NDArray
 
+from bayesgmm.analysis.allocations import evenly_spaced
 from bayesgmm.errors import DataError, FitError, SpecError
 from bayesgmm.interface.palette import legend_outside, membership_colors
 from bayesgmm.interface.panels import View, draw_density, draw_pairs, draw_plane
@@ -160,7 +161,7 @@ def _view(
     rows = _rows_to_draw(values, max_points)
     drawn = Observations(observations.values[rows], names=fit.feature_names)
     flat = fit.parameters.flat()
-    draws = flat[_evenly(len(flat.weights), _BAND_DRAWS)].marginal(index)
+    draws = flat[evenly_spaced(len(flat.weights), _BAND_DRAWS)].marginal(index)
     posterior = fit.is_posterior
     center = draws[0]
     if posterior:
@@ -174,7 +175,7 @@ def _view(
         rows=rows,
         colors=membership_colors(fit.predict_proba(drawn)),
         draws=draws,
-        thin=draws[_evenly(len(draws.weights), n_draws)] if posterior else None,
+        thin=draws[evenly_spaced(len(draws.weights), n_draws)] if posterior else None,
         center=center,
         levels=levels,
         interval=interval,
@@ -238,11 +239,6 @@ def _rows_to_draw(values: NDArray[np.float64], most: int) -> NDArray[np.int64]:
     others = np.setdiff1d(np.arange(n), extremes)
     chosen = np.random.default_rng(0).choice(others, most - len(extremes), replace=False)
     return np.sort(np.concatenate([extremes, chosen]))
-
-
-def _evenly(n: int, most: int) -> NDArray[np.int64]:
-    """At most so many of ``n`` positions, evenly spaced."""
-    return np.arange(n) if n <= most else np.linspace(0, n - 1, most).round().astype(int)
 
 
 def _axes(ax: Any, d: int) -> Any:
