@@ -22,14 +22,16 @@ from numpy.typing import NDArray
 
 from bayesgmm.errors import FitError, FitWarning
 from bayesgmm.layout import lay_out, relabelled
+from bayesgmm.model.covariance import correlation_factor
 from bayesgmm.model.observations import Observations, features_like
 from bayesgmm.model.parameters import MixtureParameters
 from bayesgmm.model.spec import MixtureSpec
+from bayesgmm.options import PATH, PROBABILITY
 from bayesgmm.predictive.averaged import Draw
 from bayesgmm.predictive.distribution import PredictiveDistribution
 from bayesgmm.predictive.generation import Frame
 from bayesgmm.predictive.memberships import averaged_memberships, membership_intervals
-from bayesgmm.predictive.regions import checked_probability
+from bayesgmm.predictive.regions import POINTS
 from bayesgmm.predictive.regression import regress
 from bayesgmm.printed import parameter_table, printed
 from bayesgmm.status import Status
@@ -121,7 +123,7 @@ class MixtureFit:
     def parameters(self) -> MixtureParameters:
         """All draws, batch shape (chain, draw); (1, 1) for a point estimate."""
         posterior = self.tree["posterior"].to_dataset()
-        correlation = np.linalg.cholesky(posterior["correlations"].values)
+        correlation = correlation_factor(posterior["correlations"].values)
         tril = posterior["scales"].values[..., None] * correlation
         return MixtureParameters(posterior["weights"].values, posterior["means"].values, tril)
 
@@ -218,7 +220,7 @@ class MixtureFit:
         >>> int(found["assigned"][0]), round(float(found["correct"][0]), 2)
         (1, 0.84)
         """
-        mass = checked_probability("mass", mass)
+        mass = PROBABILITY("mass", mass)
         return membership_intervals(self.parameters, self._rows(data), mass)
 
     def predict(self, data: Any = None) -> xr.DataArray:
@@ -267,7 +269,9 @@ class MixtureFit:
         """
         return regress(self.predictive, y, at, mass=mass)
 
-    def anomaly_score(self, data: Any = None, **options: Any) -> xr.DataArray:
+    def anomaly_score(
+        self, data: Any = None, *, points: int = POINTS, seed: Any = 0
+    ) -> xr.DataArray:
         """Predictive probability of a row no more likely than each of these (obs).
 
         Uniform between 0 and 1 for rows from the model: a threshold is a false-alarm rate.
@@ -281,15 +285,17 @@ class MixtureFit:
         >>> fit.anomaly_score([[4.4, 80.0], [2.0, 90.0]]).values.round(4)
         array([0.974, 0.   ])
         """
-        return self.predictive.anomaly_score(self._rows(data), **options)
+        return self.predictive.anomaly_score(self._rows(data), points=points, seed=seed)
 
-    def outliers(self, data: Any = None, *, rate: float = 0.01, **options: Any) -> xr.DataArray:
+    def outliers(
+        self, data: Any = None, *, rate: float = 0.01, points: int = POINTS, seed: Any = 0
+    ) -> xr.DataArray:
         """Which rows (obs) are stranger than all but a share ``rate`` of the model's own.
 
         So many rows that do come from the model are flagged as well.  Options are those of
         :meth:`PredictiveDistribution.anomaly_score`.
         """
-        return self.predictive.outliers(self._rows(data), rate=rate, **options)
+        return self.predictive.outliers(self._rows(data), rate=rate, points=points, seed=seed)
 
     def generate(
         self, n: int, *, seed: Any = None, draw: Draw = "all", frame: Frame | None = None
@@ -320,7 +326,7 @@ class MixtureFit:
         """Warn where a mean over draws averages components that are not the same."""
         fit = self.tree["fit"].to_dataset()
         ambiguous = float(fit["ambiguous"]) if "ambiguous" in fit else 0.0
-        if draw == "mean" and ambiguous > _AMBIGUOUS:
+        if isinstance(draw, str) and draw == "mean" and ambiguous > _AMBIGUOUS:
             warnings.warn(
                 f"Labels are ambiguous in {ambiguous:.0%} of the draws, so the mean averages "
                 "components that are not the same; draw='all' needs no labels.",
@@ -347,7 +353,7 @@ class MixtureFit:
 
     def save(self, path: str | Path) -> Path:
         """Save to NetCDF (``.nc``) or Zarr (``.zarr``); nothing half-written is left."""
-        return write_tree(self.tree, Path(path))
+        return write_tree(self.tree, PATH("path", path))
 
     def summary(self) -> Any:
         """A table of every parameter.
@@ -372,5 +378,12 @@ def load(path: str | Path) -> MixtureFit:
     FileError
         If there is no such file, or it is not a saved fit.
     """
-    tree = read_tree(Path(path))
+    tree = read_tree(PATH("path", path))
     return MixtureFit(MixtureSpec.from_json(tree.attrs["spec"]), tree)
+
+
+def require_fit(fit: Any, what: str) -> MixtureFit:
+    """A fit, or a refusal in the name of the function that takes one."""
+    if not isinstance(fit, MixtureFit):
+        raise FitError(f"{what} takes a MixtureFit, got {type(fit).__name__}; fit first.")
+    return fit

@@ -8,21 +8,22 @@ no relabelling can help or harm: only who is with whom matters.
 
 from __future__ import annotations
 
-import operator
 from typing import Any
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from bayesgmm.errors import DataError, FitError, SpecError
+from bayesgmm.errors import DataError, FitError
 from bayesgmm.model.parallel import available_cores, one_blas_thread, thread_map
 from bayesgmm.model.statistics import CHUNK, Rows, row_log_density
-from bayesgmm.result import MixtureFit
+from bayesgmm.options import LIMIT, SEED, generator, refuse_beyond_memory, seed_sequence
+from bayesgmm.result import MixtureFit, require_fit
 
 #: Small labels: one type for all draws, so that each kernel is compiled once.
 Labels = NDArray[np.int16]
 _LARGEST = np.iinfo(np.int16).max
+_OF_SEED = 500  # bytes that a draw's random stream takes until it is used
 
 
 def draw_allocations(
@@ -54,22 +55,26 @@ def draw_allocations(
     >>> bg.draw_allocations(em, max_draws=5, seed=1).shape
     (5, 272)
     """
-    if not isinstance(fit, MixtureFit):
-        raise FitError(f"Allocations are drawn from a MixtureFit, got {type(fit).__name__}.")
-    whole("max_draws", max_draws)
+    fit = require_fit(fit, "draw_allocations")
+    max_draws, root = LIMIT("max_draws", max_draws), seed_sequence(seed)
+    cores = available_cores(cores)
     if fit.spec.n_components > _LARGEST:
         raise FitError(f"Allocations need {_LARGEST} components or fewer.")
     forms, center = fit.parameters.forms()
+    matrix = fit.observations.matrix
     if fit.is_posterior:
         forms = [forms[s] for s in evenly_spaced(len(forms), max_draws)]
     else:
+        refuse_beyond_memory(
+            f"max_draws={max_draws:,} allocations of {len(matrix):,} rows",
+            max_draws * (2.0 * len(matrix) + _OF_SEED), "draw fewer",
+        )  # fmt: skip
         forms = forms * max_draws
-    matrix = fit.observations.matrix
     out = np.empty((len(forms), len(matrix)), dtype=np.int16)
-    seeds = seed_sequence(seed).spawn(len(forms))  # one a draw: threads cannot change it
+    seeds = root.spawn(len(forms))  # one a draw: threads cannot change it
 
     def one(s: int) -> None:
-        rng = np.random.default_rng(seeds[s])
+        rng = generator(seeds[s])
         for begin in range(0, len(matrix), CHUNK):
             part = slice(begin, begin + CHUNK)
             rows = Rows.of(matrix[part], center)
@@ -77,7 +82,7 @@ def draw_allocations(
             _pick(shares, rng.random(len(shares)), out[s, part])
 
     with one_blas_thread():
-        thread_map(one, range(len(forms)), available_cores(cores))
+        thread_map(one, range(len(forms)), cores)
     return out
 
 
@@ -99,7 +104,7 @@ def _pick(shares, uniform, out):  # type: ignore[no-untyped-def]  # pragma: no c
         out[n] = chosen
 
 
-def as_allocations(draws: Any, max_draws: int) -> Labels:
+def as_allocations(draws: Any, max_draws: int | None) -> Labels:
     """Allocation draws from any software, (S, N) or (chain, draw, N), as small labels from 0.
 
     Raises
@@ -107,7 +112,10 @@ def as_allocations(draws: Any, max_draws: int) -> Labels:
     DataError
         If they are not a table of whole numbers.
     """
-    array = np.asarray(draws)
+    try:
+        array = np.asarray(draws)
+    except ValueError:
+        raise DataError("Allocation draws are ragged; give every draw a label a row.") from None
     if array.ndim == 3 and array.size:
         array = array.reshape(-1, array.shape[-1])
     if array.ndim != 2 or not array.size:
@@ -118,7 +126,7 @@ def as_allocations(draws: Any, max_draws: int) -> Labels:
         raise DataError(
             f"Allocation draws must be whole numbers, got {array.dtype}; number the labels first."
         )
-    if len(array) > max_draws:
+    if max_draws is not None and len(array) > max_draws:
         array = array[evenly_spaced(len(array), max_draws)]
     low, high = int(array.min()), int(array.max())
     if high - low > _LARGEST or high >= 2**63:  # ids: few labels, far apart
@@ -164,10 +172,11 @@ def occupied(fit: MixtureFit | Any, *, max_draws: int = 4000, seed: Any = None) 
     """
     import pandas as pd
 
+    max_draws, seed = LIMIT("max_draws", max_draws), SEED("seed", seed)
     if isinstance(fit, MixtureFit):
         labels = draw_allocations(fit, max_draws=max_draws, seed=seed)
     else:
-        labels = as_allocations(fit, max_draws=len(fit))
+        labels = as_allocations(fit, max_draws=None)
     numbers, counts = np.unique(n_clusters(labels), return_counts=True)
     index = pd.Index(numbers, name="occupied components")
     return pd.Series(counts / len(labels), index=index, name="probability")
@@ -184,23 +193,3 @@ def n_clusters(labels: Labels) -> NDArray[np.int64]:
 def evenly_spaced(n: int, at_most: int) -> NDArray[np.int64]:
     """Indices of at most that many of ``n`` draws, from the first to the last."""
     return np.linspace(0, n - 1, min(n, at_most)).round().astype(np.int64)
-
-
-def seed_sequence(seed: Any) -> np.random.SeedSequence:
-    """What to spawn from; a caller's own sequence is left as it is."""
-    if isinstance(seed, np.random.SeedSequence):
-        return np.random.SeedSequence(seed.entropy, spawn_key=seed.spawn_key)
-    if isinstance(seed, np.random.Generator):
-        return np.random.SeedSequence(seed.integers(2**63, size=2).tolist())
-    return np.random.SeedSequence(seed)
-
-
-def whole(name: str, value: Any, least: int = 1) -> int:
-    """An option that is a whole number, or a refusal."""
-    try:
-        number = operator.index(value)
-    except TypeError:
-        number = least - 1
-    if number < least:
-        raise SpecError(f"{name} must be a whole number, {least} or more, got {value!r}.")
-    return number

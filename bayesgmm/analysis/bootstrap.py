@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -17,7 +18,8 @@ from bayesgmm.inference.fitting import fit
 from bayesgmm.inference.search import Progress
 from bayesgmm.model.parallel import available_cores, thread_map
 from bayesgmm.model.statistics import CHUNK
-from bayesgmm.result import MixtureFit
+from bayesgmm.options import COUNT, LIMIT, PROGRESS, seed_sequence
+from bayesgmm.result import MixtureFit, require_fit
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,7 @@ def bootstrap_test(
     *,
     max_replicates: int = 199,
     exceedances: int = 10,
-    seed: int | None = None,
+    seed: Any = None,
     cores: int | None = None,
     progress: Progress | None = None,
 ) -> BootstrapTest:
@@ -73,7 +75,7 @@ def bootstrap_test(
     exceedances : int, default 10
         The simulation ends as soon as so many replicates reach the statistic: what is
         far from significant costs little (Besag and Clifford 1991).
-    seed : int, optional
+    seed : int, SeedSequence or Generator, optional
         The same seed gives the same replicates on any number of threads.
     cores : int, optional
         Replicates are fitted side by side.
@@ -104,16 +106,19 @@ def bootstrap_test(
     >>> bg.bootstrap_test(one, two, max_replicates=19, seed=1).p_value
     0.05
     """
+    smaller, larger = (require_fit(fit, "bootstrap_test") for fit in (smaller, larger))
+    max_replicates = COUNT("max_replicates", max_replicates)
+    exceedances, progress = LIMIT("exceedances", exceedances), PROGRESS("progress", progress)
+    root, cores = seed_sequence(seed), available_cores(cores)
     _refuse(smaller, larger)
-    cores = available_cores(cores)
     observed = 2 * (larger.log_likelihood - smaller.log_likelihood)
     n = smaller.observations.n_rows
-    seeds = np.random.SeedSequence(seed).spawn(max_replicates)
+    seeds = root.spawn(max_replicates)
     inner = cores if n > CHUNK else 1  # large data are fitted on all cores, one at a time
 
-    def one(root: np.random.SeedSequence) -> float:
-        x = smaller.parameters[0, 0].simulate(n, seed=np.random.default_rng(root))[0]
-        key = int(root.generate_state(1)[0])
+    def one(own: np.random.SeedSequence) -> float:
+        x = smaller.parameters[0, 0].simulate(n, seed=own)[0]
+        key = int(own.generate_state(1)[0])
         values = []
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FitWarning)

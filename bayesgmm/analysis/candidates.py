@@ -29,6 +29,8 @@ from bayesgmm.result import MixtureFit, load
 #: Options that change how a fit is made and shown, and not what comes out.
 _WITHOUT_EFFECT = ("cores", "progress", "progressbar")
 
+Seed = int | np.random.SeedSequence | None
+
 
 @dataclass(frozen=True)
 class Candidates:
@@ -36,19 +38,19 @@ class Candidates:
 
     observations: Observations
     folder: Path | None
-    seed: int | None
+    seed: Seed
 
     @classmethod
-    def of(cls, observations: Observations, out: str | Path | None, seed: int | None) -> Candidates:
+    def of(cls, observations: Observations, out: Path | None, seed: Seed) -> Candidates:
         """Make the folder if need be."""
         if out is None:
             return cls(observations, None, seed)
-        folder = Path(out)
         try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise FileError(f"{str(folder)!r} cannot be a folder: {error.strerror}.") from error
-        return cls(observations, folder, seed)
+            out.mkdir(parents=True, exist_ok=True)
+        except (OSError, ValueError) as error:  # ValueError for a name with a null byte
+            reason = getattr(error, "strerror", None) or str(error).rstrip(".")
+            raise FileError(f"{str(out)!r} cannot be a folder: {reason}.") from error
+        return cls(observations, out, seed)
 
     def fitted(
         self,

@@ -12,20 +12,28 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import xarray as xr
 
 from bayesgmm.analysis.left_out_pit import left_out_pit, uniformity
-from bayesgmm.analysis.replicated_data import checkable, counted
+from bayesgmm.analysis.replicated_data import checkable
 from bayesgmm.analysis.replicated_statistics import (
     Statistic,
     deviations,
     replicated_statistics,
     statistics_table,
 )
-from bayesgmm.errors import SpecError
 from bayesgmm.inference.laplace import K_HAT_LIMIT
 from bayesgmm.model.parallel import available_cores
+from bayesgmm.options import (
+    FUNCTION,
+    LIMIT,
+    MAPPING,
+    PROBABILITY,
+    generator,
+    optional,
+    seed_sequence,
+    whole,
+)
 from bayesgmm.result import MixtureFit
 
 if TYPE_CHECKING:
@@ -251,16 +259,14 @@ def posterior_check(
     ['kurtosis of eruptions', 'kurtosis of waiting']
     """
     checkable(fit, "posterior_check")
-    counted("n_replicates", n_replicates, _FEWEST)
-    counted("n_projections", n_projections, 0)
-    counted("max_draws", max_draws, 1)
-    counted("max_rows", max_rows, 1)
-    if not 0 < level < 1:
-        raise SpecError(f"level must lie between 0 and 1, got {level!r}.")
-    cores = available_cores(cores)
-    rng = np.random.default_rng(seed)
-    root = np.random.SeedSequence(rng.integers(2**32, size=4).tolist())
-    own = dict(statistics or {})
+    n_replicates = whole(_FEWEST, 1_000_000)("n_replicates", n_replicates)
+    n_projections = whole(0, 10_000)("n_projections", n_projections)
+    max_draws, max_rows = LIMIT("max_draws", max_draws), LIMIT("max_rows", max_rows)
+    level, rng, cores = PROBABILITY("level", level), generator(seed), available_cores(cores)
+    own = dict(optional(MAPPING)("statistics", statistics) or {})
+    for name, statistic in own.items():
+        FUNCTION(f"statistics[{name!r}]", statistic)
+    root = seed_sequence(rng)
     replicated = replicated_statistics(fit, n_replicates, own, root, cores)
     table = statistics_table(replicated, _INTERVAL)
     left_out = left_out_pit(fit, n_projections, max_draws, max_rows, rng, cores)

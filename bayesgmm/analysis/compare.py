@@ -12,7 +12,8 @@ from bayesgmm.analysis import leave_one_out as loo
 from bayesgmm.analysis.pointwise import why_not
 from bayesgmm.errors import FitError
 from bayesgmm.inference.labelling import to_pivot
-from bayesgmm.result import MixtureFit
+from bayesgmm.options import LIMIT, MAPPING, PROBABILITY, SEED, TRUTH
+from bayesgmm.result import MixtureFit, require_fit
 
 
 def compare(
@@ -59,6 +60,11 @@ def compare(
     """
     import pandas as pd
 
+    fits = MAPPING("fits", fits)
+    for fit in fits.values():
+        require_fit(fit, "compare")
+    repair, max_refits = TRUTH("repair", repair), LIMIT("max_refits", max_refits)
+    seed = SEED("seed", seed)
     if not fits:
         raise FitError("There is nothing to compare; give at least one fit.")
     _same_data(fits)
@@ -145,12 +151,12 @@ def agreement(point: MixtureFit, posterior: MixtureFit, *, mass: float = 0.89) -
     """
     import pandas as pd
 
+    point, posterior = (require_fit(fit, "agreement") for fit in (point, posterior))
+    mass = PROBABILITY("mass", mass)
     if point.is_posterior:
         raise FitError("The first fit holds draws; give a point fit, by method='em' or 'map'.")
     if not posterior.is_posterior:
         raise FitError("The second fit holds no draws; give one by method='nuts'.")
-    if not 0 < mass < 1:
-        raise FitError(f"mass must be between 0 and 1, got {mass}.")
     if (point.spec.n_components, point.spec.covariance, point.feature_names) != (
         posterior.spec.n_components, posterior.spec.covariance, posterior.feature_names
     ):  # fmt: skip

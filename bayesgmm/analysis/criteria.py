@@ -18,9 +18,10 @@ import numpy as np
 from bayesgmm.analysis.information import LARGEST_VARIANCE, aicc, dic, waic
 from bayesgmm.analysis.leave_one_out import Elpd, elpd_loo
 from bayesgmm.analysis.pointwise import named_rows
-from bayesgmm.errors import FitError, FitWarning, SpecError
+from bayesgmm.errors import FitError, FitWarning
 from bayesgmm.inference.laplace import K_HAT_LIMIT
-from bayesgmm.result import MixtureFit
+from bayesgmm.options import CORES, LIMIT, SEED, TRUTH, one_of
+from bayesgmm.result import MixtureFit, require_fit
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -143,8 +144,10 @@ def criteria(
     """
     import pandas as pd
 
-    if sign not in get_args(Sign):
-        raise SpecError(f"sign must be 'smaller' or 'mclust', got {sign!r}.")
+    fit = require_fit(fit, "criteria")
+    one_of(*get_args(Sign))("sign", sign)
+    repair, max_refits = TRUTH("repair", repair), LIMIT("max_refits", max_refits)
+    seed, cores = SEED("seed", seed), CORES("cores", cores)
 
     def by_loo(fit: MixtureFit) -> Elpd:
         return elpd_loo(fit, repair=repair, max_refits=max_refits, seed=seed, cores=cores)

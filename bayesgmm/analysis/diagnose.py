@@ -17,7 +17,7 @@ from bayesgmm.inference.convergence import (
     label_free,
     r_hat_and_ess,
 )
-from bayesgmm.result import MixtureFit
+from bayesgmm.result import MixtureFit, require_fit
 from bayesgmm.status import Status
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ def diagnose(fit: MixtureFit) -> Diagnosis:
     >>> bg.diagnose(fit).ok
     True
     """
-    if not fit.is_posterior:
+    if not require_fit(fit, "diagnose").is_posterior:
         raise FitError(
             f"This fit is one point, by {fit.method}, so there are no draws to judge; its status "
             f"is {str(fit.status)!r}."

@@ -18,7 +18,9 @@ from bayesgmm.analysis.pointwise import named_rows, pointwise
 from bayesgmm.errors import FitError, FitWarning
 from bayesgmm.inference.fitting import fit as refit
 from bayesgmm.model.observations import Observations
-from bayesgmm.result import MixtureFit
+from bayesgmm.model.parallel import available_cores
+from bayesgmm.options import COUNT, SEED
+from bayesgmm.result import MixtureFit, require_fit
 from bayesgmm.status import Status
 
 #: A row whose log density varies more than this over draws is not in the range where
@@ -69,6 +71,7 @@ def aicc(fit: MixtureFit) -> float:
     >>> round(aicc(em) - em.aic(), 3)
     1.015
     """
+    fit = require_fit(fit, "aicc")
     aic, p = fit.aic(), fit.n_parameters
     n = fit.observations.total_weight
     if n <= p + 1:
@@ -123,7 +126,7 @@ def waic(fit: MixtureFit) -> Elpd:
     >>> abs(waic(fit).value - bg.elpd_loo(fit).value) < 0.5
     True
     """
-    each = pointwise(fit, "WAIC")
+    each = pointwise(require_fit(fit, "waic"), "WAIC")
     values = each.values.reshape(-1, each.values.shape[-1])
     p_i = values.var(axis=0, ddof=1)
     elpd_i = _log_mean(values) - p_i
@@ -181,7 +184,7 @@ def dic(fit: MixtureFit) -> Dic:
     >>> 8 < dic(fit).p < 14
     True
     """
-    if not fit.is_posterior:
+    if not require_fit(fit, "dic").is_posterior:
         raise FitError("DIC needs a posterior; fit with method='nuts'.")
     weights = fit.observations.row_weights
     predictive = fit.score_samples().values
@@ -239,7 +242,8 @@ def wbic(fit: MixtureFit, *, draws: int = 1000, seed: Any = None, cores: int | N
     """
     from arviz_stats.base import array_stats
 
-    observations = fit.observations
+    observations = require_fit(fit, "wbic").observations
+    draws, seed, cores = COUNT("draws", draws), SEED("seed", seed), available_cores(cores)
     n, weights = observations.total_weight, observations.row_weights
     if n < 3:
         raise FitError(f"WBIC needs three rows or more and there are {n:g}; use log_evidence.")

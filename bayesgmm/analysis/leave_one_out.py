@@ -19,9 +19,10 @@ import numpy as np
 
 from bayesgmm.analysis.left_out_row import RowsLeftOut
 from bayesgmm.analysis.pointwise import Pointwise, named_rows, pointwise
-from bayesgmm.errors import BayesGMMError, FitWarning, SpecError
+from bayesgmm.errors import BayesGMMError, FitWarning
 from bayesgmm.inference.laplace import K_HAT_LIMIT
-from bayesgmm.result import MixtureFit
+from bayesgmm.options import CORES, LIMIT, SEED, TRUTH
+from bayesgmm.result import MixtureFit, require_fit
 
 
 class Elpd(NamedTuple):
@@ -117,8 +118,9 @@ def leave_one_out(
     """:func:`elpd_loo` with the pointwise values; the same arguments."""
     import arviz as az
 
-    if max_refits < 1:
-        raise SpecError(f"max_refits must be at least 1, got {max_refits}; or repair=False.")
+    fit = require_fit(fit, "elpd_loo")
+    repair, max_refits = TRUTH("repair", repair), LIMIT("max_refits", max_refits)
+    seed, cores = SEED("seed", seed), CORES("cores", cores)
     each = pointwise(fit, "elpd_loo")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the bad rows are returned, and told by our callers

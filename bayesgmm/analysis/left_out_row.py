@@ -31,6 +31,7 @@ from bayesgmm.errors import FitError, FitWarning
 from bayesgmm.inference.evidence import Evidence, bridge_ratio, log_evidence
 from bayesgmm.inference.fitting import fit as refit
 from bayesgmm.model.observations import Observations
+from bayesgmm.options import generator
 from bayesgmm.result import MixtureFit
 from bayesgmm.status import Status
 
@@ -54,7 +55,7 @@ class RowsLeftOut:
     def __init__(self, fit: MixtureFit, *, seed: Any, cores: int | None) -> None:
         self.fit = fit
         self.cores = cores
-        self.rng = np.random.default_rng(seed)
+        self.rng = generator(seed)
         priors, observations = fit.spec.priors, fit.observations
         center, scale = np.zeros(1), np.ones(1)
         if priors.units == "standardised":

@@ -10,21 +10,20 @@ correspond; how many clusters there are then has a posterior like anything else.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from numbers import Real
 from typing import Any, NamedTuple
 
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from bayesgmm.analysis.allocations import evenly_spaced, whole
+from bayesgmm.analysis.allocations import evenly_spaced
 from bayesgmm.analysis.entropy_tree import chosen_merges, empty_columns, entropy_tree
 from bayesgmm.analysis.ridgeline import ridgeline_trees
-from bayesgmm.errors import FitError, SpecError
 from bayesgmm.model.parallel import available_cores, one_blas_thread, thread_map
 from bayesgmm.model.parameters import MixtureParameters
 from bayesgmm.model.statistics import PrecisionForm, Rows, row_log_density
-from bayesgmm.result import MixtureFit
+from bayesgmm.options import LIMIT, SHARE, one_of, optional
+from bayesgmm.result import MixtureFit, require_fit
 
 #: Least ratio at which the ridgeline method merges: equation (9) of Hennig (2010).
 RIDGELINE_THRESHOLD = 0.2
@@ -164,19 +163,14 @@ def merge_components(
       cluster 0: components 0, 1; 97 rows
       cluster 1: component 2; 175 rows
     """
-    if not isinstance(fit, MixtureFit):
-        raise FitError(f"merge_components takes a MixtureFit, got {type(fit).__name__}.")
-    if by not in _PAPERS:
-        raise SpecError(f"by must be 'ridgeline' or 'entropy', got {by!r}.")
-    if threshold is not None and not (isinstance(threshold, Real) and 0 <= threshold <= 1):
-        what = f"threshold must be a number from 0 to 1, got {threshold!r}"
-        raise SpecError(f"{what}; leave it out for the paper's rule.")
-    whole("max_draws", max_draws)
+    fit = require_fit(fit, "merge_components")
+    by, threshold = one_of(*_PAPERS)("by", by), optional(SHARE)("threshold", threshold)
+    max_draws, cores = LIMIT("max_draws", max_draws), available_cores(cores)
     used = evenly_spaced(int(np.prod(fit.parameters.batch_shape)), max_draws)
     if by == "entropy":
-        return _by_entropy(fit, threshold, used, available_cores(cores))
+        return _by_entropy(fit, threshold, used, cores)
     threshold = RIDGELINE_THRESHOLD if threshold is None else threshold
-    return _by_ridgeline(fit, threshold, used, available_cores(cores))
+    return _by_ridgeline(fit, threshold, used, cores)
 
 
 class _Tree(NamedTuple):

@@ -19,16 +19,24 @@ from bayesgmm.analysis.allocations import (
     as_allocations,
     draw_allocations,
     occupied,
-    seed_sequence,
-    whole,
 )
 from bayesgmm.analysis.credible_ball import CredibleBall
 from bayesgmm.analysis.partition_loss import Floats, Loss, canonical, distances
 from bayesgmm.analysis.partition_search import search
 from bayesgmm.analysis.similarity import similarity
-from bayesgmm.errors import SpecError
+from bayesgmm.errors import DataError
 from bayesgmm.inference.search import Progress
 from bayesgmm.model.parallel import available_cores
+from bayesgmm.options import (
+    COUNT,
+    LIMIT,
+    PROBABILITY,
+    PROGRESS,
+    one_of,
+    optional,
+    seed_sequence,
+    shown,
+)
 from bayesgmm.result import MixtureFit
 
 _NAMES = {"vi": "variation of information", "binder": "Binder loss"}
@@ -96,8 +104,14 @@ class Partition:
         -------
         DataArray (obs, obs_bis), float32
         """
-        where = slice(None) if rows is None else rows
-        chosen = np.arange(len(self.labels))[where]
+        chosen = np.arange(len(self.labels))
+        if rows is not None:
+            try:
+                chosen = np.atleast_1d(chosen[rows])
+            except (IndexError, TypeError, ValueError):
+                raise DataError(
+                    f"rows must be positions from 0 to {len(chosen) - 1}, got {shown(rows)}."
+                ) from None
         matrix = similarity(self.allocations[:, chosen], cores=available_cores(cores))
         index = self.labels["obs"].values[chosen]
         return xr.DataArray(
@@ -216,15 +230,10 @@ def partition(
     >>> found.labels.values in found.credible_ball
     True
     """
-    if loss not in _NAMES:
-        raise SpecError(f"loss must be one of {', '.join(_NAMES)}, got {loss!r}.")
-    if not 0 < mass < 1:
-        raise SpecError(f"mass must be between 0 and 1, got {mass}.")
-    whole("max_draws", max_draws)
-    whole("runs", runs)
-    if max_clusters is not None:
-        whole("max_clusters", max_clusters)
-    cores = available_cores(cores)
+    one_of(*_NAMES)("loss", loss)
+    mass, max_draws = PROBABILITY("mass", mass), LIMIT("max_draws", max_draws)
+    runs, max_clusters = COUNT("runs", runs), optional(LIMIT)("max_clusters", max_clusters)
+    cores, progress = available_cores(cores), PROGRESS("progress", progress)
     for_draws, for_search = seed_sequence(seed).spawn(2)
     if isinstance(fit, MixtureFit):
         draws = draw_allocations(fit, max_draws=max_draws, seed=for_draws, cores=cores)

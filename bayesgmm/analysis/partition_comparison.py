@@ -108,7 +108,10 @@ def _labels(partition: Any, name: str) -> Any:
     elif hasattr(partition, "labels_"):
         partition, name = partition.labels_, type(partition).__name__
     own = getattr(partition, "name", None)
-    array = np.asarray(partition)
+    try:
+        array = np.asarray(partition)
+    except ValueError:
+        raise DataError(f"The {name} partition is ragged; give one label for each row.") from None
     if array.ndim != 1:
         raise DataError(
             f"The {name} partition has shape {array.shape}; give one label for each row."

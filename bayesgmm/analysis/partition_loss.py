@@ -41,13 +41,12 @@ class CrossTable(NamedTuple):
     @classmethod
     def of(cls, first: Any, second: Any) -> CrossTable:
         """From two arrays of labels of the same rows, of any type that sorts."""
-        a, b = np.asarray(first).ravel(), np.asarray(second).ravel()
+        a, b = _labels(first), _labels(second)
         if len(a) != len(b) or not len(a):
             raise DataError(
                 f"Partitions of {len(a)} and {len(b)} rows cannot be compared; give labels of the "
                 "same rows, at least one."
             )
-        a, b = np.unique(a, return_inverse=True)[1], np.unique(b, return_inverse=True)[1]
         both = np.unique(a.astype(np.int64) * (int(b.max()) + 1) + b, return_counts=True)[1]
         return cls(np.bincount(a), np.bincount(b), both)
 
@@ -57,6 +56,16 @@ class CrossTable(NamedTuple):
         f, scale = loss_table(loss, n)
         total = f[self.first].sum() + f[self.second].sum() - 2 * f[self.both].sum()
         return max(float(total) / scale, 0.0)  # rounding can leave a negative zero
+
+
+def _labels(labels: Any) -> NDArray[np.int64]:
+    """Labels of any type that sorts as numbers from 0, (N,)."""
+    try:
+        return np.unique(np.asarray(labels).ravel(), return_inverse=True)[1]
+    except (TypeError, ValueError):
+        raise DataError(
+            "A partition must be one label for each row, all of one type; number them first."
+        ) from None
 
 
 def variation_of_information(first: Any, second: Any) -> float:

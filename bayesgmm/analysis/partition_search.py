@@ -20,6 +20,7 @@ from bayesgmm.analysis.partition_moves import Run, Tables
 from bayesgmm.errors import FitWarning
 from bayesgmm.inference.search import Progress
 from bayesgmm.model.parallel import thread_map
+from bayesgmm.options import generator, seed_sequence
 
 #: Draws to start from, best first, beside the random starts.
 _BEST_DRAWS = 4
@@ -133,11 +134,11 @@ def _runs(
     stop = threading.Event()
     total = len(starts) + runs
     # A sequence of its own each time, so that a second round does not depend on the first.
-    seeds = np.random.SeedSequence(seed.entropy, spawn_key=seed.spawn_key).spawn(total)
+    seeds = seed_sequence(seed).spawn(total)
     finished: dict[int, tuple[float, Labels]] = {}
 
     def one(i: int) -> None:
-        run = Run(tables, np.random.default_rng(seeds[i]), stop)
+        run = Run(tables, generator(seeds[i]), stop)
         finished[i] = run.best_from(starts[i] if i < len(starts) else None, i)
         if progress is not None:
             progress("searching partitions", len(finished), total)

@@ -15,16 +15,16 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from bayesgmm.analysis.allocations import evenly_spaced
-from bayesgmm.errors import DataError, FitError, SpecError
+from bayesgmm.errors import DataError, FitError
 from bayesgmm.layout import LARGEST_POINTWISE
 from bayesgmm.model.parameters import MixtureParameters
-from bayesgmm.result import MixtureFit
+from bayesgmm.options import LIMIT, TRUTH, generator
+from bayesgmm.result import MixtureFit, require_fit
 
 
 def checkable(fit: Any, what: str) -> MixtureFit:
     """A fit whose data can be replicated, or a refusal in the name of ``what``."""
-    if not isinstance(fit, MixtureFit):
-        raise FitError(f"{what} takes a MixtureFit, got {type(fit).__name__}; fit first.")
+    fit = require_fit(fit, what)
     weights = fit.observations.row_weights
     if weights is not None and np.any(weights != 1):
         raise FitError(
@@ -35,13 +35,6 @@ def checkable(fit: Any, what: str) -> MixtureFit:
     if np.isnan(fit.observations.matrix).any():
         raise FitError(f"{what} needs complete rows, and some values are missing.")
     return fit
-
-
-def counted(name: str, value: Any, least: int) -> int:
-    """A whole number, or a refusal."""
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
-        raise SpecError(f"{name} must be a whole number of at least {least}, got {value!r}.")
-    return int(value)
 
 
 def thinned(fit: MixtureFit, max_draws: int) -> tuple[MixtureParameters, NDArray[np.int64]]:
@@ -105,7 +98,8 @@ def with_predictive(
     {'chain': 1, 'draw': 100, 'obs': 272}
     """
     checkable(fit, "with_predictive")
-    counted("max_draws", max_draws, 1)
+    by_feature, max_draws = TRUTH("by_feature", by_feature), LIMIT("max_draws", max_draws)
+    rng = generator(seed)
     names = fit.feature_names
     if by_feature:
         _refuse_names(fit)
@@ -115,7 +109,7 @@ def with_predictive(
     for name, group in groups.items():
         if "draw" in group.dims:
             groups[name] = group.isel(draw=kept)
-    x, component = parameters.simulate(fit.observations.n_rows, seed=seed)
+    x, component = parameters.simulate(fit.observations.n_rows, seed=rng)
     observed, rows = groups["observed_data"], ("chain", "draw", "obs")
     made = xr.Dataset(
         {"x": ((*rows, "feature"), x), "component": (rows, component)},

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from bayesgmm.analysis.allocations import evenly_spaced
 from bayesgmm.errors import SpecError
 from bayesgmm.model.parallel import thread_map
+from bayesgmm.options import shown
 from bayesgmm.result import MixtureFit
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ def replicated_statistics(
     def replicate(task: tuple[int, np.random.SeedSequence]) -> Floats:
         r, seed = task
         draw = flat[int(draws[r % len(draws)])]
-        return one(draw.simulate(rows.n_rows, seed=np.random.default_rng(seed))[0])
+        return one(draw.simulate(rows.n_rows, seed=seed)[0])
 
     observed = one(rows.values)
     # A caller's function need not bear threads.
@@ -142,5 +143,7 @@ def _number(name: str, value: Any) -> float:
     except (TypeError, ValueError):
         number = np.nan
     if not np.isfinite(number):
-        raise SpecError(f"The statistic {name!r} gave {value!r}; it must give a finite number.")
+        raise SpecError(
+            f"The statistic {name!r} gave {shown(value)}; it must give a finite number."
+        )
     return number

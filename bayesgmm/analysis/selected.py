@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 
 from bayesgmm.analysis.bootstrap import BootstrapTest, bootstrap_test
 from bayesgmm.errors import FitError, SpecError
+from bayesgmm.inference.search import Progress
 from bayesgmm.model.parameters import MixtureParameters
+from bayesgmm.options import generator, one_of, shown
 from bayesgmm.predictive.averaged import AveragedMixture
 from bayesgmm.predictive.distribution import PredictiveDistribution
 from bayesgmm.result import MixtureFit
@@ -61,9 +63,11 @@ class Selection:
         return self[str(self.table.index[0])]
 
     def __getitem__(self, label: str) -> MixtureFit:
-        found = self.posteriors.get(label, self.fits.get(label))
+        found = None
+        if isinstance(label, str):
+            found = self.posteriors.get(label, self.fits.get(label))
         if found is None:
-            raise FitError(f"There is no fit {label!r}; there are {', '.join(self.fits)}.")
+            raise FitError(f"There is no fit {shown(label)}; there are {', '.join(self.fits)}.")
         return found
 
     @property
@@ -98,8 +102,7 @@ class Selection:
             Density, moments, conditionals and new data, as of any fit.
         """
         columns = {"evidence": "probability", "stacking": "weight"}
-        if by not in columns:
-            raise SpecError(f"by must be 'evidence' or 'stacking', got {by!r}.")
+        by = one_of(*columns)("by", by)
         known = self.table[columns[by]].dropna()
         known = known[[label in self.posteriors for label in known.index]]
         if not len(known):
@@ -117,15 +120,23 @@ class Selection:
         together = AveragedMixture(*(np.concatenate(values) for values in zip(*parts, strict=True)))
         return PredictiveDistribution(together, fits[0].feature_names)
 
-    def bootstrap_test(self, smaller: str, larger: str, **options: Any) -> BootstrapTest:
+    def bootstrap_test(
+        self, smaller: str, larger: str, *, max_replicates: int = 199, exceedances: int = 10,
+        seed: Any = None, cores: int | None = None, progress: Progress | None = None,
+    ) -> BootstrapTest:  # fmt: skip
         """Test one model against a larger by simulation, as ``("K=2, full", "K=3, full")``.
 
         Options are those of :func:`bayesgmm.bootstrap_test`.
         """
         for label in (smaller, larger):
-            if label not in self.fits:
-                raise FitError(f"There is no EM fit {label!r}; there are {', '.join(self.fits)}.")
-        return bootstrap_test(self.fits[smaller], self.fits[larger], **options)
+            if not isinstance(label, str) or label not in self.fits:
+                raise FitError(
+                    f"There is no EM fit {shown(label)}; there are {', '.join(self.fits)}."
+                )
+        return bootstrap_test(
+            self.fits[smaller], self.fits[larger], max_replicates=max_replicates,
+            exceedances=exceedances, seed=seed, cores=cores, progress=progress,
+        )  # fmt: skip
 
     @property
     def verdict(self) -> str:
@@ -209,7 +220,7 @@ def _shared(
 
 
 def probabilities(
-    table: pd.DataFrame, prior: Mapping[int, float] | None, seed: int | None
+    table: pd.DataFrame, prior: Mapping[int, float] | None, seed: Any
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Posterior probability of each row's model, and its Monte Carlo error.
 
@@ -226,7 +237,7 @@ def probabilities(
     share /= [np.sum(known & (k == each)) or 1 for each in k]
     if not np.any(share[known] > 0):
         raise SpecError("The prior on K gives no weight to any model that was sampled.")
-    rng = np.random.default_rng(seed)
+    rng = generator(seed)
     noisy = value[known] + se[known] * rng.standard_normal((_DRAWS, known.sum()))
 
     def normalised(log: NDArray[np.float64]) -> NDArray[np.float64]:

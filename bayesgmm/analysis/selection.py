@@ -8,6 +8,7 @@ fails is a row with its reason and loses no other.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -19,16 +20,32 @@ from bayesgmm.analysis.leave_one_out import LeaveOneOut, leave_one_out, stacked
 from bayesgmm.analysis.pointwise import why_not
 from bayesgmm.analysis.selected import Selection, distinct, probabilities
 from bayesgmm.errors import FitError, SpecError
+from bayesgmm.inference.fitting import check_options
 from bayesgmm.model.observations import Observations
 from bayesgmm.model.parallel import available_cores, thread_map
 from bayesgmm.model.priors import Priors
 from bayesgmm.model.spec import STRUCTURES, MixtureSpec, Structure
 from bayesgmm.model.statistics import CHUNK
+from bayesgmm.options import (
+    CORES,
+    COUNT,
+    MAPPING,
+    NOT_NEGATIVE,
+    PATH,
+    PROGRESS,
+    one_of,
+    optional,
+    seed_value,
+    shown,
+    whole,
+)
 from bayesgmm.result import MixtureFit
 from bayesgmm.status import Status
 
 #: What may order the table, and how many models are sampled for it by default.
 CRITERIA = {"bic": 2, "aic": 2, "icl": 2, "loo": 4, "evidence": 4, "all": 4}
+_OF_ANY_FIT = ("cores", "progress", "start")  # what sampling may hold beside NUTS's own options
+_MOST_MODELS = 10_000
 _OF_DRAWS = (
     "elpd_loo", "elpd_loo_se", "elpd_diff", "dse", "weight", "log_evidence", "log_evidence_se",
     "probability", "probability_se", "bad_rows",
@@ -45,7 +62,7 @@ def select(
     priors: Priors | None = None,
     prior_on_k: Mapping[int, float] | None = None,
     out: str | Path | None = None,
-    seed: int | None = None,
+    seed: Any = None,
     cores: int | None = None,
     progress: Callable[[str, int, int], None] | None = None,
     sampling: Mapping[str, Any] | None = None,
@@ -72,7 +89,7 @@ def select(
     out : path, optional
         A folder where each fit is kept as it is finished.  The same call again, after
         an interruption say, does only what is missing.
-    seed : int, optional
+    seed : int, SeedSequence or Generator, optional
     cores : int, optional
     progress : callable, optional
         Called as ``progress(what, done, total)`` after each model.
@@ -95,21 +112,27 @@ def select(
     >>> chosen.table.index[0]
     'K=3, full'
     """
-    if by not in CRITERIA:
-        raise SpecError(f"by must be one of {', '.join(CRITERIA)}, got {by!r}.")
-    observations = data if isinstance(data, Observations) else Observations(data)
-    counts, structures = list(n_components), list(covariances)
+    by, posteriors = one_of(*CRITERIA)("by", by), optional(whole(0))("posteriors", posteriors)
+    priors = Priors() if priors is None else priors
     specs = [
-        MixtureSpec(k, covariance, priors or Priors()) for covariance in structures for k in counts
+        MixtureSpec(k, covariance, priors)
+        for covariance in _several("covariances", covariances, "['full', 'tied']")
+        for k in _several("n_components", n_components, "range(1, 6)")
     ]
     if not specs:
         raise SpecError("There is no model to fit; give at least one K and one covariance.")
+    prior_on_k = _prior_on_k(prior_on_k)
+    out, sampling = optional(PATH)("out", out), optional(MAPPING)("sampling", sampling)
+    seed, cores = seed_value(seed), CORES("cores", cores)
+    progress = PROGRESS("progress", progress)
+    check_options("nuts", {k: v for k, v in (sampling or {}).items() if k not in _OF_ANY_FIT})
+    observations = data if isinstance(data, Observations) else Observations(data)
     candidates = Candidates.of(observations, out, seed)
     fits, table = _screen(candidates, specs, by, available_cores(cores), progress)
     drawn: dict[str, MixtureFit] = {}
     left_out: dict[str, LeaveOneOut] = {}
     chosen = distinct([label for label in table.index if label in fits], fits)
-    chosen = chosen[: max(CRITERIA[by] if posteriors is None else posteriors, 0)]
+    chosen = chosen[: CRITERIA[by] if posteriors is None else posteriors]
     for done, label in enumerate(chosen):
         if progress is not None:
             progress(f"sampling {label}", done, len(chosen))
@@ -138,6 +161,26 @@ def select(
                 table.loc[label, name] = values[name]
     table["probability"], table["probability_se"] = probabilities(table, prior_on_k, seed)
     return Selection(_ordered(table, by), fits, drawn, by)
+
+
+def _several(name: str, given: Any, example: str) -> list[Any]:
+    """The entries of an option that takes several, or a refusal."""
+    if isinstance(given, (str, bytes, Mapping)) or not isinstance(given, Iterable):
+        raise SpecError(f"{name} must be several, such as {example}, got {shown(given)}.")
+    entries = list(islice(given, _MOST_MODELS + 1))
+    if len(entries) > _MOST_MODELS:
+        raise SpecError(f"{name} has more than {_MOST_MODELS:,} entries; give fewer.")
+    return entries
+
+
+def _prior_on_k(prior: Any) -> dict[int, float] | None:
+    weights = optional(MAPPING)("prior_on_k", prior)
+    if weights is None:
+        return None
+    return {
+        COUNT("A K of prior_on_k", k): NOT_NEGATIVE(f"prior_on_k[{k}]", weight)
+        for k, weight in weights.items()
+    }
 
 
 def _screen(

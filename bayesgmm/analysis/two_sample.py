@@ -15,10 +15,11 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from bayesgmm.analysis.replicated_data import checkable, counted
+from bayesgmm.analysis.replicated_data import checkable
 from bayesgmm.errors import DataError, SpecError
 from bayesgmm.model.observations import Observations, features_like
-from bayesgmm.result import MixtureFit
+from bayesgmm.options import TRUTH, generator, shown, whole
+from bayesgmm.result import MixtureFit, require_fit
 
 _FEWEST = 20
 _REPEATS = 0.1  # share of values that are repeats, above which a feature was rounded
@@ -140,20 +141,20 @@ def two_sample_test(
     >>> [two_sample_test(fit, seed=1).p_value < 0.01 for fit in (one, two)]
     [True, False]
     """
-    seen = data is None
+    fit, seen = require_fit(fit, "two_sample_test"), data is None
+    spread, max_rows = TRUTH("spread", spread), whole(_FEWEST)("max_rows", max_rows)
+    rng = generator(seed)
+    model, name = _classifier(classifier, rng)
     if seen:
         checkable(fit, "two_sample_test")
         rows = fit.observations
     else:
         rows = _new_rows(fit, data)
-    counted("max_rows", max_rows, _FEWEST)
     if rows.n_rows < _FEWEST:
         raise DataError(
             f"A classifier cannot learn on half of {rows.n_rows} rows; give {_FEWEST} or more.",
             rows=rows.n_rows,
         )
-    rng = np.random.default_rng(seed)
-    model, name = _classifier(classifier, rng)
     n = min(rows.n_rows, max_rows)
     chosen = rng.permutation(rows.n_rows)[:n]
     made = np.asarray(fit.predictive.generate(n, seed=rng)["x"].values)
@@ -212,7 +213,7 @@ def _classifier(given: Any, rng: np.random.Generator) -> tuple[Any, str]:
         if given not in _NAMES:
             raise SpecError(
                 f"classifier must be {', '.join(map(repr, _NAMES))} or a scikit-learn classifier, "
-                f"got {given!r}."
+                f"got {shown(given)}."
             )
         return _named(given, number), _NAMES[given]
     from sklearn.base import clone, is_classifier
@@ -221,7 +222,7 @@ def _classifier(given: Any, rng: np.random.Generator) -> tuple[Any, str]:
     if not usable or not is_classifier(given):
         raise SpecError(
             f"classifier must be {', '.join(map(repr, _NAMES))} or a scikit-learn classifier, "
-            f"got {given!r}."
+            f"got {shown(given)}."
         )
     return clone(given), type(given).__name__
 
@@ -245,8 +246,6 @@ def _named(name: str, number: int) -> Any:
 
 
 def _new_rows(fit: MixtureFit, data: Any) -> Observations:
-    if not isinstance(fit, MixtureFit):
-        checkable(fit, "two_sample_test")
     rows = features_like(data, fit.feature_names)
     if rows.row_weights is not None and np.any(rows.row_weights != 1):
         raise DataError("two_sample_test takes rows that count alike; give them without weights.")

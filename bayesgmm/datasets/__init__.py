@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from bayesgmm.errors import DataError
+from bayesgmm.options import shown
 
 NAMES = ("faithful", "galaxies")
 
@@ -32,8 +33,8 @@ def load(name: str) -> Any:
     """
     import xarray as xr
 
-    if name not in NAMES:
-        raise DataError(f"There is no data set {name!r}; known are {', '.join(NAMES)}.")
+    if not isinstance(name, str) or name not in NAMES:
+        raise DataError(f"There is no data set {shown(name)}; known are {', '.join(NAMES)}.")
     text = files(__name__).joinpath(f"{name}.csv").read_text()
     header, *lines = text.splitlines()
     values = np.array([[float(entry) for entry in line.split(",")] for line in lines])

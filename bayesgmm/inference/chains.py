@@ -128,7 +128,7 @@ def _from_mode(
         whole = len(chains) == settings["chains"]
         status = Status.CONVERGED if whole else Status.CHAIN_LOST
         if not chains:
-            cause = (str(error).splitlines() or [type(error).__name__])[0]
+            cause = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
             raise FitError(f"Sampling failed in every chain: {cause}.") from error
     # An interrupted chain is shorter, and those that had not begun have nothing.
     return [chain for chain in chains if len(chain.z) > 1], status

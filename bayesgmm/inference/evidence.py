@@ -23,14 +23,15 @@ from typing import Any, Literal, NamedTuple, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from bayesgmm.errors import FitError, FitWarning, SpecError
+from bayesgmm.errors import FitError, FitWarning
 from bayesgmm.inference.importance import Importance, importance
 from bayesgmm.inference.laplace import K_HAT_LIMIT
 from bayesgmm.inference.one_labelling import Region, fitted_normals
 from bayesgmm.model.observations import Observations
 from bayesgmm.model.parallel import available_cores, one_blas_thread
 from bayesgmm.model.spec import MixtureSpec
-from bayesgmm.result import MixtureFit
+from bayesgmm.options import TRUTH, generator, one_of
+from bayesgmm.result import MixtureFit, require_fit
 
 Array = NDArray[np.float64]
 Method = Literal["bridge", "importance", "smc"]
@@ -105,16 +106,14 @@ def log_evidence(
     >>> two.value - one.value > 100
     True
     """
-    if method not in get_args(Method):
-        raise SpecError(
-            f"method must be one of {', '.join(map(repr, get_args(Method)))}, got {method!r}."
-        )
+    fit = require_fit(fit, "log_evidence")
+    one_of(*get_args(Method))("method", method)
+    check, rng, cores = TRUTH("check", check), generator(seed), available_cores(cores)
     if not fit.is_posterior:
         raise FitError("The evidence needs draws; fit with method='nuts'.")
-    rng = np.random.default_rng(seed)
     if method == "smc":
         return _by_smc(fit.spec, fit.observations, int(rng.integers(2**31)), cores)
-    region = Region(fit, available_cores(cores))
+    region = Region(fit, cores)
     if region.theta.shape[0] * region.theta.shape[1] < 100:
         raise FitError("The evidence needs 100 draws or more; draw more.")
     with one_blas_thread():
@@ -204,7 +203,7 @@ def bridge_ratio(on_draws: Array, on_proposed: Array) -> tuple[float, float]:
 # PyMC's defaults move too little on mixtures: on the galaxies with K = 4 they give -226.3,
 # with an error of 0.5, where these settings and two other methods give -221.8.
 def _by_smc(
-    spec: MixtureSpec, observations: Observations, seed: int, cores: int | None
+    spec: MixtureSpec, observations: Observations, seed: int, cores: int
 ) -> Evidence:
     import pymc as pm
 
@@ -213,7 +212,7 @@ def _by_smc(
     try:
         with to_pymc(spec, observations):
             tree = pm.sample_smc(
-                draws=4000, chains=4, cores=available_cores(cores), random_seed=seed,
+                draws=4000, chains=4, cores=cores, random_seed=seed,
                 kernel=pm.smc.MH, threshold=0.9, correlation_threshold=1e-4,
                 progressbar=False, compute_convergence_checks=False,
             )  # fmt: skip

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
@@ -11,7 +12,23 @@ from bayesgmm.errors import FitWarning, SpecError
 from bayesgmm.inference.search import Progress, search
 from bayesgmm.model.observations import Observations
 from bayesgmm.model.parameters import MixtureParameters
-from bayesgmm.model.spec import MixtureSpec
+from bayesgmm.model.spec import SPEC, MixtureSpec
+from bayesgmm.options import (
+    CORES,
+    COUNT,
+    LIMIT,
+    NOT_NEGATIVE,
+    PROBABILITY,
+    PROGRESS,
+    SEED,
+    TRUTH,
+    Kind,
+    one_of,
+    optional,
+    refuse_beyond_memory,
+    shown,
+    whole,
+)
 from bayesgmm.result import MixtureFit
 
 if TYPE_CHECKING:  # the samplers are loaded by the methods that need them
@@ -116,23 +133,19 @@ def fit(
     >>> round(em.log_likelihood, 2)
     -1126.32
     """
-    if not isinstance(spec, MixtureSpec):
-        raise SpecError(f"The first argument is a MixtureSpec, got {type(spec).__name__}.")
-    if method not in _METHODS:
-        raise SpecError(f"method must be one of {', '.join(_METHODS)}, got {method!r}.")
+    spec, method = SPEC("spec", spec), _METHOD("method", method)
+    options = check_options(method, options)
+    common = {
+        "seed": SEED("seed", seed), "start": _start(start), "cores": CORES("cores", cores),
+        "progress": PROGRESS("progress", progress),
+    }  # fmt: skip
     observations = data
     if not isinstance(data, Observations) or row_weights is not None:
         observations = Observations(data, row_weights=row_weights)
-    start = _start(start)
-    unknown = set(options) - set(_METHODS[method])
-    if unknown:
-        raise SpecError(
-            f"method={method!r} has no option {sorted(unknown)[0]!r}; it has "
-            f"{', '.join(_METHODS[method])}."
-        )
-    common = {"seed": seed, "start": start, "cores": cores, "progress": progress}
+    if method in ("nuts", "laplace"):
+        _refuse_too_many(spec, observations, options["draws"] * options.get("chains", 1))
     how = {"nuts": _nuts, "laplace": _laplace}.get(method, _point)
-    result = how(spec, observations, method, **common, **{**_METHODS[method], **options})
+    result = how(spec, observations, method, **common, **options)
     if not result.status.ok:
         warnings.warn(
             f"{spec.label} by {method}: {result.status.sentence} {result.status.remedy}",
@@ -142,20 +155,42 @@ def fit(
     return result
 
 
-_SEARCH = {
-    "n_starts": 40, "n_best": 10, "rounds": 10, "max_iter": 2000, "tol": 1e-9, "accelerate": True,
-    "avoid_collapse": True,
+_SEARCH: dict[str, tuple[Any, Kind[Any]]] = {
+    "n_starts": (40, COUNT), "n_best": (10, LIMIT), "rounds": (10, whole(0)),
+    "max_iter": (2000, LIMIT), "tol": (1e-9, NOT_NEGATIVE), "accelerate": (True, TRUTH),
+    "avoid_collapse": (True, TRUTH),
 }  # fmt: skip
-#: The options of each method and their defaults.
-_METHODS: dict[str, dict[str, Any]] = {
-    "em": {**_SEARCH, "reg_covar": 0.0},
+#: The options of each method: their defaults and kinds.
+_METHODS: dict[str, dict[str, tuple[Any, Kind[Any]]]] = {
+    "em": {**_SEARCH, "reg_covar": (0.0, NOT_NEGATIVE)},
     "map": _SEARCH,
-    "laplace": {"draws": 1000},
+    "laplace": {"draws": (1000, COUNT)},
     "nuts": {
-        "draws": 1000, "tune": 500, "chains": 4, "target_accept": 0.9, "engine": "bayesgmm",
-        "progressbar": None,
+        "draws": (1000, COUNT), "tune": (500, COUNT), "chains": (4, COUNT),
+        "target_accept": (0.9, PROBABILITY), "engine": ("bayesgmm", one_of("bayesgmm", "pymc")),
+        "progressbar": (None, optional(TRUTH)),
     },
 }  # fmt: skip
+_METHOD = one_of(*get_args(Method))
+
+
+def check_options(method: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """All options of a method, those that are not given at their defaults, or a refusal."""
+    known = _METHODS[method]
+    unknown = [name for name in given if name not in known]
+    if unknown:
+        raise SpecError(
+            f"method={method!r} has no option {unknown[0]!r}; it has {', '.join(known)}."
+        )
+    return {name: kind(name, given.get(name, default)) for name, (default, kind) in known.items()}
+
+
+def _refuse_too_many(spec: MixtureSpec, observations: Observations, draws: int) -> None:
+    k, d = spec.n_components, observations.n_features
+    refuse_beyond_memory(
+        f"{draws:,} draws of {k} components", 8.0 * draws * k * (1 + 2 * d + 2 * d * d),
+        "draw fewer",
+    )  # fmt: skip
 
 
 def _start(start: Any) -> MixtureParameters | None:
@@ -164,7 +199,7 @@ def _start(start: Any) -> MixtureParameters | None:
             raise SpecError("start holds draws; give a point fit or one MixtureParameters.")
         return start.parameters[0, 0]
     if start is not None and not isinstance(start, MixtureParameters):
-        raise SpecError(f"start must be MixtureParameters or a fit, got {type(start).__name__}.")
+        raise SpecError(f"start must be MixtureParameters or a fit, got {shown(start)}.")
     return start
 
 
@@ -202,9 +237,6 @@ def _nuts(
 ) -> MixtureFit:
     from bayesgmm.inference.nuts import sample
 
-    if options["engine"] not in ("bayesgmm", "pymc"):
-        raise SpecError(f"engine must be 'bayesgmm' or 'pymc', got {options['engine']!r}.")
-    _at_least_one(options, "draws", "tune", "chains")
     drawn = sample(spec, observations, seed=seed, **options)
     facts = {"engine": options["engine"], "tune": options["tune"]}
     return _of_draws(spec, observations, method, drawn, facts, seed, options["cores"])
@@ -215,7 +247,6 @@ def _laplace(
 ) -> MixtureFit:
     from bayesgmm.inference.laplace import sample_laplace
 
-    _at_least_one(options, "draws")
     drawn = sample_laplace(spec, observations, seed=seed, **options)
     return _of_draws(spec, observations, method, drawn, {}, seed, options["cores"])
 
@@ -240,9 +271,3 @@ def _of_draws(
         seed=seed,
         cores=cores,
     )
-
-
-def _at_least_one(options: dict[str, Any], *names: str) -> None:
-    for name in names:
-        if options[name] < 1:
-            raise SpecError(f"{name} must be at least 1, got {options[name]}.")

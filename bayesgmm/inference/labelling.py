@@ -18,7 +18,6 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from bayesgmm.errors import SpecError
 from bayesgmm.model.parallel import one_blas_thread, thread_map
 from bayesgmm.model.parameters import MixtureParameters
 from bayesgmm.model.statistics import PrecisionForm, Rows, row_log_density
@@ -119,10 +118,6 @@ def by_order(
     parameters: MixtureParameters, by: str, feature: str | None, names: tuple[str, ...]
 ) -> Permutations:
     """Components in increasing order of their weights, or means or scales of a feature."""
-    if by not in ("weights", "means", "scales"):
-        raise SpecError(f"by must be 'weights', 'means' or 'scales', got {by!r}.")
-    if feature is not None and feature not in names:
-        raise SpecError(f"There is no feature {feature!r}; there are {', '.join(names)}.")
     values: Array = getattr(parameters, by)
     if by != "weights":
         values = values[..., 0 if feature is None else names.index(feature)]

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bayesgmm.errors import FitError
 from bayesgmm.inference.labelling import to_pivot
 from bayesgmm.inference.nuts import Draws
 from bayesgmm.inference.search import Progress
@@ -26,6 +27,8 @@ from bayesgmm.status import Status
 
 #: Proposals for each draw that is kept: resampling without replacement wants spare ones.
 _SPARE = 4
+#: Proposals at least: k-hat is of the tail of their weights, and a tail has five or more.
+_FEWEST = 100
 #: Pareto k-hat above which importance weights have no finite variance to rely on
 #: (Vehtari, Simpson, Gelman, Yao and Gabry 2024).
 K_HAT_LIMIT = 0.7
@@ -52,12 +55,17 @@ def sample_laplace(
         spec, observations, start=start, seed=seed, cores=cores, progress=progress
     )
     rng = np.random.default_rng(root)
-    theta = _proposals(modes, _SPARE * draws, rng)
+    theta = _proposals(modes, max(_SPARE * draws, _FEWEST), rng)
     # On many rows the density runs its chunks on threads by itself.
     threads = 1 if observations.n_rows > CHUNK else density.cores
     with one_blas_thread():
         values = thread_map(density.value, list(theta), threads)
     weights = np.asarray(values) - _log_proposal(modes, theta)
+    if not np.all(np.isfinite(weights)):
+        raise FitError(
+            "The posterior's density is not finite near its modes; give priors nearer to the "
+            "data, or use fewer components."
+        )
     smoothed, k_hat = smoothed_weights(weights)
     kept = _resampled(smoothed, draws, rng)
     parameters = density.constrain(theta[kept][None])
@@ -66,10 +74,11 @@ def sample_laplace(
     statistics = {"lp": np.asarray(values)[kept][None], "permutation": permutation}
     status = Status.CONVERGED if k_hat <= K_HAT_LIMIT else Status.UNRELIABLE
     holds = "hold" if status.ok else "do not hold"
+    k_hat_told = "undefined" if np.isnan(k_hat) else f"{k_hat:.2f}"
     facts = {
         "pareto_k": k_hat, "proposal_log_weights": smoothed, "n_modes": len(modes),
         "ambiguous": float(ambiguous.mean()),
-        "verdict": f"Mode and curvature {holds} (Pareto k-hat {k_hat:.2f}).",
+        "verdict": f"Mode and curvature {holds} (Pareto k-hat {k_hat_told}).",
     }  # fmt: skip
     return Draws(parameters.permute(permutation), statistics, status, facts)
 
@@ -94,11 +103,17 @@ def _log_proposal(modes: list[Mode], theta: NDArray[np.float64]) -> NDArray[np.f
 
 
 def smoothed_weights(log_weights: NDArray[np.float64]) -> tuple[NDArray[np.float64], float]:
-    """PSIS by ArviZ: smoothed log weights that sum to one, and k-hat."""
+    """PSIS by ArviZ: smoothed log weights that sum to one, and k-hat.
+
+    Weights without a tail, which are too few or all the same, are as they are, and k-hat NaN.
+    """
     from arviz_stats.base import array_stats
 
     # ArviZ takes log likelihoods, whose reciprocals are the weights of leaving one out.
-    smoothed, k_hat = array_stats.psislw(log_weights.max() - log_weights, axis=-1)
+    try:
+        smoothed, k_hat = array_stats.psislw(log_weights.max() - log_weights, axis=-1)
+    except (IndexError, ValueError):
+        smoothed, k_hat = log_weights, np.nan
     return smoothed - np.logaddexp.reduce(smoothed), float(k_hat)
 
 

@@ -14,11 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayesgmm.errors import SpecError
+from bayesgmm.model.collinear import refuse_collinear
 from bayesgmm.model.observations import Observations
 from bayesgmm.model.parameters import MixtureParameters
 from bayesgmm.model.prior_density import PriorTerms
 from bayesgmm.model.priors import GAMMA, HALF_NORMAL, LOG_NORMAL
-from bayesgmm.model.spec import MixtureSpec
+from bayesgmm.model.spec import SPEC, MixtureSpec
 
 #: PyMC's value variable of a Cholesky factor must have a name without underscore,
 #: or ``compute_log_likelihood`` does not find its dimensions (PyMC 6.4).
@@ -58,8 +59,10 @@ def to_pymc(spec: MixtureSpec, data: Any) -> Any:
     """
     import pymc as pm
 
+    spec = SPEC("spec", spec)
     observations = data if isinstance(data, Observations) else Observations(data)
     observations.require(spec.n_components, spec.covariance, likelihood_only=False)
+    refuse_collinear(observations, spec.covariance)
     if observations.row_weights is not None:
         raise SpecError("The PyMC model takes no row weights; leave them out, or use method='map'.")
     k, d = spec.n_components, observations.n_features

@@ -11,7 +11,8 @@ from bayesgmm.inference.convergence import assess
 from bayesgmm.inference.labelling import by_ecr, by_order, by_stephens, highest, to_pivot
 from bayesgmm.model.parallel import available_cores
 from bayesgmm.model.parameters import MixtureParameters
-from bayesgmm.result import MixtureFit
+from bayesgmm.options import one_of, shown
+from bayesgmm.result import MixtureFit, require_fit
 
 Method = Literal["pivot", "ecr", "stephens", "order", "none"]
 
@@ -79,10 +80,15 @@ def relabel(
     >>> bool((by_weight.parameters.weights[..., 0] <= by_weight.parameters.weights[..., 1]).all())
     True
     """
-    if method not in get_args(Method):
+    fit = require_fit(fit, "relabel")
+    one_of(*get_args(Method))("method", method)
+    one_of("weights", "means", "scales")("by", by)
+    name = None if feature is None else str(feature)
+    if name is not None and name not in fit.feature_names:
         raise SpecError(
-            f"method must be one of {', '.join(map(repr, get_args(Method)))}, got {method!r}."
+            f"There is no feature {shown(feature)}; there are {', '.join(fit.feature_names)}."
         )
+    threads = available_cores(cores)
     if not fit.is_posterior:
         raise FitError("This fit is one point, whose labels need no agreement with others'.")
     statistics = fit.tree["sample_stats"].to_dataset()
@@ -94,11 +100,9 @@ def relabel(
     # As from the sampler: the pivot's components by the mean of the first feature.
     reference = reference.permute(np.lexsort(reference.means.T[::-1]))
     match = to_pivot(raw, reference, fit.observations.total_weight)
-    threads = available_cores(cores)
     if method == "none":
         permutation = np.broadcast_to(np.arange(fit.spec.n_components), total.shape)
     elif method == "order":
-        name = None if feature is None else str(feature)
         permutation = by_order(raw, by, name, fit.feature_names)
     else:
         permutation = match.permutation
@@ -115,7 +119,7 @@ def relabel(
 
 
 def _point(pivot: MixtureFit, fit: MixtureFit) -> MixtureParameters:
-    if pivot.is_posterior:
+    if require_fit(pivot, "relabel's pivot").is_posterior:
         raise FitError("The pivot holds draws; give a point fit, by method='map' or 'em'.")
     has = (pivot.spec.n_components, pivot.feature_names)
     if has != (fit.spec.n_components, fit.feature_names):

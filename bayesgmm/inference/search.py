@@ -23,6 +23,7 @@ from bayesgmm.model.parallel import available_cores, one_blas_thread, thread_map
 from bayesgmm.model.parameters import MixtureParameters
 from bayesgmm.model.spec import MixtureSpec
 from bayesgmm.model.statistics import CHUNK
+from bayesgmm.options import generator
 
 Array = NDArray[np.float64]
 Progress = Callable[[str, int, int], None]
@@ -63,9 +64,8 @@ def search(
 ) -> EMResult:
     """Maximise likelihood (or posterior, with ``prior``) from many starts.
 
-    See :func:`bayesgmm.fit` for the options.
+    See :func:`bayesgmm.fit` for the options, which it has checked.
     """
-    _check_options(n_starts, n_best, rounds, max_iter, tol, reg_covar)
     if prior and np.any(np.asarray(spec.priors.weights) < 1):
         raise SpecError(
             "A Dirichlet prior below 1 has no posterior mode (its density is unbounded where a "
@@ -91,7 +91,7 @@ def search(
         if start is not None:
             given = Start(*density.standardise(_fitting(start, spec, observations)), "given")
             return EMResult(finish_on(density)(given), density, (), 1)
-        rng = np.random.default_rng(seed)
+        rng = generator(seed)
         part, x, weights = _sample(density, rng)
         explore = _Explorer(part, finish_on(part), ridge, avoid_collapse, cores, progress)
         candidates = list(starts(x, density.scale, weights, spec, n_starts, rng))
@@ -112,17 +112,6 @@ def search(
                 (finish_on(density)(run.start) for run in runs[:2]), key=lambda run: run.rank
             )
     return EMResult(runs[0], density, tuple(runs[1:]), len(first))
-
-
-def _check_options(
-    n_starts: int, n_best: int, rounds: int, max_iter: int, tol: float, reg_covar: float
-) -> None:
-    for name, value in (("n_starts", n_starts), ("n_best", n_best), ("max_iter", max_iter)):
-        if value < 1:
-            raise SpecError(f"{name} must be at least 1, got {value}.")
-    for name, number in (("rounds", rounds), ("tol", tol), ("reg_covar", reg_covar)):
-        if not number >= 0:
-            raise SpecError(f"{name} must not be negative, got {number}.")
 
 
 def _fitting(

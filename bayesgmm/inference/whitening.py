@@ -13,14 +13,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bayesgmm.errors import FitError
 from bayesgmm.inference.ascent import CompleteDataScale, ascend
 from bayesgmm.inference.search import Progress, search
+from bayesgmm.model.collinear import refuse_collinear
 from bayesgmm.model.coordinates import unconstrain_many
 from bayesgmm.model.density import LogPosterior
 from bayesgmm.model.observations import Observations
 from bayesgmm.model.parallel import available_cores, one_blas_thread
 from bayesgmm.model.parameters import MixtureParameters
 from bayesgmm.model.spec import MixtureSpec
+from bayesgmm.options import seed_sequence
 
 Array = NDArray[np.float64]
 
@@ -68,9 +71,10 @@ def prepare(
     progress: Progress | None,
 ) -> tuple[LogPosterior, list[Mode], np.random.SeedSequence]:
     """What drawing by any method begins with: the density, its modes, a seed to draw with."""
-    for_modes, for_draws = _seed_sequence(seed).spawn(2)
+    for_modes, for_draws = seed_sequence(seed).spawn(2)
     cores = available_cores(cores)
     density = LogPosterior(spec, observations, cores=cores)
+    refuse_collinear(observations, spec.covariance)
     with one_blas_thread():
         modes = find_modes(
             spec, observations, density, start=start, seed=for_modes, cores=cores,
@@ -78,14 +82,6 @@ def prepare(
         )  # fmt: skip
         density.refuse_not_finite(modes[0].theta)
     return density, modes, for_draws
-
-
-def _seed_sequence(seed: Any) -> np.random.SeedSequence:
-    if isinstance(seed, np.random.SeedSequence):
-        return seed
-    if isinstance(seed, np.random.Generator):
-        return np.random.SeedSequence(int(seed.integers(2**63)))
-    return np.random.SeedSequence(seed)
 
 
 def find_modes(
@@ -108,8 +104,8 @@ def find_modes(
     if np.any(np.asarray(spec.priors.weights) < 1):  # no MAP; but theta has a mode all the same
         searched = spec.replace(priors=replace(spec.priors, weights=1.0))
     result = search(
-        searched, observations, prior=True, start=start, seed=np.random.default_rng(seed),
-        cores=cores, progress=progress,
+        searched, observations, prior=True, start=start, seed=seed, cores=cores,
+        progress=progress,
     )  # fmt: skip
     modes: list[Mode] = []
     for run in result.modes[:n_modes]:
@@ -146,6 +142,11 @@ def _mode_at(
         _, ahead = density.value_and_grad(theta + _STEP * direction)
         _, behind = density.value_and_grad(theta - _STEP * direction)
         hessian[p] = scale.pull(behind - ahead) / (2 * _STEP)
+    if not np.all(np.isfinite(hessian)):
+        raise FitError(
+            "The posterior's curvature is not finite at its mode; give priors nearer to the data, "
+            "or use fewer components."
+        )
     values, vectors = np.linalg.eigh(0.5 * (hessian + hessian.T))
     # A flat or saddle direction, where a mode is not one of a quadratic, is given the
     # spread of ten complete-data standard errors: enough to move, not to leave.

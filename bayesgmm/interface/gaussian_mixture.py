@@ -9,7 +9,6 @@ module is scikit-learn's conventions: arguments, array shapes and methods.
 from __future__ import annotations
 
 import warnings
-from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
@@ -33,8 +32,9 @@ from bayesgmm.model.covariance import factors_to_tril
 from bayesgmm.model.observations import Observations
 from bayesgmm.model.parallel import available_cores, one_blas_thread, thread_map
 from bayesgmm.model.parameters import MixtureParameters
-from bayesgmm.model.spec import STRUCTURES, MixtureSpec, Structure
+from bayesgmm.model.spec import COVARIANCE, MixtureSpec, Structure
 from bayesgmm.model.statistics import Rows, row_log_density
+from bayesgmm.options import COUNT, LIMIT, NOT_NEGATIVE, RANDOM_STATE, TRUTH, one_of, whole
 
 Array = NDArray[np.float64]
 
@@ -241,8 +241,7 @@ class GaussianMixture(DensityMixin, BaseEstimator):
     def sample(self, n_samples: int = 1) -> tuple[Array, NDArray[np.int64]]:
         """Draw rows (n_samples, D) and their components (n_samples,), component by component."""
         check_is_fitted(self)
-        if n_samples < 1:
-            raise DataError(f"n_samples must be at least 1, got {n_samples}.")
+        n_samples = COUNT("n_samples", n_samples)
         rng, kind = check_random_state(self.random_state), self.covariance_type
         k, d = self.means_.shape
         counts = rng.multinomial(n_samples, self.weights_)
@@ -289,20 +288,12 @@ class GaussianMixture(DensityMixin, BaseEstimator):
 
 
 def _check_arguments(model: GaussianMixture) -> None:
-    for name, least, kind in (
-        ("n_components", 1, Integral), ("max_iter", 0, Integral), ("n_init", 1, Integral),
-        ("verbose", 0, Integral), ("verbose_interval", 1, Integral), ("tol", 0, Real),
-        ("reg_covar", 0, Real),
+    for name, kind in (
+        ("n_components", COUNT), ("max_iter", whole(0)), ("n_init", COUNT),
+        ("verbose_interval", LIMIT), ("tol", NOT_NEGATIVE), ("reg_covar", NOT_NEGATIVE),
+        ("covariance_type", COVARIANCE), ("init_params", one_of(*INITS)),
+        ("random_state", RANDOM_STATE), ("warm_start", TRUTH),
     ):  # fmt: skip
-        value = getattr(model, name)
-        if not isinstance(value, kind) or not value >= least:  # type: ignore[operator]
-            words = "a whole number" if kind is Integral else "a number"
-            raise SpecError(
-                f"GaussianMixture: {name} must be {words} of at least {least}, got {value!r}."
-            )
-    for name, known in (("covariance_type", STRUCTURES), ("init_params", INITS)):
-        value = getattr(model, name)
-        if value not in known:
-            raise SpecError(
-                f"GaussianMixture: {name} must be one of {', '.join(known)}, got {value!r}."
-            )
+        kind(f"GaussianMixture: {name}", getattr(model, name))
+    if not isinstance(model.verbose, bool):  # scikit-learn takes both
+        whole(0)("GaussianMixture: verbose", model.verbose)

@@ -17,6 +17,7 @@ from scipy.stats import binom
 from bayesgmm.analysis.checks import PosteriorCheck, posterior_check
 from bayesgmm.errors import SpecError
 from bayesgmm.interface.palette import PALETTE
+from bayesgmm.options import TRUTH, shown
 
 #: Statistics that a panel has room to name.
 _STATISTICS = 16
@@ -74,6 +75,7 @@ def plot_check(check: Any, *, legend: bool = True, ax: Any = None, **options: An
     >>> left.get_title(), right.get_yticklabels()[0].get_text()
     ('LOO-PIT', 'kurtosis of eruptions')
     """
+    legend = TRUTH("legend", legend)
     if not isinstance(check, PosteriorCheck):
         check = posterior_check(check, **options)
     elif options:
@@ -186,5 +188,5 @@ def _axes(ax: Any) -> Any:
         return ax.subplots(1, 2)
     axes = np.asarray(ax, dtype=object)
     if axes.shape != (2,) or not all(isinstance(one, Axes) for one in axes):
-        raise SpecError(f"ax must be a pair of Axes or a Figure, got {ax!r}.")
+        raise SpecError(f"ax must be a pair of Axes or a Figure, got {shown(ax)}.")
     return axes

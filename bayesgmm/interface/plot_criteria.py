@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from bayesgmm.errors import DataError, SpecError
 from bayesgmm.interface.palette import PALETTE, legend_outside
 from bayesgmm.model.spec import STRUCTURES
+from bayesgmm.options import TRUTH, one_of, shown
 
 #: Each criterion's name on an axis, and whether its smallest or largest value is best.
 CRITERIA = {
@@ -77,11 +78,9 @@ def plot_criteria(
     >>> plot_criteria(table).get_title()
     'best BIC: K=2, full'
     """
-    several = not isinstance(criterion, str)
-    names = [criterion] if isinstance(criterion, str) else list(criterion)
-    for name in names:
-        if name not in CRITERIA:
-            raise SpecError(f"criterion must be among {', '.join(CRITERIA)}, got {name!r}.")
+    several, zoom = not isinstance(criterion, str), TRUTH("zoom", zoom)
+    listed = criterion if isinstance(criterion, (list, tuple)) else [criterion]
+    names = [one_of(*CRITERIA)("criterion", name) for name in listed]
     if not names:
         raise SpecError(f"criterion is empty; name at least one of {', '.join(CRITERIA)}.")
     if not hasattr(table, "columns"):
@@ -240,5 +239,5 @@ def _axes(ax: Any, n: int) -> Any:
         )[1][0]
     axes = np.atleast_1d(np.asarray(ax, dtype=object))
     if axes.shape != (n,) or not all(isinstance(one, Axes) for one in axes):
-        raise SpecError(f"ax must be one Axes per criterion, {n} here, got {ax!r}.")
+        raise SpecError(f"ax must be one Axes per criterion, {n} here, got {shown(ax)}.")
     return axes

@@ -18,17 +18,19 @@ from matplotlib.figure import Figure, SubFigure
 from numpy.typing import NDArray
 
 from bayesgmm.analysis.allocations import evenly_spaced
-from bayesgmm.errors import DataError, FitError, SpecError
+from bayesgmm.errors import DataError, SpecError
 from bayesgmm.interface.palette import legend_outside, membership_colors
 from bayesgmm.interface.panels import View, draw_density, draw_pairs, draw_plane
 from bayesgmm.model.observations import Observations
 from bayesgmm.model.parameters import MixtureParameters
-from bayesgmm.result import MixtureFit
+from bayesgmm.options import LIMIT, PROBABILITY, TRUTH, optional, shown, whole
+from bayesgmm.result import MixtureFit, require_fit
 
 #: Features of a pairs plot where none are chosen: more panels than 6 x 6 cannot be read.
 _PANELS = 6
 #: Draws behind a mean density and its band, where there are more.
 _BAND_DRAWS = 2000
+_MOST_BINS = 10_000  # bars that each are less than a pixel
 _METHOD_NAMES = {"em": "EM", "map": "MAP", "laplace": "Laplace", "nuts": "NUTS"}
 
 
@@ -114,14 +116,10 @@ def plot_fit(
     >>> ax.get_title(), ax.get_xlabel(), len(ax.patches)
     ('K=2, full (EM)', 'eruptions', 4)
     """
-    if not isinstance(fit, MixtureFit):
-        raise FitError(f"plot_fit draws a MixtureFit, got {type(fit).__name__}; fit first.")
-    shares = _shares("levels", levels)
-    _shares("interval", interval)
-    _count("n_draws", n_draws, 1)
-    _count("max_points", max_points, 1)
-    if bins is not None:
-        _count("bins", bins, 1)
+    fit = require_fit(fit, "plot_fit")
+    shares, interval = _levels(levels), PROBABILITY("interval", interval)
+    n_draws, max_points = LIMIT("n_draws", n_draws), LIMIT("max_points", max_points)
+    bins, legend = optional(whole(1, _MOST_BINS))("bins", bins), TRUTH("legend", legend)
     index = _feature_index(fit, features)
     axes = _axes(ax, len(index))
     view = _view(fit, index, shares, n_draws, interval, max_points, bins)
@@ -195,38 +193,33 @@ def _title(fit: MixtureFit, view: View, all_features: bool) -> str:
     return title + ("\n" + ", ".join(notes) if notes else "")
 
 
-def _shares(name: str, given: Any) -> tuple[float, ...]:
-    try:
-        shares = tuple(sorted({float(share) for share in np.atleast_1d(given)}))
-    except (TypeError, ValueError):
-        shares = ()
-    if not shares or not all(0 < share < 1 for share in shares):
-        raise SpecError(f"{name} must lie between 0 and 1, got {given!r}.")
-    return shares
-
-
-def _count(name: str, given: Any, least: int) -> None:
-    if isinstance(given, bool) or not isinstance(given, (int, np.integer)) or given < least:
-        raise SpecError(f"{name} must be a whole number of at least {least}, got {given!r}.")
+def _levels(given: Any) -> tuple[float, ...]:
+    several = isinstance(given, (list, tuple, np.ndarray)) and np.ndim(given) == 1 and len(given)
+    listed = given if several else [given]
+    return tuple(sorted({PROBABILITY("levels", share) for share in listed}))
 
 
 def _feature_index(fit: MixtureFit, features: Sequence[str | int] | None) -> list[int]:
     names = list(fit.feature_names)
     if features is None:
         return list(range(min(len(names), _PANELS)))
-    asked = [features] if isinstance(features, (str, int)) else list(features)
+    several = isinstance(features, (list, tuple, np.ndarray))
+    asked: list[Any] = list(features) if several else [features]  # type: ignore[arg-type]
     index = []
     for feature in asked:
-        if feature in names:
+        whole_number = isinstance(feature, (int, np.integer)) and not isinstance(feature, bool)
+        if isinstance(feature, str) and feature in names:
             index.append(names.index(feature))
-        elif isinstance(feature, (int, np.integer)) and 0 <= feature < len(names):
+        elif whole_number and 0 <= feature < len(names):
             index.append(int(feature))
         else:
             raise DataError(
-                f"There is no feature {feature!r} in this fit; it has {', '.join(names)}."
+                f"There is no feature {shown(feature)} in this fit; it has {', '.join(names)}."
             )
     if not index or len(set(index)) < len(index):
-        raise DataError(f"features must name at least one feature and none twice, got {asked}.")
+        raise DataError(
+            f"features must name at least one feature and none twice, got {shown(asked)}."
+        )
     return index
 
 
@@ -255,5 +248,5 @@ def _axes(ax: Any, d: int) -> Any:
             axes = axes.reshape(1, 1)
         if axes.shape != shape or not all(isinstance(one, Axes) for one in axes.flat):
             need = "one Axes" if d <= 2 else f"an array of {d} x {d} Axes"
-            raise SpecError(f"ax must be {need} or a Figure for {d} features, got {ax!r}.")
+            raise SpecError(f"ax must be {need} or a Figure for {d} features, got {shown(ax)}.")
     return axes if d > 2 else axes[0, 0]

@@ -6,7 +6,6 @@ is averaged over draws, and the whole posterior stays within reach.
 
 from __future__ import annotations
 
-from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -17,7 +16,8 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from bayesgmm.model.observations import Observations
 from bayesgmm.model.priors import Priors
-from bayesgmm.model.spec import MixtureSpec, Structure
+from bayesgmm.model.spec import COVARIANCE, MixtureSpec, Structure
+from bayesgmm.options import RANDOM_STATE
 from bayesgmm.result import MixtureFit
 
 Array = NDArray[np.float64]
@@ -104,13 +104,13 @@ class MCMCGaussianMixture(DensityMixin, BaseEstimator):
         """Sample the posterior given rows ``X`` (N, D); ``y`` is not used."""
         from bayesgmm.inference import fitting
 
-        spec = self.spec()
+        spec, seed = self.spec(), self._seed()
         values = validate_data(self, X, dtype=np.float64, ensure_min_samples=2)
         names = getattr(self, "feature_names_in_", None)
         options: dict[str, Any] = {} if self.engine is None else {"engine": self.engine}
         self.fit_: MixtureFit = fitting.fit(
             spec, Observations(values, names=names), method="nuts", draws=self.draws,
-            tune=self.tune, chains=self.chains, seed=self._seed(), cores=self.cores, **options,
+            tune=self.tune, chains=self.chains, seed=seed, cores=self.cores, **options,
         )  # fmt: skip
         drawn = self.fit_.parameters
         self.weights_ = drawn.weights.mean(axis=(0, 1))
@@ -153,12 +153,14 @@ class MCMCGaussianMixture(DensityMixin, BaseEstimator):
     def spec(self) -> MixtureSpec:
         """The model as every method of this package takes it."""
         priors = Priors() if self.priors is None else self.priors
-        return MixtureSpec(self.n_components, self.covariance_type, priors)
+        covariance = COVARIANCE("covariance_type", self.covariance_type)
+        return MixtureSpec(self.n_components, covariance, priors)
 
     def _seed(self) -> int:
-        if isinstance(self.random_state, Integral):
-            return int(self.random_state)
-        return int(check_random_state(self.random_state).randint(2**31 - 1))
+        state = RANDOM_STATE("random_state", self.random_state)
+        if isinstance(state, int):
+            return state
+        return int(check_random_state(state).randint(2**31 - 1))
 
     def _rows(self, X: Any) -> Observations:
         check_is_fitted(self)

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayesgmm.errors import SpecError
+from bayesgmm.model.parameters import numeric_array
 from bayesgmm.model.spec import Structure
 
 Array = NDArray[np.float64]
@@ -22,7 +23,7 @@ MATRICES = ("full", "tied")
 
 def checked(name: str, array: Any, shape: tuple[int, ...]) -> Array:
     """A copy of an argument, or a refusal of its shape or of numbers not finite."""
-    own = np.array(array, dtype=float)
+    own = numeric_array(name, array).copy()
     if own.shape != shape or not np.all(np.isfinite(own)):
         raise SpecError(f"{name} must be finite and of shape {shape}, got shape {own.shape}.")
     return own

@@ -13,6 +13,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from bayesgmm.errors import FitError
 from bayesgmm.model.spec import STRUCTURES, Structure
 
 #: Codes of the structures in compiled code, in the order of ``STRUCTURES``.
@@ -59,6 +60,35 @@ def scale_correlation(
     """Standard deviations (..., D) and Cholesky factors of correlations (..., D, D)."""
     scales = np.sqrt((tril**2).sum(axis=-1))
     return scales, tril / scales[..., None]
+
+
+def correlation_factor(correlations: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Cholesky factors of correlation matrices (..., D, D), singular to rounding included.
+
+    A factor that was kept as a correlation matrix has lost its smallest digits: one of a
+    collapsed component may have no factor any more.  It is that of the matrix with the
+    rounding's own size added to its diagonal.
+    """
+    try:
+        return np.linalg.cholesky(correlations)
+    except np.linalg.LinAlgError:
+        pass
+    d = correlations.shape[-1]
+    out = np.empty_like(correlations)
+    for at in np.ndindex(correlations.shape[:-2]):
+        more = 0.0
+        while True:
+            try:
+                out[at] = np.linalg.cholesky(correlations[at] + more * np.eye(d))
+                break
+            except np.linalg.LinAlgError:
+                more = 2 * more or d * float(np.finfo(float).eps)
+                if not more < 1e-6:
+                    raise FitError(
+                        "A correlation matrix of this fit is not positive definite, so the fit "
+                        "was changed or damaged; make it again."
+                    ) from None
+    return out
 
 
 @njit(nogil=True, cache=True, error_model="numpy")

@@ -49,9 +49,10 @@ from bayesgmm.model.covariance import (
     tril_to_factors,
 )
 from bayesgmm.model.observations import Observations
-from bayesgmm.model.parameters import MixtureParameters
+from bayesgmm.model.parallel import available_cores
+from bayesgmm.model.parameters import MixtureParameters, numeric_array
 from bayesgmm.model.prior_density import PRIOR_TERMS, PriorTerms, scale_log_prior
-from bayesgmm.model.spec import MixtureSpec
+from bayesgmm.model.spec import SPEC, MixtureSpec
 from bayesgmm.model.statistics import (
     CHUNK,
     PrecisionForm,
@@ -61,6 +62,7 @@ from bayesgmm.model.statistics import (
     call_accumulate,
     expected_statistics,
 )
+from bayesgmm.options import TRUTH
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
@@ -301,6 +303,9 @@ class LogPosterior:
         prior: bool = True,
         cores: int = 1,
     ) -> None:
+        spec = SPEC("spec", spec)
+        jacobian, prior = TRUTH("jacobian", jacobian), TRUTH("prior", prior)
+        cores = available_cores(cores)
         if not isinstance(observations, Observations):
             observations = Observations(observations)
         observations.require(spec.n_components, spec.covariance, likelihood_only=False)
@@ -375,7 +380,9 @@ class LogPosterior:
     def constrain(self, theta: NDArray[np.float64]) -> MixtureParameters:
         """Parameters in the data's units; theta (..., P) gives batch shape (...)."""
         spec = self.spec
-        theta = np.asarray(theta, dtype=float)
+        theta = numeric_array("theta", theta)
+        if theta.shape[-1:] != (self.size,):
+            raise DataError(f"theta has shape {theta.shape}; it must be (..., {self.size}).")
         log_weights, means, factors = constrain_many(
             theta, spec.covariance, spec.n_components, self.observations.n_features
         )
@@ -421,7 +428,7 @@ class LogPosterior:
         )
 
     def _checked(self, theta: NDArray[np.float64]) -> NDArray[np.float64]:
-        theta = np.ascontiguousarray(theta, dtype=float)
+        theta = np.ascontiguousarray(numeric_array("theta", theta))
         if theta.shape != (self.size,):
             raise DataError(f"theta has shape {theta.shape}; it must be ({self.size},).")
         return theta

@@ -7,7 +7,7 @@ coordinates, row weights and scaling.  Bad data are refused in one sentence.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -24,8 +24,10 @@ from bayesgmm.model.reading import (
     read,
     refuse_repeated,
     refuse_unusable,
+    refuse_unwritable,
 )
-from bayesgmm.model.spec import Structure
+from bayesgmm.model.spec import COVARIANCE, Structure
+from bayesgmm.options import COUNT, TRUTH, shown
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,6 +93,7 @@ class Observations:
             own = given_names(self.names, values.shape[1])
         names = default_names(values.shape[1]) if own is None else own
         refuse_repeated(names)
+        refuse_unwritable(names)
         refuse_unusable(values, names)
         put(self, "data", None)
         put(self, "matrix", np.require(values, requirements=["C", "W"]))  # a copy if read-only
@@ -142,7 +145,7 @@ class Observations:
         One common factor for ``spherical``: separate ones would turn its circles
         into ellipses and so change the model.
         """
-        if covariance == "spherical":
+        if COVARIANCE("covariance", covariance) == "spherical":
             return np.full(self.n_features, np.sqrt(np.mean(self.feature_scale**2)))
         return self.feature_scale
 
@@ -152,6 +155,9 @@ class Observations:
         ``likelihood_only`` asks for what maximum likelihood needs: without a
         prior, each component must have rows enough for its covariance.
         """
+        n_components = COUNT("n_components", n_components)
+        covariance = COVARIANCE("covariance", covariance)
+        likelihood_only = TRUTH("likelihood_only", likelihood_only)
         counted = self.values if self.row_weights is None else self.values[self.row_weights > 0]
         n, d = counted.shape
         if n == 1:
@@ -185,6 +191,14 @@ class Observations:
     def select(self, names: Sequence[str]) -> Observations:
         """The same rows with some features, in the order given."""
         own = list(self.names or ())
+        if isinstance(names, str) or not isinstance(names, Iterable):
+            raise DataError(f"names must be a sequence of features, got {shown(names)}.")
+        names = list(names)
+        for name in names:
+            if not isinstance(name, str) or name not in own:
+                raise DataError(
+                    f"There is no feature {shown(name)}; the features are {', '.join(own)}."
+                )
         columns = self.values[:, [own.index(name) for name in names]]
         chosen = Observations(columns, row_weights=self.row_weights, names=names)
         object.__setattr__(chosen, "index", self.index)

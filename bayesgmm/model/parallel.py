@@ -13,19 +13,18 @@ from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
-from bayesgmm.errors import SpecError
+from bayesgmm.options import CORES
 
 
 def available_cores(cores: int | None) -> int:
     """``cores``, or the processors that this process may use."""
-    if cores is None:
-        try:
-            return len(os.sched_getaffinity(0))
-        except AttributeError:  # not on every system
-            return os.cpu_count() or 1
-    if cores < 1:
-        raise SpecError(f"cores must be at least 1, got {cores}.")
-    return int(cores)
+    asked = CORES("cores", cores)
+    if asked is not None:
+        return asked
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # not on every system
+        return os.cpu_count() or 1
 
 
 @cache

@@ -20,7 +20,9 @@ from bayesgmm.errors import DataError
 from bayesgmm.model.covariance import FULL, scale_correlation
 from bayesgmm.model.observations import Observations
 from bayesgmm.model.parallel import available_cores, one_blas_thread, thread_map
+from bayesgmm.model.reading import checked_weights
 from bayesgmm.model.statistics import PrecisionForm, Rows, row_log_density
+from bayesgmm.options import generator, refuse_beyond_memory, shown, whole
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,7 +57,7 @@ class MixtureParameters:
 
     def __post_init__(self) -> None:
         for name in ("weights", "means", "scale_tril"):
-            object.__setattr__(self, name, _floats(name, getattr(self, name)))
+            object.__setattr__(self, name, numeric_array(name, getattr(self, name)))
         w, m, c = self.weights.shape, self.means.shape, self.scale_tril.shape
         if w == () or m[:-1] != w or c[:-1] != m or c[-1:] != m[-1:]:
             raise DataError(
@@ -78,7 +80,7 @@ class MixtureParameters:
     @classmethod
     def from_covariances(cls, weights: Any, means: Any, covariances: Any) -> MixtureParameters:
         """From covariance matrices (..., K, D, D)."""
-        matrices = _floats("covariances", covariances)
+        matrices = numeric_array("covariances", covariances)
         if matrices.ndim < 3 or matrices.shape[-1] != matrices.shape[-2]:
             raise DataError(f"covariances has shape {matrices.shape}; give (..., K, D, D).")
         gap = np.abs(matrices - np.swapaxes(matrices, -1, -2)).max(axis=(-1, -2))
@@ -167,6 +169,8 @@ class MixtureParameters:
         """Log-likelihood of all rows under each mixture, shape (...); no N x batch array."""
         forms, center = self.forms()
         rows = Rows.of(self._rows(x), center)
+        if row_weights is not None:
+            row_weights = checked_weights(row_weights, len(rows.values))
 
         def total(form: PrecisionForm) -> float:
             parts = (row_log_density(chunk, form)[0] for chunk in rows.chunks())
@@ -196,14 +200,12 @@ class MixtureParameters:
         component : array of shape (..., n)
             The component that each row came from.
         """
-        try:
-            n = operator.index(n)
-        except TypeError:
-            n = -1
-        if n < 0:
-            raise DataError("n must be a whole number, 0 or more.")
-        rng = np.random.default_rng(seed)
+        n, rng = whole(0)("n", n), generator(seed)
         flat, d = self.flat(), self.n_features
+        refuse_beyond_memory(
+            f"n={n:,} rows of each of {len(flat.weights):,} mixtures",
+            8.0 * n * (d + 1) * len(flat.weights), "ask for fewer",
+        )  # fmt: skip
         cumulative = np.cumsum(flat.weights, axis=-1)
         cumulative /= cumulative[:, -1:]
         x = np.empty((len(cumulative), n, d))
@@ -231,14 +233,16 @@ class MixtureParameters:
         membership probabilities given the observed values.
         """
         if not isinstance(given, Mapping):
-            raise DataError(f"given must map features to values, as {{0: 1.5}}, got {given!r}.")
+            raise DataError(
+                f"given must map features to values, as {{0: 1.5}}, got {shown(given)}."
+            )
         seen = self._features(list(given))
         rest = np.array([j for j in range(self.n_features) if j not in given], dtype=int)
         if not len(rest):
             raise DataError("Every feature is given; leave at least one to be predicted.")
         if not len(seen):
             return self
-        at = _floats("given", [given[int(j)] for j in seen])
+        at = numeric_array("given", [given[int(j)] for j in seen])
         if at.shape != seen.shape or not np.all(np.isfinite(at)):
             raise DataError("The values to condition on must be finite numbers, one per feature.")
         # Features seen first: the Cholesky factor of the reordered covariance holds
@@ -264,8 +268,13 @@ class MixtureParameters:
 
     def permute(self, permutation: Any) -> MixtureParameters:
         """Components in another order: ``permutation`` (K,) or (..., K) of indices."""
-        order, k = np.asarray(permutation), self.n_components
-        if order.shape not in ((k,), self.weights.shape) or not np.array_equal(
+        k = self.n_components
+        try:
+            order = np.asarray(permutation)
+        except ValueError:  # ragged
+            order = np.empty(0)
+        usable = order.dtype.kind in "iuf" and order.shape in ((k,), self.weights.shape)
+        if not usable or not np.array_equal(
             np.sort(order, axis=-1), np.broadcast_to(np.arange(k), order.shape)
         ):
             raise DataError(
@@ -293,7 +302,7 @@ class MixtureParameters:
             index = [-1]
         if len(set(index)) != len(index) or not set(index) <= set(range(self.n_features)):
             raise DataError(
-                f"Features {features!r} are not distinct whole numbers from 0 to "
+                f"Features {shown(features)} are not distinct whole numbers from 0 to "
                 f"{self.n_features - 1}."
             )
         return np.array(index, dtype=int)
@@ -309,8 +318,12 @@ def _factor_of(rows: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.tril(np.swapaxes(signs[..., None] * upper, -1, -2))
 
 
-def _floats(name: str, values: Any) -> NDArray[np.float64]:
+def numeric_array(name: str, values: Any) -> NDArray[np.float64]:
+    """An array of doubles, or a refusal by name."""
     try:
-        return np.asarray(values, dtype=float)
-    except (TypeError, ValueError):
+        array = np.asarray(values)
+        if array.dtype.kind not in "iufO":  # of complex numbers NumPy would drop a part
+            raise TypeError
+        return array.astype(np.float64, copy=False)
+    except (TypeError, ValueError, OverflowError):
         raise DataError(f"{name} must be an array of numbers.") from None

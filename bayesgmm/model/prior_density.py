@@ -19,6 +19,9 @@ from bayesgmm.model.observations import Observations
 from bayesgmm.model.priors import GAMMA, HALF_NORMAL, LOG_NORMAL, ScalePrior
 from bayesgmm.model.spec import MixtureSpec
 
+#: Standard deviations from the data beyond which a prior of means is a slip in its unit.
+_FARTHEST = 1e5
+
 
 class PriorTerms(NamedTuple):
     """The priors' numbers on the standardised scale, as compiled code reads them."""
@@ -49,6 +52,8 @@ class PriorTerms(NamedTuple):
             location = (location - observations.center) / unit
             spread = spread / unit
             families = [priors.scales.rescaled(u) for u in unit]
+        if active:
+            _refuse_far(location, spread, families)
         pairs = np.array([family.hyperparameters() for family in families])
         terms = cls(
             active, jacobian, alpha, location, spread, priors.scales.code,
@@ -75,6 +80,28 @@ def _per_feature(name: str, value: float | tuple[float, ...], d: int) -> NDArray
             "number, or one per feature."
         )
     return np.array(np.broadcast_to(value, d), dtype=float)
+
+
+def _refuse_far(
+    location: NDArray[np.float64], spread: NDArray[np.float64], families: list[ScalePrior]
+) -> None:
+    """Refuse priors so far from the data that their product is nothing but rounding."""
+    scales = {f"{type(f).__name__}.{f.in_unit}": getattr(f, f.in_unit) for f in families}
+    for name, values in (("Priors.mean_scale", spread), *scales.items()):
+        wrong = [value for value in np.ravel(values) if not 1e-12 <= value <= 1e12]
+        if wrong:
+            raise SpecError(
+                f"{name} is {wrong[0]:.3g} where the data have standard deviation 1; give one "
+                "from 1e-12 to 1e12 there.",
+                name=name,
+            )
+    away = np.abs(location) / np.maximum(spread, 1.0)
+    if away.max() > _FARTHEST:
+        raise SpecError(
+            f"The prior of the means is centred {away.max():.3g} standard deviations from the "
+            "data; give a Priors.mean_location nearer to them, or a larger mean_scale.",
+            name="Priors.mean_location",
+        )
 
 
 def _constant(terms: PriorTerms, spec: MixtureSpec, d: int) -> float:

@@ -9,34 +9,24 @@ pair changes when the unit of measurement does (:meth:`ScalePrior.rescaled`).
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, ClassVar, Literal
 
 from bayesgmm.errors import SpecError
+from bayesgmm.options import MAPPING, Kind, one_of, real, shown
 
 #: Codes by which the compiled density knows a family.
 LOG_NORMAL, HALF_NORMAL, GAMMA, INVERSE_GAMMA = range(4)
 
 
-def positive(name: str, value: Any) -> float:
-    """Return ``value`` as a finite float above zero, or refuse it by name."""
-    number = finite(name, value)
-    if number <= 0:
-        raise SpecError(
-            f"{name} must be above zero, got {value!r}; give a positive number.", name=name
-        )
-    return number
-
-
-def finite(name: str, value: Any) -> float:
-    """Return ``value`` as a finite float, or refuse it by name."""
-    try:
-        number = math.nan if isinstance(value, (bool, str, bytes)) else float(value)
-    except (TypeError, ValueError, OverflowError):
-        number = math.nan
-    if not math.isfinite(number):
-        raise SpecError(f"{name} must be a finite number, got {value!r}.", name=name)
-    return number
+#: A prior's numbers, and those in a unit, whose squares must stay within doubles.  Beyond the
+#: first a density is a sum of terms that cancel to nothing but rounding.
+_PURE = real("a finite number above 0, from 1e-9 to 1e9", lambda number: 1e-9 <= number <= 1e9)
+_SCALE = real(
+    "a finite number above 0, from 1e-150 to 1e150", lambda number: 1e-150 <= number <= 1e150
+)
+_PLACE = real("a finite number, from -1e150 to 1e150", lambda number: abs(number) <= 1e150)
 
 
 @dataclass(frozen=True)
@@ -46,10 +36,13 @@ class ScalePrior:
     code: ClassVar[int]
     #: Whether the density vanishes at zero, so that a component cannot collapse.
     zero_avoiding: ClassVar[bool]
+    #: The hyperparameter that is in a unit; others are pure numbers.
+    in_unit: ClassVar[str]
 
     def __post_init__(self) -> None:
         for item in fields(self):
-            value = positive(f"{type(self).__name__}.{item.name}", getattr(self, item.name))
+            kind = _SCALE if item.name == self.in_unit else _PURE
+            value = kind(f"{type(self).__name__}.{item.name}", getattr(self, item.name))
             object.__setattr__(self, item.name, value)
 
     def hyperparameters(self) -> tuple[float, float]:
@@ -77,6 +70,7 @@ class LogNormal(ScalePrior):
     sigma: float = 1.0
     code = LOG_NORMAL
     zero_avoiding = True
+    in_unit = "median"
 
     def hyperparameters(self) -> tuple[float, float]:
         return math.log(self.median), self.sigma
@@ -98,6 +92,7 @@ class HalfNormal(ScalePrior):
     sd: float = 1.0
     code = HALF_NORMAL
     zero_avoiding = False
+    in_unit = "sd"
 
     def hyperparameters(self) -> tuple[float, float]:
         return self.sd, 0.0
@@ -120,6 +115,7 @@ class Gamma(ScalePrior):
     rate: float = 4.0
     code = GAMMA
     zero_avoiding = False  # a power of sigma does not beat a collapsing likelihood
+    in_unit = "rate"
 
     def hyperparameters(self) -> tuple[float, float]:
         return self.shape, self.rate
@@ -142,6 +138,7 @@ class InverseGamma(ScalePrior):
     scale: float = 1.5
     code = INVERSE_GAMMA
     zero_avoiding = True
+    in_unit = "scale"
 
     def hyperparameters(self) -> tuple[float, float]:
         return self.shape, self.scale
@@ -155,11 +152,13 @@ FAMILIES: dict[str, type[ScalePrior]] = {
 }
 
 
-def _number_or_tuple(name: str, value: Any, check: Any) -> float | tuple[float, ...]:
-    single = isinstance(value, (str, bytes)) or not hasattr(value, "__iter__")
+def _number_or_tuple(
+    name: str, value: Any, kind: Kind[float]
+) -> float | tuple[float, ...]:
+    single = isinstance(value, (str, bytes)) or not isinstance(value, Iterable)
     if single or getattr(value, "ndim", 1) == 0:  # a NumPy array of no dimension is a number
-        return check(name, value)
-    entries = tuple(check(f"{name}[{i}]", entry) for i, entry in enumerate(value))
+        return kind(name, value)
+    entries = tuple(kind(f"{name}[{i}]", entry) for i, entry in enumerate(value))
     if not entries:
         raise SpecError(f"{name} is empty; give a number or one number per entry.", name=name)
     return entries
@@ -217,21 +216,18 @@ class Priors:
 
     def __post_init__(self) -> None:
         checked = {
-            "weights": _number_or_tuple("Priors.weights", self.weights, positive),
-            "mean_location": _number_or_tuple("Priors.mean_location", self.mean_location, finite),
-            "mean_scale": _number_or_tuple("Priors.mean_scale", self.mean_scale, positive),
-            "correlations": positive("Priors.correlations", self.correlations),
+            "weights": _number_or_tuple("Priors.weights", self.weights, _PURE),
+            "mean_location": _number_or_tuple("Priors.mean_location", self.mean_location, _PLACE),
+            "mean_scale": _number_or_tuple("Priors.mean_scale", self.mean_scale, _SCALE),
+            "correlations": _PURE("Priors.correlations", self.correlations),
+            "units": one_of("standardised", "data")("Priors.units", self.units),
         }
         for name, value in checked.items():
             object.__setattr__(self, name, value)
         if not isinstance(self.scales, ScalePrior) or type(self.scales) is ScalePrior:
             raise SpecError(
-                f"Priors.scales must be one of {', '.join(FAMILIES)}, got {self.scales!r}; "
+                f"Priors.scales must be one of {', '.join(FAMILIES)}, got {shown(self.scales)}; "
                 "for example bayesgmm.LogNormal(median=0.5, sigma=1.0)."
-            )
-        if self.units not in ("standardised", "data"):
-            raise SpecError(
-                f"Priors.units must be 'standardised' or 'data', got {self.units!r}."
             )
 
     def __repr__(self) -> str:
@@ -252,11 +248,13 @@ class Priors:
     @classmethod
     def from_dict(cls, content: dict[str, Any]) -> Priors:
         """Rebuild from :meth:`to_dict`; unknown names are refused."""
-        content = dict(content)
+        content = dict(MAPPING("Priors.from_dict's content", content))
         unknown = set(content) - {f.name for f in fields(cls)}
         if unknown:
-            raise SpecError(f"Unknown prior {sorted(unknown)[0]!r}; known are "
-                            f"{', '.join(f.name for f in fields(cls))}.")
+            raise SpecError(
+                f"Unknown prior {sorted(map(str, unknown))[0]!r}; known are "
+                f"{', '.join(f.name for f in fields(cls))}."
+            )
         if isinstance(content.get("scales"), dict):
             scale = dict(content["scales"])
             wanted = scale.pop("family", None)
@@ -269,7 +267,8 @@ class Priors:
             unknown = set(scale) - set(known)
             if unknown:
                 raise SpecError(
-                    f"{family.__name__} has no {sorted(unknown)[0]!r}; it has {', '.join(known)}."
+                    f"{family.__name__} has no {sorted(map(str, unknown))[0]!r}; it has "
+                    f"{', '.join(known)}."
                 )
             content["scales"] = family(**scale)
         return cls(**content)

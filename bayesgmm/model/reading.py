@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayesgmm.errors import DataError
+from bayesgmm.options import shown
 
 #: Beyond this a square, or a sum of squares, leaves the range of float64.
 _LARGEST = 1e150
@@ -25,11 +26,24 @@ def default_names(d: int) -> list[str]:
 
 def given_names(names: Any, d: int) -> list[str]:
     if isinstance(names, str) or not hasattr(names, "__iter__"):
-        raise DataError(f"names must be a sequence of {d} strings, got {names!r}.")
+        raise DataError(f"names must be a sequence of {d} strings, got {shown(names)}.")
     given = [str(name) for name in names]
     if len(given) != d:
         raise DataError(f"{len(given)} names were given for {d} features; give one per column.")
     return given
+
+
+def refuse_unwritable(names: list[str]) -> None:
+    """Refuse names that no file can hold: half of a surrogate pair is no character."""
+    for j, name in enumerate(names):
+        try:
+            name.encode()
+        except UnicodeEncodeError:
+            raise DataError(
+                f"The name of column {j}, {name!a}, holds half of a surrogate pair, which is no "
+                "character; rename the column.",
+                column=name,
+            ) from None
 
 
 def refuse_repeated(names: list[str]) -> None:
@@ -271,8 +285,10 @@ def refuse_unusable(values: NDArray[np.float64], names: list[str]) -> None:
 def checked_weights(weights: Any, n: int) -> NDArray[np.float64]:
     _refuse_masked(weights, "row_weights are", "give those rows a weight of 0")
     try:
+        if np.iscomplexobj(weights):  # NumPy would drop the imaginary parts
+            raise TypeError
         array = np.ascontiguousarray(weights, dtype=np.float64)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise DataError("row_weights must be numbers; give one per row.") from None
     if np.shape(weights) != (n,):
         raise DataError(

@@ -9,16 +9,17 @@ from __future__ import annotations
 
 import html
 import json
-import operator
 from dataclasses import dataclass, field, fields
 from dataclasses import replace as _replace
 from typing import Any, Literal, get_args
 
 from bayesgmm.errors import SpecError
 from bayesgmm.model.priors import Priors
+from bayesgmm.options import COUNT, MAPPING, instance, one_of
 
 Structure = Literal["full", "tied", "diag", "spherical"]
 STRUCTURES: tuple[Structure, ...] = get_args(Structure)
+COVARIANCE = one_of(*STRUCTURES)
 
 #: What each structure means, as users read it.
 STRUCTURE_MEANING = {
@@ -68,23 +69,10 @@ class MixtureSpec:
     priors: Priors = field(default_factory=Priors)
 
     def __post_init__(self) -> None:
-        try:
-            if isinstance(self.n_components, bool):
-                raise TypeError
-            count = operator.index(self.n_components)
-        except TypeError:
-            raise SpecError(
-                f"n_components must be a whole number, got {self.n_components!r}."
-            ) from None
-        if count < 1:
-            raise SpecError(f"n_components must be at least 1, got {count}.", n_components=count)
+        count = COUNT("n_components", self.n_components)
         object.__setattr__(self, "n_components", count)
-        if not isinstance(self.covariance, str) or self.covariance not in STRUCTURES:
-            raise SpecError(
-                f"covariance must be one of {', '.join(STRUCTURES)}, got {self.covariance!r}."
-            )
-        if not isinstance(self.priors, Priors):
-            raise SpecError(f"priors must be a bayesgmm.Priors, got {type(self.priors).__name__}.")
+        object.__setattr__(self, "covariance", COVARIANCE("covariance", self.covariance))
+        instance("a bayesgmm.Priors", Priors)("priors", self.priors)
         alpha = self.priors.weights
         if isinstance(alpha, tuple) and len(alpha) != count:
             raise SpecError(
@@ -104,7 +92,7 @@ class MixtureSpec:
         >>> MixtureSpec(n_components=3, covariance="tied").n_parameters(2)
         11
         """
-        k, d = self.n_components, n_features
+        k, d = self.n_components, COUNT("n_features", n_features)
         triangle = d * (d + 1) // 2
         shape = {"full": k * triangle, "tied": triangle, "diag": k * d, "spherical": k}
         return (k - 1) + k * d + shape[self.covariance]
@@ -130,10 +118,12 @@ class MixtureSpec:
     @classmethod
     def from_dict(cls, content: dict[str, Any]) -> MixtureSpec:
         """Rebuild from :meth:`to_dict`; unknown names are refused."""
-        content = dict(content)
+        content = dict(MAPPING("MixtureSpec.from_dict's content", content))
         unknown = set(content) - {f.name for f in fields(cls)}
         if unknown or "n_components" not in content:
-            wrong = f"unknown field {sorted(unknown)[0]!r}" if unknown else "no n_components"
+            wrong = "no n_components"
+            if unknown:
+                wrong = f"unknown field {sorted(map(str, unknown))[0]!r}"
             raise SpecError(f"This is not a MixtureSpec: {wrong}.")
         if isinstance(content.get("priors"), dict):
             content["priors"] = Priors.from_dict(content["priors"])
@@ -179,3 +169,7 @@ class MixtureSpec:
             for name, value in rows.items()
         )
         return f"<table><caption>MixtureSpec</caption>{body}</table>"
+
+
+#: What every method takes first.
+SPEC = instance("a MixtureSpec", MixtureSpec)

@@ -17,11 +17,12 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from bayesgmm.errors import DataError
+from bayesgmm.errors import SpecError
 from bayesgmm.model.covariance import FULL
 from bayesgmm.model.parallel import available_cores, one_blas_thread, thread_map
 from bayesgmm.model.parameters import MixtureParameters
 from bayesgmm.model.statistics import CHUNK, PrecisionForm, Rows, row_log_density
+from bayesgmm.options import SEED, generator, shown
 from bayesgmm.predictive.generation import Cells, spread_points
 from bayesgmm.predictive.regions import REPLICATES, Levels, checked_points
 from bayesgmm.predictive.univariate import UnivariateMixture
@@ -154,11 +155,14 @@ class AveragedMixture:
             if draw == "mean":
                 mean = self.mean_parameters()
                 return Cells.of(mean.weights, mean.means, mean.scale_tril, draws=np.array([-1]))
-        elif isinstance(draw, (int, np.integer)) and 0 <= draw < self.n_draws:
+        elif isinstance(draw, (int, np.integer)) and not isinstance(draw, bool) and (
+            0 <= draw < self.n_draws
+        ):
             one = self.parameters[draw : draw + 1]
             return Cells.of(one.weights, one.means, one.scale_tril, draws=np.array([draw]))
-        raise DataError(
-            f"draw must be 'all', 'mean', or a number from 0 to {self.n_draws - 1}, got {draw!r}."
+        raise SpecError(
+            f"draw must be 'all', 'mean', or a number from 0 to {self.n_draws - 1}, got "
+            f"{shown(draw)}."
         )
 
     @cached_property
@@ -168,10 +172,11 @@ class AveragedMixture:
     def levels(self, points: int, seed: Any) -> Levels:
         """Log densities at the mixture's own points; kept, for the same number and seed."""
         log2_size = checked_points(points)
-        key = (points, int(seed)) if isinstance(seed, (int, np.integer)) else None
+        seed = SEED("seed", seed)
+        key = (points, seed) if isinstance(seed, int) else None
         if key in self._kept_levels:
             return self._kept_levels[key]
-        rng, cells = np.random.default_rng(seed), self.cells()
+        rng, cells = generator(seed), self.cells()
         sets = [spread_points(cells, log2_size, rng) for _ in range(REPLICATES)]
         found = Levels.of(self.log_density(np.concatenate(sets)).reshape(REPLICATES, -1))
         if key is not None:

@@ -12,9 +12,9 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from bayesgmm.errors import DataError
-from bayesgmm.predictive.distribution import PredictiveDistribution
-from bayesgmm.predictive.regions import checked_probability
+from bayesgmm.errors import DataError, SpecError
+from bayesgmm.options import FUNCTION, PROBABILITY, shown
+from bayesgmm.predictive.distribution import PREDICTIVE, PredictiveDistribution
 
 Floats = NDArray[np.float64]
 
@@ -51,8 +51,11 @@ def credible_interval(
     >>> found.to_array().values.round(0)
     array([86., 85., 87.])
     """
-    mass = checked_probability("mass", mass)
+    predictive = PREDICTIVE("predictive", predictive)
+    statistic, mass = FUNCTION("statistic", statistic), PROBABILITY("mass", mass)
     whole, p = statistic(predictive), predictive.parameters
+    if not isinstance(whole, xr.DataArray):
+        raise SpecError(f"statistic must give a DataArray, and gave {shown(whole)}.")
     each = [
         statistic(PredictiveDistribution.of(p[s], predictive.feature_names)).values
         for s in range(len(p.weights))

@@ -16,14 +16,16 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
 
 from bayesgmm.errors import DataError, FitWarning
 from bayesgmm.model.observations import Observations, features_like
 from bayesgmm.model.parameters import MixtureParameters
-from bayesgmm.model.reading import default_names
+from bayesgmm.model.reading import default_names, given_names
+from bayesgmm.options import NUMBER, PROBABILITY, SEED, Kind, instance, shown
 from bayesgmm.predictive.averaged import AveragedMixture, Draw
 from bayesgmm.predictive.generation import Frame, generated
-from bayesgmm.predictive.regions import POINTS, HighestDensityRegion, checked_probability
+from bayesgmm.predictive.regions import POINTS, HighestDensityRegion, Levels, checked_points
 from bayesgmm.predictive.univariate import UnivariateMixture
 
 _FEW_DRAWS = 10  # effective draws below which a conditional rests on accidents of sampling
@@ -77,9 +79,10 @@ class PredictiveDistribution:
         array([[-3.67, -2.33],
                [ 2.33,  3.67]])
         """
+        parameters = instance("MixtureParameters", MixtureParameters)("parameters", parameters)
         d = parameters.n_features
-        own = default_names(d) if names is None else [str(name) for name in names]
-        if len(set(own)) != d or len(own) != d:
+        own = default_names(d) if names is None else given_names(names, d)
+        if len(set(own)) != d:
             raise DataError(f"names are {own}; give {d} different ones.")
         return cls(AveragedMixture.of(parameters), tuple(own))
 
@@ -145,7 +148,7 @@ class PredictiveDistribution:
     def marginal(self, features: str | Sequence[str]) -> PredictiveDistribution:
         """The distribution of some features, in the order given."""
         if not isinstance(features, Iterable):
-            raise DataError(f"features must be names, such as ['x0'], got {features!r}.")
+            raise DataError(f"features must be names, such as ['x0'], got {shown(features)}.")
         names = [features] if isinstance(features, str) else [str(name) for name in features]
         return PredictiveDistribution(self.mixture.marginal(self.positions(names)), tuple(names))
 
@@ -161,7 +164,9 @@ class PredictiveDistribution:
             If the values are so far from the data that a few draws carry the answer.
         """
         if not isinstance(given, Mapping):
-            raise DataError(f"given must map features to values, as {{'x0': 1.5}}, got {given!r}.")
+            raise DataError(
+                f"given must map features to values, as {{'x0': 1.5}}, got {shown(given)}."
+            )
         if not given:
             return self
         positions = self.positions([str(name) for name in given])
@@ -188,12 +193,12 @@ class PredictiveDistribution:
     def positions(self, names: Sequence[str]) -> list[int]:
         """Where these features are, or a refusal."""
         own = list(self.feature_names)
-        unknown = next((name for name in names if name not in own), None)
-        if unknown is not None:
-            raise DataError(
-                f"There is no feature {unknown!r}; the features are {', '.join(own)}.",
-                column=unknown,
-            )
+        for name in names:
+            if not isinstance(name, str) or name not in own:
+                raise DataError(
+                    f"There is no feature {shown(name)}; the features are {', '.join(own)}.",
+                    column=str(name),
+                )
         if not names or len(set(names)) != len(names):
             raise DataError(
                 f"The features named are {list(names)}; name at least one, and each once."
@@ -221,12 +226,7 @@ class PredictiveDistribution:
     def quantile(self, q: Any) -> xr.DataArray:
         """Values below which probabilities ``q`` lie (quantile), of one feature."""
         line = self._line
-        try:
-            wanted = np.asarray(q, dtype=float)
-        except (TypeError, ValueError):
-            wanted = np.array(np.nan)
-        if wanted.ndim > 1 or not np.all((wanted > 0) & (wanted < 1)):
-            raise DataError(f"q must be one or more numbers between 0 and 1, got {q!r}.")
+        wanted = _PROBABILITIES("q", q)
         found = line.quantile(np.atleast_1d(wanted)).reshape(wanted.shape)
         return xr.DataArray(
             found, dims=("quantile",)[: wanted.ndim], coords={"quantile": wanted},
@@ -249,7 +249,7 @@ class PredictiveDistribution:
             with it.  Not needed in one dimension, where the level is exact.
         seed : int, default 0
         """
-        mass = checked_probability("mass", mass)
+        mass, _, seed = PROBABILITY("mass", mass), checked_points(points), SEED("seed", seed)
         if self.n_features == 1:
             ends, height = self._line.region(mass)
             intervals = xr.DataArray(
@@ -275,17 +275,21 @@ class PredictiveDistribution:
             1 / (points + 1).
         seed : int, default 0
         """
+        return self._score(data, self.mixture.levels(points, seed))
+
+    def _score(self, data: Any, levels: Levels) -> xr.DataArray:
         log_density = self.log_density(data)
-        scores = self.mixture.levels(points, seed).tail_probability(log_density.values)
+        scores = levels.tail_probability(log_density.values)
         return log_density.copy(data=scores).rename("anomaly_score")
 
     def outliers(
         self, data: Any, *, rate: float = 0.01, points: int = POINTS, seed: Any = 0
     ) -> xr.DataArray:
         """Which rows (obs) are stranger than all but a share ``rate`` of the distribution."""
-        rate = checked_probability("rate", rate)
-        self.mixture.levels(points, seed).require(rate, f"A false-alarm rate of {rate:g}")
-        return (self.anomaly_score(data, points=points, seed=seed) <= rate).rename("outlier")
+        rate = PROBABILITY("rate", rate)
+        levels = self.mixture.levels(points, seed)
+        levels.require(rate, f"A false-alarm rate of {rate:g}")
+        return (self._score(data, levels) <= rate).rename("outlier")
 
     # Data -------------------------------------------------------------------------
 
@@ -338,18 +342,33 @@ class PredictiveDistribution:
         )
 
 
+#: What functions of a distribution take.
+PREDICTIVE = instance("a PredictiveDistribution, as fit.predictive is", PredictiveDistribution)
+
+
+def _probabilities(value: Any) -> NDArray[np.float64]:
+    wanted = np.asarray(value)
+    if wanted.dtype.kind not in "iuf" or wanted.ndim > 1:
+        raise TypeError
+    if not np.all((wanted > 0) & (wanted < 1)):
+        raise ValueError
+    return wanted.astype(np.float64)
+
+
+_PROBABILITIES = Kind("one or more numbers between 0 and 1", _probabilities)
+
+
 def _finite(name: Any, value: Any) -> float:
     try:
-        number = float(value)
-    except (TypeError, ValueError):
-        number = np.nan
-    if not np.isfinite(number):
+        number = NUMBER.read(value)
+    except (TypeError, ValueError, OverflowError):
         raise DataError(
-            f"{str(name)!r} is given as {value!r}; give a finite number.", column=str(name)
-        )
+            f"{str(name)!r} is given as {shown(value)}; give a finite number.", column=str(name)
+        ) from None
     if abs(number) >= 1e150:
         raise DataError(
-            f"{str(name)!r} is given as {value!r}, whose square overflows; rescale the feature.",
+            f"{str(name)!r} is given as {shown(value)}, whose square overflows; rescale the "
+            "feature.",
             column=str(name),
         )
     return number

@@ -18,11 +18,13 @@ from numpy.typing import NDArray
 
 from bayesgmm.errors import DataError
 from bayesgmm.model.parallel import available_cores, one_blas_thread, thread_map
+from bayesgmm.options import LIMIT, generator, one_of, optional, refuse_beyond_memory
 
 Floats = NDArray[np.float64]
 
 #: What generated data may come as, beside an xarray Dataset.
 Frame = Literal["pandas", "polars"]
+_FRAME = optional(one_of("pandas", "polars"))
 _BLOCK = 16_384  # rows of one random stream
 _SMALLEST = 2.0**-31  # Sobol points have 30 bits; 0 and 1 have no normal quantile
 
@@ -74,7 +76,7 @@ def rows(
     def one(block: int) -> None:
         first = block * _BLOCK
         size = min(_BLOCK, n - first)
-        rng = np.random.default_rng(np.random.SeedSequence(entropy, spawn_key=(block,)))
+        rng = generator(np.random.SeedSequence(entropy, spawn_key=(block,)))
         point, made = rng.random(size), rng.standard_normal((size, cells.n_features))
         source = np.empty(size, dtype=np.int64)
         _rows_of_noise(point, cells.edges, cells.means, cells.tril, made, source)
@@ -132,21 +134,24 @@ def generated(
     n: int,
     *,
     seed: Any,
-    frame: Frame | None,
+    frame: str | None,
     chunk: int | None = None,
 ) -> Iterator[Any]:
     """Data sets of ``chunk`` rows each (all n where there is none), checked before the first."""
-    n = _count("n", n)
-    size = n if chunk is None else _count("chunk", chunk)
-    if frame not in (None, "pandas", "polars"):
-        raise DataError(f"frame must be 'pandas' or 'polars', or left out, got {frame!r}.")
+    n, frame = LIMIT("n", n), _FRAME("frame", frame)
+    size = n if chunk is None else min(LIMIT("chunk", chunk), n)
+    refuse_beyond_memory(
+        f"{'n' if chunk is None else 'chunk'}={size:,} rows", 8.0 * size * (len(names) + 2),
+        "generate_chunks makes any number, a chunk at a time" if chunk is None
+        else "make chunk smaller",
+    )  # fmt: skip
     taken = next((name for name in names if name in ("component", "draw")), None)
     if frame is not None and taken is not None:
         raise DataError(
             f"A feature is named {taken!r}, which is also a column of generated frames; leave "
             "frame out, which gives a Dataset, or rename the feature before fitting."
         )
-    entropy = np.random.default_rng(seed).integers(2**32, size=4).tolist()
+    entropy = generator(seed).integers(2**32, size=4).tolist()
 
     def chunks() -> Iterator[Any]:
         for begin in range(0, n, size):
@@ -157,15 +162,9 @@ def generated(
     return chunks()
 
 
-def _count(name: str, value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
-        raise DataError(f"{name} must be a whole number, at least 1, got {value!r}.")
-    return int(value)
-
-
 def _labelled(
     x: Floats, component: NDArray[np.int32], draw: NDArray[np.int32], begin: int,
-    names: tuple[str, ...], frame: Frame | None,
+    names: tuple[str, ...], frame: str | None,
 ) -> Any:  # fmt: skip
     if frame is None:
         return xr.Dataset(

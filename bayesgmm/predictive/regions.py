@@ -16,7 +16,8 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from bayesgmm.errors import DataError
+from bayesgmm.errors import SpecError
+from bayesgmm.options import Kind, whole
 
 if TYPE_CHECKING:
     from bayesgmm.predictive.distribution import PredictiveDistribution
@@ -27,7 +28,20 @@ Floats = NDArray[np.float64]
 REPLICATES = 16
 #: Points of all sets together, where nothing else is asked for.
 POINTS = 65_536
+_MOST_POINTS = 2**30  # what Sobol points have bits for
 _FEWEST = 10  # points beyond a level, without which it is a guess
+
+
+def _power_of_two(value: Any) -> int:
+    number = whole(2 * REPLICATES, _MOST_POINTS).read(value)
+    if number & (number - 1):
+        raise ValueError
+    return number
+
+
+_POWER_OF_TWO = Kind(
+    f"a power of two from {2 * REPLICATES} to {_MOST_POINTS:,}, such as {POINTS}", _power_of_two
+)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -103,7 +117,7 @@ class Levels:
         """Refuse probabilities beyond which too few of the points lie."""
         if tail * len(self.pooled) < _FEWEST:
             needed = int(np.ceil(np.log2(_FEWEST / tail)))
-            raise DataError(
+            raise SpecError(
                 f"{what} leaves {tail * len(self.pooled):.2g} of {len(self.pooled):,} points "
                 f"beyond its boundary, too few to place it; pass points={2**needed}.",
                 points=2**needed,
@@ -112,19 +126,4 @@ class Levels:
 
 def checked_points(points: Any) -> int:
     """log2 of the points in each set, or a refusal."""
-    if (
-        isinstance(points, bool) or not isinstance(points, (int, np.integer))
-        or points < 2 * REPLICATES or points & (points - 1)
-    ):  # fmt: skip
-        raise DataError(
-            f"points must be a power of two, {2 * REPLICATES} or more (such as {POINTS}), got "
-            f"{points!r}."
-        )
-    return int(points // REPLICATES).bit_length() - 1
-
-
-def checked_probability(name: str, value: Any) -> float:
-    """A probability strictly between 0 and 1, or a refusal."""
-    if isinstance(value, (bool, str)) or not np.isscalar(value) or not 0 < float(value) < 1:  # type: ignore[arg-type]
-        raise DataError(f"{name} must be between 0 and 1, got {value!r}.")
-    return float(value)  # type: ignore[arg-type]
+    return (_POWER_OF_TWO("points", points) // REPLICATES).bit_length() - 1

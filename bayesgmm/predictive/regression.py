@@ -19,10 +19,10 @@ from bayesgmm.errors import DataError
 from bayesgmm.model.observations import Observations, features_like
 from bayesgmm.model.parallel import available_cores, one_blas_thread, thread_map
 from bayesgmm.model.reading import default_names
+from bayesgmm.options import PROBABILITY
 from bayesgmm.predictive.averaged import AveragedMixture
 from bayesgmm.predictive.credible import over_draws
-from bayesgmm.predictive.distribution import PredictiveDistribution
-from bayesgmm.predictive.regions import checked_probability
+from bayesgmm.predictive.distribution import PREDICTIVE, PredictiveDistribution
 from bayesgmm.predictive.univariate import UnivariateMixture
 
 Floats = NDArray[np.float64]
@@ -82,7 +82,8 @@ def regress(
     >>> curve["mode"].values.round(1)[1], curve["mode_probability"].values.round(2)[1]
     (array([2.2, 4. ]), array([0.37, 0.63]))
     """
-    mass = checked_probability("mass", mass)
+    predictive = PREDICTIVE("predictive", predictive)
+    mass = PROBABILITY("mass", mass)
     predictive.positions([y])
     rows = _given(predictive, y, at)
     given = [str(name) for name in rows.names or ()]
