@@ -78,6 +78,12 @@ def whole(least: int = 1, most: int | None = None) -> Kind[int]:
     return Kind(words, read)
 
 
+def limit(least: int) -> Kind[int]:
+    """Whole numbers without an upper bound; what no array could have is cut to what fits."""
+    kind = whole(least)
+    return Kind(kind.words, lambda value: min(kind.read(value), 2**62))
+
+
 def real(words: str, holds: Callable[[float], bool] = lambda number: True) -> Kind[float]:
     """Finite numbers for which ``holds``, which ``words`` says."""
 
@@ -161,8 +167,8 @@ def _path(value: Any) -> Path:
 
 #: How many of something are made.
 COUNT = whole(1, _MOST)
-#: How many at most: a limit, which may be as large as one likes.
-LIMIT = whole(1)
+#: How many at most, or of what is made in parts: as large as one likes.
+LIMIT, LIMIT_FROM_ZERO = limit(1), limit(0)
 NUMBER = real("a finite number")
 NOT_NEGATIVE = real("a finite number of 0 or more", lambda number: number >= 0)
 POSITIVE = real("a finite number above 0", lambda number: number > 0)

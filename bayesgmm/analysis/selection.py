@@ -29,6 +29,7 @@ from bayesgmm.model.statistics import CHUNK
 from bayesgmm.options import (
     CORES,
     COUNT,
+    LIMIT_FROM_ZERO,
     MAPPING,
     NOT_NEGATIVE,
     PATH,
@@ -37,7 +38,6 @@ from bayesgmm.options import (
     optional,
     seed_value,
     shown,
-    whole,
 )
 from bayesgmm.result import MixtureFit
 from bayesgmm.status import Status
@@ -112,7 +112,7 @@ def select(
     >>> chosen.table.index[0]
     'K=3, full'
     """
-    by, posteriors = one_of(*CRITERIA)("by", by), optional(whole(0))("posteriors", posteriors)
+    by, posteriors = one_of(*CRITERIA)("by", by), optional(LIMIT_FROM_ZERO)("posteriors", posteriors)
     priors = Priors() if priors is None else priors
     specs = [
         MixtureSpec(k, covariance, priors)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from bayesgmm.errors import FitError
 from bayesgmm.model.coordinates import constrain, unconstrain_many
 from bayesgmm.model.covariance import FULL, SPHERICAL, TIED
 from bayesgmm.model.density import LogPosterior
@@ -52,14 +53,14 @@ class CompleteDataScale:
             n = counts + (prior.weights if prior.active else 0.0)
             information = density.basis.T @ (np.diag(n) - np.outer(n, n) / n.sum()) @ density.basis
             information += 1e-6 * np.eye(k - 1)
-            blocks.append((slice(0, k - 1), np.linalg.inv(np.linalg.cholesky(information)).T))
+            blocks.append((slice(0, k - 1), _root_of_inverse(information)))
         p = k - 1
         prior_precision = prior.mean_scale**-2.0 if prior.active else np.full(d, 1e-3)
         for j in range(k):
             if density.structure in (FULL, TIED):
                 whiten = np.linalg.inv(factors[j if density.structure == FULL else 0])
                 information = counts[j] * whiten.T @ whiten + np.diag(prior_precision)
-                block = np.linalg.inv(np.linalg.cholesky(information)).T
+                block = _root_of_inverse(information)
             else:
                 block = 1 / np.sqrt(counts[j] / factors[0, j] ** 2 + prior_precision)
             blocks.append((slice(p, p + d), block))
@@ -76,6 +77,17 @@ class CompleteDataScale:
             rows = d if density.structure == SPHERICAL else 1
             blocks.append((slice(p, density.size), 1 / np.sqrt(2 * each * rows + room)))
         return cls(blocks)
+
+
+def _root_of_inverse(information: Array) -> Array:
+    """B with B B' the inverse, or a refusal where a collapsed component leaves none."""
+    try:
+        return np.linalg.inv(np.linalg.cholesky(information)).T
+    except np.linalg.LinAlgError:
+        raise FitError(
+            "A component has collapsed so far that its curvature is lost to rounding; use fewer "
+            "components or covariance='diag', and look for a row weight far above the others."
+        ) from None
 
 
 def _factor_block(tril: Array, n: float, room: float) -> Array:

@@ -17,6 +17,7 @@ from bayesgmm.options import (
     CORES,
     COUNT,
     LIMIT,
+    LIMIT_FROM_ZERO,
     NOT_NEGATIVE,
     PROBABILITY,
     PROGRESS,
@@ -27,7 +28,6 @@ from bayesgmm.options import (
     optional,
     refuse_beyond_memory,
     shown,
-    whole,
 )
 from bayesgmm.result import MixtureFit
 
@@ -156,7 +156,7 @@ def fit(
 
 
 _SEARCH: dict[str, tuple[Any, Kind[Any]]] = {
-    "n_starts": (40, COUNT), "n_best": (10, LIMIT), "rounds": (10, whole(0)),
+    "n_starts": (40, COUNT), "n_best": (10, LIMIT), "rounds": (10, LIMIT_FROM_ZERO),
     "max_iter": (2000, LIMIT), "tol": (1e-9, NOT_NEGATIVE), "accelerate": (True, TRUTH),
     "avoid_collapse": (True, TRUTH),
 }  # fmt: skip

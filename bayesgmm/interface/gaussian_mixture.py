@@ -34,7 +34,15 @@ from bayesgmm.model.parallel import available_cores, one_blas_thread, thread_map
 from bayesgmm.model.parameters import MixtureParameters
 from bayesgmm.model.spec import COVARIANCE, MixtureSpec, Structure
 from bayesgmm.model.statistics import Rows, row_log_density
-from bayesgmm.options import COUNT, LIMIT, NOT_NEGATIVE, RANDOM_STATE, TRUTH, one_of, whole
+from bayesgmm.options import (
+    COUNT,
+    LIMIT,
+    LIMIT_FROM_ZERO,
+    NOT_NEGATIVE,
+    RANDOM_STATE,
+    TRUTH,
+    one_of,
+)
 
 Array = NDArray[np.float64]
 
@@ -289,11 +297,11 @@ class GaussianMixture(DensityMixin, BaseEstimator):
 
 def _check_arguments(model: GaussianMixture) -> None:
     for name, kind in (
-        ("n_components", COUNT), ("max_iter", whole(0)), ("n_init", COUNT),
+        ("n_components", COUNT), ("max_iter", LIMIT_FROM_ZERO), ("n_init", COUNT),
         ("verbose_interval", LIMIT), ("tol", NOT_NEGATIVE), ("reg_covar", NOT_NEGATIVE),
         ("covariance_type", COVARIANCE), ("init_params", one_of(*INITS)),
         ("random_state", RANDOM_STATE), ("warm_start", TRUTH),
     ):  # fmt: skip
         kind(f"GaussianMixture: {name}", getattr(model, name))
     if not isinstance(model.verbose, bool):  # scikit-learn takes both
-        whole(0)("GaussianMixture: verbose", model.verbose)
+        LIMIT_FROM_ZERO("GaussianMixture: verbose", model.verbose)

@@ -204,7 +204,7 @@ def _feature_index(fit: MixtureFit, features: Sequence[str | int] | None) -> lis
     if features is None:
         return list(range(min(len(names), _PANELS)))
     several = isinstance(features, (list, tuple, np.ndarray))
-    asked: list[Any] = list(features) if several else [features]  # type: ignore[arg-type]
+    asked: list[Any] = list(features) if several else [features]
     index = []
     for feature in asked:
         whole_number = isinstance(feature, (int, np.integer)) and not isinstance(feature, bool)

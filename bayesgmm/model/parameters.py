@@ -22,7 +22,7 @@ from bayesgmm.model.observations import Observations
 from bayesgmm.model.parallel import available_cores, one_blas_thread, thread_map
 from bayesgmm.model.reading import checked_weights
 from bayesgmm.model.statistics import PrecisionForm, Rows, row_log_density
-from bayesgmm.options import generator, refuse_beyond_memory, shown, whole
+from bayesgmm.options import LIMIT_FROM_ZERO, generator, refuse_beyond_memory, shown
 
 
 @dataclass(frozen=True, eq=False)
@@ -200,7 +200,7 @@ class MixtureParameters:
         component : array of shape (..., n)
             The component that each row came from.
         """
-        n, rng = whole(0)("n", n), generator(seed)
+        n, rng = LIMIT_FROM_ZERO("n", n), generator(seed)
         flat, d = self.flat(), self.n_features
         refuse_beyond_memory(
             f"n={n:,} rows of each of {len(flat.weights):,} mixtures",

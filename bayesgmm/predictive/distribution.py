@@ -22,7 +22,7 @@ from bayesgmm.errors import DataError, FitWarning
 from bayesgmm.model.observations import Observations, features_like
 from bayesgmm.model.parameters import MixtureParameters
 from bayesgmm.model.reading import default_names, given_names
-from bayesgmm.options import NUMBER, PROBABILITY, SEED, Kind, instance, shown
+from bayesgmm.options import LIMIT, NUMBER, PROBABILITY, SEED, Kind, instance, shown
 from bayesgmm.predictive.averaged import AveragedMixture, Draw
 from bayesgmm.predictive.generation import Frame, generated
 from bayesgmm.predictive.regions import POINTS, HighestDensityRegion, Levels, checked_points
@@ -329,6 +329,7 @@ class PredictiveDistribution:
         frame: Frame | None = None,
     ) -> Iterator[Any]:  # fmt: skip
         """The rows of :meth:`generate`, ``chunk`` at a time: they need not fit in memory."""
+        chunk = LIMIT("chunk", chunk)
         return generated(
             self.mixture.cells(draw), self.feature_names, n, seed=seed, frame=frame, chunk=chunk
         )

@@ -139,7 +139,7 @@ def generated(
 ) -> Iterator[Any]:
     """Data sets of ``chunk`` rows each (all n where there is none), checked before the first."""
     n, frame = LIMIT("n", n), _FRAME("frame", frame)
-    size = n if chunk is None else min(LIMIT("chunk", chunk), n)
+    size = n if chunk is None else min(chunk, n)
     refuse_beyond_memory(
         f"{'n' if chunk is None else 'chunk'}={size:,} rows", 8.0 * size * (len(names) + 2),
         "generate_chunks makes any number, a chunk at a time" if chunk is None
