@@ -112,7 +112,8 @@ def select(
     >>> chosen.table.index[0]
     'K=3, full'
     """
-    by, posteriors = one_of(*CRITERIA)("by", by), optional(LIMIT_FROM_ZERO)("posteriors", posteriors)
+    by = one_of(*CRITERIA)("by", by)
+    posteriors = optional(LIMIT_FROM_ZERO)("posteriors", posteriors)
     priors = Priors() if priors is None else priors
     specs = [
         MixtureSpec(k, covariance, priors)

@@ -63,6 +63,7 @@ def read(data: Any) -> tuple[NDArray[np.float64], list[str] | None, NDArray[Any]
         if hasattr(data, "set_axis") and data.ndim == 2:  # pandas columns may be called anything
             names = [str(name) for name in data.columns]
             refuse_repeated(names)
+            refuse_unwritable(names)
             data = data.set_axis(names, axis=1)
         refuse_repeated(list(getattr(data, "column_names", ())))
         frame = nw.from_native(data, allow_series=True, pass_through=True)
@@ -127,14 +128,22 @@ def _read_frame(
         frame = frame.collect()
     if hasattr(frame, "to_frame"):
         names = None if frame.name in (None, "") else [str(frame.name)]
-        columns = [_numbers(frame.to_numpy(), "x0" if names is None else names[0])]
+        columns = [_numbers(_in_numpy(frame), "x0" if names is None else names[0])]
     else:
         names = list(frame.columns)
-        columns = [_numbers(column.to_numpy(), column.name) for column in frame.iter_columns()]
+        columns = [_numbers(_in_numpy(column), column.name) for column in frame.iter_columns()]
     if not columns:
         raise DataError("The frame has no columns; give one column per feature.")
     labels = np.arange(len(columns[0])) if index is None else _labels(index)
     return np.hstack(columns), names, labels
+
+
+def _in_numpy(series: Any) -> Any:
+    """A narwhals series as NumPy has it; numbers of 128 bits, which it has not, as floats."""
+    import narwhals as nw
+
+    wide = series.dtype in (nw.Int128, nw.UInt128)
+    return (series.cast(nw.Float64) if wide else series).to_numpy()
 
 
 def _refuse_masked(data: Any, what: str, remedy: str) -> None:
@@ -284,6 +293,11 @@ def refuse_unusable(values: NDArray[np.float64], names: list[str]) -> None:
 
 def checked_weights(weights: Any, n: int) -> NDArray[np.float64]:
     _refuse_masked(weights, "row_weights are", "give those rows a weight of 0")
+    if type(weights).__module__.startswith("polars"):
+        import narwhals as nw
+
+        weights = nw.from_native(weights, allow_series=True, pass_through=True)
+        weights = _in_numpy(weights) if isinstance(weights, nw.Series) else weights
     try:
         if np.iscomplexobj(weights):  # NumPy would drop the imaginary parts
             raise TypeError
