@@ -7,7 +7,7 @@ A function reads each of its options by a kind, by name, before any work begins:
 
 The value comes back as a plain Python one, since small NumPy integers would overflow in
 sums; a value of another kind is a :class:`~bayesgmm.errors.SpecError`, "runs must be a whole
-number of at least 1 and at most 10,000,000, got 2.5."  Seeds are read here as well, so that
+number of at least 1, got 2.5."  Seeds are read here as well, so that
 every function takes the same ones and none changes what its caller holds.
 """
 
@@ -42,10 +42,17 @@ class Kind[Value]:
         """The value as this kind has it, or a refusal by the option's name."""
         try:
             return self.read(value)
-        except (TypeError, ValueError, OverflowError):
-            raise SpecError(
-                f"{name} must be {self.words}, got {shown(value)}.", name=name
-            ) from None
+        except (TypeError, ValueError, OverflowError) as error:
+            words = error.words if isinstance(error, _TooLarge) else self.words
+            raise SpecError(f"{name} must be {words}, got {shown(value)}.", name=name) from None
+
+
+class _TooLarge(ValueError):
+    """A number of the right kind that is beyond reason: then alone the limit is told."""
+
+    def __init__(self, words: str) -> None:
+        super().__init__(words)
+        self.words = words
 
 
 def shown(value: Any) -> str:
@@ -65,17 +72,16 @@ def shown(value: Any) -> str:
 
 def whole(least: int = 1, most: int | None = None) -> Kind[int]:
     """Whole numbers of Python or NumPy; neither truth values nor floats such as 2.0."""
-    words = f"a whole number of at least {least:,}" + (
-        "" if most is None else f" and at most {most:,}"
-    )
 
     def read(value: Any) -> int:
         number = _index(value)
-        if number < least or (most is not None and number > most):
+        if number < least:
             raise ValueError
+        if most is not None and number > most:
+            raise _TooLarge(f"a whole number of at most {most:,}")
         return number
 
-    return Kind(words, read)
+    return Kind(f"a whole number of at least {least:,}", read)
 
 
 def limit(least: int) -> Kind[int]:

@@ -10,6 +10,21 @@ import bayesgmm as bg
 
 matplotlib.use("Agg")
 
+
+@pytest.fixture(autouse=True, scope="session")
+def every_error_is_one_sentence():
+    """Whatever error of ours a test meets, caught or not: one line that ends in one full stop."""
+    plain = bg.BayesGMMError.__init__
+
+    def checked(self, message, **facts):
+        assert message.endswith(".") and not message.endswith(".."), message
+        assert "\n" not in message and message == message.strip(), message
+        plain(self, message, **facts)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(bg.BayesGMMError, "__init__", checked)
+        yield
+
 STRUCTURES = ("full", "tied", "diag", "spherical")
 
 

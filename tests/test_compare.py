@@ -69,7 +69,7 @@ def test_agreement_refuses_what_does_not_belong(em_faithful, nuts_faithful, tied
         bg.agreement(nuts_faithful, nuts_faithful)
     with pytest.raises(bg.FitError, match="different models"):
         bg.agreement(em_faithful, tied_nuts)
-    with pytest.raises(bg.FitError, match="mass must be"):
+    with pytest.raises(bg.SpecError, match="mass must be a number between 0 and 1, got"):
         bg.agreement(em_faithful, nuts_faithful, mass=1.5)
 
 

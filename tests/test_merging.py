@@ -415,7 +415,7 @@ def test_refusals(em_faithful):
     with pytest.raises(bg.SpecError, match="'ridgeline' or 'entropy', got 'bic'"):
         merge_components(em_faithful, by="bic")
     for threshold in (1.5, -0.1, "x", np.nan, np.inf):
-        with pytest.raises(bg.SpecError, match="from 0 to 1, got"):
+        with pytest.raises(bg.SpecError, match="from 0 to 1 or None, got"):
             merge_components(em_faithful, threshold=threshold)
     with pytest.raises(bg.SpecError, match="max_draws must be a whole number"):
         merge_components(em_faithful, max_draws=0)

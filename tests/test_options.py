@@ -7,8 +7,10 @@ error may come back: no TypeError from three calls below, and no work before the
 
 from __future__ import annotations
 
+import ast
 import inspect
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -61,13 +63,15 @@ SEVERAL = (object(), 3, None, "full", 2.5, 1j, {}, [], ["round"], [None], [0], [
            range(10**12))  # fmt: skip
 AXES = (object(), {}, [], 1j, 3, "ax", True, [1, 2])
 
-WRONG = {
+#: Options that are one number, name or the like: the refusal begins with their name.
+SCALAR = {
     # how many
     "n_components": COUNT, "n_features": COUNT, "n": LIMIT, "n_starts": COUNT, "n_best": LIMIT,
     "rounds": FROM_ZERO, "max_iter": LIMIT, "draws": COUNT, "tune": COUNT, "chains": COUNT,
     "max_draws": LIMIT, "max_rows": LIMIT, "max_refits": LIMIT, "max_replicates": COUNT,
     "exceedances": LIMIT, "runs": COUNT, "max_clusters": LIMIT, "n_replicates": (*COUNT, 99),
-    "n_projections": COUNT_FROM_ZERO, "posteriors": FROM_ZERO, "n_draws": LIMIT, "max_points": LIMIT,
+    "n_projections": COUNT_FROM_ZERO, "posteriors": FROM_ZERO, "n_draws": LIMIT,
+    "max_points": LIMIT,
     "bins": COUNT, "chunk": LIMIT, "points": (*COUNT, 16, 1000), "n_init": COUNT,
     "verbose_interval": LIMIT, "n_samples": COUNT,
     "verbose": (*OBJECTS, None, "100", float("nan"), float("inf"), -1, 2.5, 100.0),
@@ -86,14 +90,18 @@ WRONG = {
     ),
     **dict.fromkeys(
         ("method", "engine", "by", "loss", "sign", "units", "covariance", "covariance_type",
-         "init_params", "criterion", "frame", "name"), NAME,
+         "init_params", "criterion", "frame"), NAME,
     ),
     "draw": (*OBJECTS, None, "best", -1, 2.5, 10**9, True, float("nan")),
     "classifier": (*OBJECTS, None, "luck", 3, 2.5, dict),
     # the rest of what many functions take
     "seed": SEED, "random_state": (*SEED, HUGE, np.random.default_rng(1)), "cores": CORES,
     "progress": FUNCTION, "statistic": (*FUNCTION, None, lambda _: 3), "path": PATH, "out": PATH,
-    "ax": AXES, "spec": FIT[:-1], "priors": FIT, "scales": FIT, "data": DATA, "x": DATA, "X": DATA,
+    "ax": AXES,
+}  # fmt: skip
+WRONG = SCALAR | {
+    "name": NAME, "spec": FIT[:-1], "priors": FIT, "scales": FIT, "data": DATA, "x": DATA,
+    "X": DATA,
     "observations": DATA, "row_weights": WEIGHTS, "start": PARAMETERS, "parameters": FIT,
     "predictive": FIT, "fit": FIT, "smaller": FIT, "larger": FIT, "point": FIT, "posterior": FIT,
     "pivot": PARAMETERS, "fits": (*FIT, {"a": 3}), "check_or_fit": FIT,
@@ -204,6 +212,8 @@ def callable_of(name, made):
         return bg.GaussianMixture(2, random_state=1).fit(X).sample
     if name == "datasets.load":
         return bg.datasets.load
+    if name == "PredictiveDistribution.quantile":  # of one feature
+        return made["PredictiveDistribution"].marginal("x0").quantile
     if "." in name:
         owner, method = name.split(".")
         return getattr(made[owner], method)
@@ -272,12 +282,14 @@ def values_of(name, parameter, default):
     return [value for value in wrong if value is not default]
 
 
-def complaint(call, **arguments):
-    """What is wrong with the refusal of these arguments, or None."""
+def complaint(call, told, **arguments):
+    """What is wrong with the refusal of these arguments, or None; ``told`` is to be named."""
     try:
         call(**arguments)
     except bg.BayesGMMError as error:
         message = str(error)
+        if told is not None and told not in message:
+            return f"the message does not name it, {message!r}"
         one_line = "\n" not in message and message.strip() == message
         if one_line and message.endswith(".") and not message.endswith(".."):
             return None
@@ -301,10 +313,11 @@ def complaints(name, call, options, made):
             continue
         for value in values:
             count += 1
-            told = complaint(call, **{**required, parameter: value})
-            if told is not None:
+            named = parameter if parameter in SCALAR and (name, parameter) not in ELSE else None
+            wrong = complaint(call, named, **{**required, parameter: value})
+            if wrong is not None:
                 shown = f"{value!r:.40}" if not isinstance(value, int) or value < HUGE else "huge"
-                found.append(f"{name}({parameter}={shown}): {told}")
+                found.append(f"{name}({parameter}={shown}): {wrong}")
     return found, count
 
 
@@ -326,3 +339,148 @@ def test_a_wrong_option_of_a_method_is_one_sentence(method, made):
     assert not found, "\n".join(found)
     with pytest.raises(bg.SpecError, match="has no option 'speed'; it has"):
         bg.fit(SPEC, X, method=method, speed=1)
+
+
+def test_the_sentence_is_the_same_everywhere(made):
+    """A mass beyond one, by every function that has a mass."""
+    em, laplace, predictive = made["em"], made["laplace"], made["laplace"].predictive
+    calls = (
+        partial(bg.partition, em), partial(bg.agreement, em, laplace), em.memberships,
+        partial(em.regress, "x0", X), predictive.region,
+        partial(bg.credible_interval, predictive, lambda d: d.mean),
+    )  # fmt: skip
+    for call in calls:
+        with pytest.raises(bg.SpecError) as caught:
+            call(mass=2)
+        assert str(caught.value) == "mass must be a number between 0 and 1, got 2."
+    with pytest.raises(bg.SpecError) as caught:
+        bg.fit(SPEC, X, n_starts=2.5)
+    assert str(caught.value) == "n_starts must be a whole number of at least 1, got 2.5."
+    assert caught.value.name == "n_starts"
+
+
+@pytest.mark.filterwarnings("ignore::bayesgmm.FitWarning")
+def test_small_integers_of_numpy_do_not_overflow():
+    """100 draws as an int8 are 400 proposals."""
+    plain = bg.fit(SPEC, X, method="laplace", draws=100, seed=3)
+    small = bg.fit(SPEC, X, method="laplace", draws=np.int8(100), seed=np.uint8(3))
+    np.testing.assert_array_equal(plain.parameters.means, small.parameters.means)
+
+
+# Messages -------------------------------------------------------------------------
+
+
+def raised():
+    """Every call of an error of ours in the source, with its place."""
+    package = Path(bg.__file__).parent
+    for path in sorted(package.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            name = getattr(getattr(node, "func", None), "id", "")
+            if name in ("SpecError", "DataError", "FitError", "FileError") and node.args:
+                yield f"{path.relative_to(package)}:{node.lineno}", node.args[0]
+
+
+def test_every_message_ends_in_one_full_stop_on_one_line():
+    """As it stands in the source, where the end is written out; the rest is seen in the tests."""
+    places = list(raised())
+    assert len(places) > 150
+    for place, message in places:
+        parts = message.values if isinstance(message, ast.JoinedStr) else [message]
+        written = [part.value for part in parts if isinstance(part, ast.Constant)]
+        assert not any("\n" in text for text in written), place
+        if isinstance(parts[-1], ast.Constant):
+            assert written[-1].endswith(".") and not written[-1].endswith(".."), place
+
+
+# Seeds ------------------------------------------------------------------------------
+
+
+def seeded(made):
+    """What has a seed, as a function of it that gives numbers."""
+    em, one, laplace = made["em"], made["one"], made["laplace"]
+    labels = [np.repeat([0, 1], 15), np.arange(30) % 3, np.arange(30) % 2]
+    return {
+        "fit em": lambda seed: bg.fit(SPEC, X, seed=seed).parameters.means,
+        "fit laplace": lambda seed: bg.fit(
+            SPEC, X, method="laplace", draws=20, seed=seed
+        ).parameters.means,
+        "simulate": lambda seed: made["MixtureParameters"].simulate(5, seed=seed)[0],
+        "generate": lambda seed: laplace.generate(5, seed=seed)["x"],
+        "chunks": lambda seed: next(laplace.generate_chunks(9, chunk=5, seed=seed))["x"],
+        "region": lambda seed: laplace.predictive.region(0.5, points=512, seed=seed).log_threshold,
+        "outliers": lambda seed: laplace.anomaly_score(X, points=512, seed=seed),
+        "draw_allocations": lambda seed: bg.draw_allocations(em, max_draws=3, seed=seed),
+        "occupied": lambda seed: bg.occupied(em, max_draws=3, seed=seed),
+        "partition": lambda seed: bg.partition(labels, runs=2, seed=seed).labels,
+        "with_predictive": lambda seed: bg.with_predictive(
+            em, by_feature=False, seed=seed
+        )["posterior_predictive/x"],
+        "two_sample_test": lambda seed: bg.two_sample_test(
+            em, classifier="neighbours", seed=seed
+        ).accuracy,
+        "posterior_check": lambda seed: bg.posterior_check(em, n_replicates=100, seed=seed).pit[
+            "p_value"
+        ],
+        "bootstrap_test": lambda seed: bg.bootstrap_test(
+            one, em, max_replicates=2, seed=seed
+        ).replicates,
+        "log_evidence": lambda seed: bg.log_evidence(laplace, seed=seed).value,
+        "select": lambda seed: bg.select(
+            X, [2], ["full"], posteriors=0, seed=seed
+        ).table["bic"].to_numpy(),
+    }  # fmt: skip
+
+
+def same(first, second):
+    return np.array_equal(np.asarray(first), np.asarray(second))
+
+
+@pytest.mark.parametrize("name", seeded(dict.fromkeys(
+    ("em", "one", "laplace", "MixtureParameters")
+)))  # fmt: skip
+def test_a_seed_is_read_alike_everywhere(name, made):
+    """A SeedSequence is a value, a Generator moves on, and NumPy's integers are integers."""
+    call = seeded(made)[name]
+    sequence = np.random.SeedSequence(11, spawn_key=(4,))
+    sequence.spawn(2)
+    first, second = call(sequence), call(sequence)
+    assert same(first, second) and sequence.n_children_spawned == 2
+    assert same(call(7), call(np.int64(7))) and same(call(7), call(np.random.SeedSequence(7)))
+    rng = np.random.default_rng(3)
+    before = rng.bit_generator.state
+    first = call(rng)
+    assert rng.bit_generator.state != before
+    assert same(first, call(np.random.default_rng(3)))
+    call(None)
+
+
+def test_different_seeds_differ(made):
+    call = seeded(made)["generate"]
+    sequences = [np.random.SeedSequence(1, spawn_key=key) for key in ((), (0,), (1,))]
+    found = [np.asarray(call(seed)) for seed in (1, 2, *sequences[1:])]
+    assert same(call(1), call(sequences[0]))
+    assert all(not same(a, b) for i, a in enumerate(found) for b in found[:i])
+    rng = np.random.default_rng(3)
+    assert not same(call(rng), call(rng))
+
+
+# Too much for the machine -------------------------------------------------------------
+
+
+def test_what_no_memory_holds_is_said_before_it_is_tried(made):
+    em, gigabytes = made["em"], r"would take [\d,]+ GB of memory and this machine has [\d,]+ GB"
+    with pytest.raises(bg.SpecError, match=gigabytes + "; generate_chunks makes any number"):
+        em.generate(10**12)
+    with pytest.raises(bg.SpecError, match=gigabytes + "; make chunk smaller"):
+        em.generate_chunks(10**13, chunk=10**12)
+    assert next(em.generate_chunks(10**12, chunk=3, seed=1)).sizes["sample"] == 3
+    for call in (
+        partial(made["MixtureParameters"].simulate, 10**12),
+        partial(bg.draw_allocations, em, max_draws=10**12),
+        partial(bg.occupied, em, max_draws=10**12),
+    ):
+        with pytest.raises(bg.SpecError, match=gigabytes):
+            call()
+    wide = np.random.default_rng(0).normal(size=(60, 40))
+    with pytest.raises(bg.SpecError, match=gigabytes + "; draw fewer"):
+        bg.fit(SPEC, wide, method="laplace", draws=10**7)

@@ -12,7 +12,7 @@ from scipy.special import logsumexp
 from scipy.stats import multivariate_normal
 
 from bayesgmm import MixtureParameters
-from bayesgmm.errors import DataError
+from bayesgmm.errors import DataError, SpecError
 
 SHAPES = [(), (4,), (2, 3)]
 
@@ -449,7 +449,8 @@ def test_what_is_no_permutation(order):
 
 @pytest.mark.parametrize("n", [-1, 1.5, "3", None])
 def test_a_number_of_rows(n):
-    refused("n must be a whole number, 0 or more", mixture().simulate, n)
+    with pytest.raises(SpecError, match="n must be a whole number of at least 0, got"):
+        mixture().simulate(n)
 
 
 def test_nothing_is_mutated():

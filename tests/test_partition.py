@@ -369,7 +369,7 @@ def test_one_row_one_draw_and_odd_labels():
         ([[0.0, 1.5]], {}, DataError, "whole numbers"),
         ([["a", "b"]], {}, DataError, "whole numbers"),
         (np.arange(40_000)[None], {}, DataError, "40000 different labels"),
-        ([[0, 1]], {"loss": "rand"}, SpecError, "one of vi, binder"),
+        ([[0, 1]], {"loss": "rand"}, SpecError, "loss must be 'vi' or 'binder', got 'rand'"),
         ([[0, 1]], {"mass": 1.0}, SpecError, "between 0 and 1"),
         ([[0, 1]], {"runs": 0}, SpecError, "runs must be"),
         ([[0, 1]], {"max_draws": 2.5}, SpecError, "max_draws must be"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -518,6 +519,25 @@ def test_scales_far_apart():
     assert abs(p.region(0.9).contains(p.generate(20_000, seed=1)["x"]).mean() - 0.9) < 0.01
 
 
+def test_options_are_refused(laplace):
+    fit, wrong = laplace, partial(refused, error=bg.SpecError)
+    for q in (0.0, 1.0, np.nan, "x", [[0.5]]):
+        wrong("q must be one or more numbers between 0 and 1", fit.marginal("waiting").quantile, q)
+    for mass in (0, 1, 2.0, "x", [0.5], np.nan):
+        wrong("mass must be a number between 0 and 1", fit.predictive.region, mass)
+        wrong("rate must be a number between 0 and 1", fit.outliers, rate=mass)
+    wrong("pass points=16777216", fit.predictive.region, 0.999999)
+    wrong("pass points=16777216", fit.outliers, rate=1e-6)
+    wrong("points must be a power of two", fit.anomaly_score, points=1000)
+    for n in (0, -1, 2.5, True, "x"):
+        wrong("n must be a whole number", fit.generate, n)
+    wrong("chunk must be a whole number", fit.generate_chunks, 10, chunk=0)  # before the first
+    for draw in (-1, 300, "best", None, 1.5):
+        wrong("draw must be 'all', 'mean', or a number from 0 to 299", fit.generate, 3, draw=draw)
+    wrong("frame must be 'pandas' or 'polars' or None", fit.generate, 3, frame="arrow")
+    wrong("mass must be", fit.regress, "eruptions", {"waiting": [60.0]}, mass=1)
+
+
 def test_refusals(laplace):
     fit = laplace
     refused("no feature 'depth'; the features are eruptions, waiting", fit.condition, {"depth": 1})
@@ -532,20 +552,6 @@ def test_refusals(laplace):
     refused("must be names", fit.marginal, 1)
     refused("one feature at a time", fit.predictive.cdf, [1.0])
     refused("one feature at a time", fit.predictive.quantile, 0.5)
-    for q in (0.0, 1.0, np.nan, "x", [[0.5]]):
-        refused("between 0 and 1", fit.marginal("waiting").quantile, q)
-    for mass in (0, 1, 2.0, "x", [0.5], np.nan):
-        refused("mass must be between 0 and 1", fit.predictive.region, mass)
-        refused("rate must be between 0 and 1", fit.outliers, rate=mass)
-    refused("pass points=16777216", fit.predictive.region, 0.999999)
-    refused("pass points=16777216", fit.outliers, rate=1e-6)
-    refused("power of two", fit.anomaly_score, points=1000)
-    for n in (0, -1, 2.5, True, "x"):
-        refused("n must be a whole number", fit.generate, n)
-    refused("chunk must be a whole number", fit.generate_chunks, 10, chunk=0)  # before the first
-    for draw in (-1, 300, "best", None, 1.5):
-        refused("draw must be 'all', 'mean', or a number from 0 to 299", fit.generate, 3, draw=draw)
-    refused("frame must be", fit.generate, 3, frame="arrow")
     at = {"waiting": [60.0]}
     refused("no feature 'depth'", fit.regress, "depth", at)
     refused("no feature 'depth'", fit.regress, "eruptions", {"depth": [1]})
@@ -555,7 +561,6 @@ def test_refusals(laplace):
     refused(r"'waiting' has 1 missing value \(NaN\), first in row 1", fit.regress, "eruptions",
             {"waiting": [1, np.nan]})  # fmt: skip
     refused("are empty", fit.regress, "eruptions", {"waiting": []})
-    refused("mass must be", fit.regress, "eruptions", at, mass=1)
     three = of(draws())
     uneven = {"b": [1, 2], "c": [1, 2, 3]}
     refused("different numbers of values", regression.regress, three, "a", uneven)

@@ -179,5 +179,5 @@ def test_large_posteriors_leave_the_pointwise_part_out(nuts_faithful, monkeypatc
 
 
 def test_fit_refuses_what_is_no_spec(faithful):
-    with pytest.raises(bg.SpecError, match="first argument is a MixtureSpec"):
+    with pytest.raises(bg.SpecError, match="spec must be a MixtureSpec, got DataArray"):
         bg.fit(faithful, bg.MixtureSpec(2))
