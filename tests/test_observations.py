@@ -210,6 +210,20 @@ def test_polars():
     same_rows(Observations(decimals), ["b"], rows=[[2.0], [5.0], [4.5]])
 
 
+def test_polars_numbers_of_128_bits():
+    """NumPy has no such integers; as floats they are like any."""
+    for dtype in (pl.Int128, pl.UInt128):
+        wide = pl.DataFrame({"a": pl.Series([1, 2**70, 3], dtype=dtype), "b": [0.5, 1.5, 2.5]})
+        for data in (wide, wide.lazy()):
+            observations = Observations(data, row_weights=pl.Series([1, 2, 3], dtype=dtype))
+            assert observations.names == ("a", "b")
+            np.testing.assert_array_equal(observations.values[:, 0], [1.0, 2.0**70, 3.0])
+            np.testing.assert_array_equal(observations.row_weights, [1.0, 2.0, 3.0])
+        assert Observations(wide["a"]).names == ("a",)
+        refused("'a' has 1 missing value", Observations,
+                pl.DataFrame({"a": pl.Series([1, None], dtype=dtype)}))  # fmt: skip
+
+
 # What comes in: xarray -------------------------------------------------------
 
 LABELLED = xr.DataArray(
@@ -336,6 +350,8 @@ def test_the_spherical_scale_is_one_factor():
         ([0, 0, 0], "all zero; at least one row must count"),
         (["a", "b", "c"], "row_weights must be numbers"),
         ([1, 2, 3j], "row_weights must be numbers"),
+        (np.array([1, 2, 3 + 0j]), "row_weights must be numbers"),
+        ([1, 2, 10**400], "row_weights must be numbers"),
         ([1, [2], 3], "row_weights must be numbers"),
         (np.ma.masked_array([1.0, 2.0, 3.0], mask=[0, 1, 0]), "row_weights are a masked array"),
         ([1e308, 1e308, 1e308], "too large to add up; divide"),
@@ -540,6 +556,16 @@ def test_column_names_that_repeat():
     assert refused(match, Observations, frame).column == "a"
     refused("Two columns are named '1'", Observations, pd.DataFrame(ROWS, columns=["1", 1]))
     refused(match, Observations, LABELLED.assign_coords(feature=["a", "a"]))
+
+
+def test_names_that_no_file_holds():
+    """Half of a surrogate pair is no character: refused at the door, not when saving."""
+    odd = "size \ud800"
+    frame = pd.DataFrame([[1.0], [2.0]], columns=pd.Index([odd], dtype=object))
+    array = xr.DataArray([[1.0], [2.0]], dims=("obs", "feature"), coords={"feature": [odd]})
+    for data, names in ((frame, None), (array, None), ([[1.0], [2.0]], [odd])):
+        text = str(refused("name of column 0", Observations, data, names=names))
+        assert "half of a surrogate pair" in text and text.encode()
 
 
 # Refusals where a model meets the data ----------------------------------------

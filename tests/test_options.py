@@ -435,6 +435,7 @@ def same(first, second):
     return np.array_equal(np.asarray(first), np.asarray(second))
 
 
+@pytest.mark.filterwarnings("ignore::bayesgmm.FitWarning")
 @pytest.mark.parametrize("name", seeded(dict.fromkeys(
     ("em", "one", "laplace", "MixtureParameters")
 )))  # fmt: skip

@@ -6,6 +6,7 @@ import copy
 import dataclasses
 import json
 import pickle
+import warnings
 
 import numpy as np
 import pytest
@@ -294,6 +295,57 @@ def test_scale_prior_numbers_are_positive(family):
             )  # fmt: skip
         for wrong in (np.nan, "1", None, True):
             refused("must be a finite number", family, **{field.name: wrong})
+
+
+@pytest.mark.parametrize("value", [1e-300, 1e300])
+def test_numbers_of_priors_are_within_what_doubles_tell_apart(value):
+    """Beyond it a fit would say converged at an infinite density."""
+    for name in POSITIVE:
+        refused(rf"Priors\.{name} must be a finite number above 0, from 1e-", bg.Priors,
+                **{name: value})  # fmt: skip
+    for family in map(type, FAMILIES):
+        for field in dataclasses.fields(family):
+            refused(rf"{field.name} must be .* above 0, from", family, **{field.name: value})
+    assert bg.Priors(mean_location=1e-300).mean_location == 1e-300
+    refused("mean_location must be a finite number, from -1e150", bg.Priors, mean_location=1e300)
+
+
+@pytest.mark.parametrize("units", ["standardised", "data"])
+@pytest.mark.parametrize(
+    ("changed", "match"),
+    [
+        ({"mean_scale": 1e30}, r"Priors.mean_scale is .* where the data have"),
+        ({"mean_scale": (1.0, 1e-30)}, r"Priors.mean_scale is .*; give one from 1e-12 to 1e12"),
+        ({"scales": bg.LogNormal(1e-40)}, r"LogNormal.median is"),
+        ({"scales": bg.HalfNormal(1e40)}, r"HalfNormal.sd is"),
+        ({"scales": bg.Gamma(2.0, 1e40)}, r"Gamma.rate is"),
+        ({"scales": bg.InverseGamma(2.0, 1e-40)}, r"InverseGamma.scale is"),
+        ({"mean_location": 1e20}, r"centred .* standard deviations from the data"),
+    ],
+)
+def test_priors_far_from_the_data_are_refused_where_they_meet(changed, match, units, faithful):
+    spec = bg.MixtureSpec(2, priors=bg.Priors(units=units, **changed))
+    for method in ("map", "laplace", "nuts"):
+        refused(match, bg.fit, spec, faithful, method=method)
+    assert bg.fit(spec, faithful, method="em", seed=1).status.ok  # which has no priors
+
+
+@pytest.mark.parametrize("value", [1e-9, 1e-5, 1e5, 1e9])
+def test_extreme_priors_give_finite_fits_or_one_sentence(value, faithful):
+    families = (bg.LogNormal(value), bg.HalfNormal(value), bg.Gamma(2.0, value),
+                bg.InverseGamma(2.0, value), bg.LogNormal(sigma=value))  # fmt: skip
+    several = [{"scales": family} for family in families]
+    several += [{"weights": max(value, 1.0)}, {"correlations": value}, {"mean_scale": value}]
+    for changed in several:
+        spec = bg.MixtureSpec(2, priors=bg.Priors(**changed))
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", bg.FitWarning)
+                fit = bg.fit(spec, faithful, method="laplace", draws=5, seed=1)
+        except bg.BayesGMMError:
+            continue
+        values = [fit.log_likelihood, *fit.tree["sample_stats/lp"].values.ravel()]
+        assert np.isfinite(values).all(), changed
 
 
 def test_one_weight_per_component():

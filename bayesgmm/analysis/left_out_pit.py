@@ -17,13 +17,13 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from bayesgmm.analysis.allocations import evenly_spaced
+from bayesgmm.analysis.pointwise import FEWEST
 from bayesgmm.analysis.replicated_data import thinned
 from bayesgmm.model.parallel import thread_map
 from bayesgmm.result import MixtureFit
 
 Floats = NDArray[np.float64]
 
-_FEWEST = 25  # draws whose upper fifth has a tail to be smoothed
 _BLOCK = 1_000_000  # values of a distribution function held at once, by each thread
 
 
@@ -140,7 +140,7 @@ def _weights(fit: MixtureFit, log_density: Floats) -> tuple[Floats, Floats | Non
     flat = log_density.reshape(chains * draws, n).T
     if not fit.is_posterior:
         return np.ones((n, 1)), None
-    if chains * draws < _FEWEST:  # plain importance weights, on which nobody should rely
+    if chains * draws < FEWEST:  # plain importance weights, on which nobody should rely
         weights = np.exp(flat.min(axis=1, keepdims=True) - flat)
         return weights / weights.sum(axis=1, keepdims=True), np.full(n, np.inf)
     from arviz_stats.base import array_stats

@@ -18,6 +18,9 @@ from bayesgmm.errors import FitError
 from bayesgmm.layout import LARGEST_POINTWISE
 from bayesgmm.result import MixtureFit
 
+#: Draws whose upper fifth has a tail to be smoothed, which five values are.
+FEWEST = 25
+
 
 class Pointwise(NamedTuple):
     """Log-likelihood of each observation at each draw."""
@@ -36,6 +39,9 @@ def why_not(fit: MixtureFit) -> str | None:
             "cannot be had: this fit holds no pointwise log-likelihood, which would have been too "
             "large; draw fewer, or compare by bic()."
         )
+    chains, draws = fit.parameters.batch_shape
+    if chains * draws < FEWEST:
+        return f"needs {FEWEST} draws or more and this fit has {chains * draws}; draw more."
     weights = fit.observations.row_weights
     if weights is None:
         return None
@@ -45,7 +51,6 @@ def why_not(fit: MixtureFit) -> str | None:
             f"needs row weights that are counts, and row {broken[0]} has {weights[broken[0]]:g}; "
             "fit without row_weights, or compare by bic()."
         )
-    chains, draws = fit.parameters.batch_shape
     if chains * draws * weights.sum() > LARGEST_POINTWISE:
         return (
             f"needs a number for each of {weights.sum():.0f} observations at each of "

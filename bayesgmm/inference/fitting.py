@@ -14,6 +14,7 @@ from bayesgmm.model.observations import Observations
 from bayesgmm.model.parameters import MixtureParameters
 from bayesgmm.model.spec import SPEC, MixtureSpec
 from bayesgmm.options import (
+    AT_LEAST_TWO,
     CORES,
     COUNT,
     LIMIT,
@@ -166,7 +167,7 @@ _METHODS: dict[str, dict[str, tuple[Any, Kind[Any]]]] = {
     "map": _SEARCH,
     "laplace": {"draws": (1000, COUNT)},
     "nuts": {
-        "draws": (1000, COUNT), "tune": (500, COUNT), "chains": (4, COUNT),
+        "draws": (1000, AT_LEAST_TWO), "tune": (500, COUNT), "chains": (4, COUNT),
         "target_accept": (0.9, PROBABILITY), "engine": ("bayesgmm", one_of("bayesgmm", "pymc")),
         "progressbar": (None, optional(TRUTH)),
     },

@@ -22,7 +22,7 @@ from bayesgmm.model.covariance import FULL
 from bayesgmm.model.parallel import available_cores, one_blas_thread, thread_map
 from bayesgmm.model.parameters import MixtureParameters
 from bayesgmm.model.statistics import CHUNK, PrecisionForm, Rows, row_log_density
-from bayesgmm.options import SEED, generator, shown
+from bayesgmm.options import SEED, generator, seed_value, shown
 from bayesgmm.predictive.generation import Cells, spread_points
 from bayesgmm.predictive.regions import REPLICATES, Levels, checked_points
 from bayesgmm.predictive.univariate import UnivariateMixture
@@ -176,7 +176,8 @@ class AveragedMixture:
         key = (points, seed) if isinstance(seed, int) else None
         if key in self._kept_levels:
             return self._kept_levels[key]
-        rng, cells = generator(seed), self.cells()
+        # SciPy spawns from what it is given, and a caller's Generator is not to be spawned from.
+        rng, cells = generator(seed_value(seed)), self.cells()
         sets = [spread_points(cells, log2_size, rng) for _ in range(REPLICATES)]
         found = Levels.of(self.log_density(np.concatenate(sets)).reshape(REPLICATES, -1))
         if key is not None:

@@ -351,7 +351,7 @@ def _probabilities(value: Any) -> NDArray[np.float64]:
     wanted = np.asarray(value)
     if wanted.dtype.kind not in "iuf" or wanted.ndim > 1:
         raise TypeError
-    if not np.all((wanted > 0) & (wanted < 1)):
+    if not wanted.size or not np.all((wanted > 0) & (wanted < 1)):
         raise ValueError
     return wanted.astype(np.float64)
 
