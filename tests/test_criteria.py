@@ -340,7 +340,7 @@ def test_work_is_bounded_and_what_was_not_repaired_is_told(with_outlier, monkeyp
     assert f"row {tried[1]} not: the rest cannot be fitted;" in told
     assert "beyond max_refits=3" in told
     assert caught[0].filename == __file__
-    with pytest.raises(bg.SpecError, match="max_refits must be at least 1"):
+    with pytest.raises(bg.SpecError, match="max_refits must be a whole number of at least 1"):
         elpd_loo(fit, repair=True, max_refits=0)
 
 

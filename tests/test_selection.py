@@ -176,12 +176,12 @@ def test_a_sampler_that_fails_is_a_reason_in_the_table(faithful, monkeypatch):
 
     def failing(spec, *arguments, **named):
         if named["method"] == "nuts":
-            raise bg.FitError("the sampler is broken")
+            raise bg.FitError("The sampler is broken.")
         return inner(spec, *arguments, **named)
 
     monkeypatch.setattr(candidates, "fit", failing)
     found = bg.select(faithful, [1, 2], ["full"], by="evidence", seed=1)
-    assert set(found.table["sampling"]) == {"the sampler is broken"}
+    assert set(found.table["sampling"]) == {"The sampler is broken."}
     assert found.verdict.startswith("No model has an evidence")
 
 

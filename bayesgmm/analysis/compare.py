@@ -48,7 +48,9 @@ def compare(
     Raises
     ------
     FitError
-        If the fits are not of the same data.
+        If the fits are not of the same data, or one is no fit.
+    SpecError
+        If an option is not valid.
 
     Examples
     --------
@@ -138,6 +140,8 @@ def agreement(point: MixtureFit, posterior: MixtureFit, *, mass: float = 0.89) -
     ------
     FitError
         If the fits are of different models or features, or not a point and draws.
+    SpecError
+        If ``mass`` is not between 0 and 1.
 
     Examples
     --------

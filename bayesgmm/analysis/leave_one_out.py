@@ -82,6 +82,9 @@ def elpd_loo(
         For a point fit, which has no posterior to leave a row out of, where the
         fit holds no pointwise log-likelihood, and for row weights that are no counts.  A
         row that counts n times is n observations, left out one at a time.
+        Also for fewer than 25 draws, whose weights have no tail to be smoothed.
+    SpecError
+        If an option is not valid.
 
     Warns
     -----

@@ -145,6 +145,11 @@ def merge_components(
         for the ridgeline, where averaged parameters would be of no mixture, of one
         draw: of those with the most probable number of clusters, that of highest ``lp``.
 
+    Raises
+    ------
+    FitError, SpecError
+        For what is no fit, and for an option that is not valid.
+
     References
     ----------
     Hennig (2010), Methods for merging Gaussian mixture components, Advances in Data

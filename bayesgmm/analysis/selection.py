@@ -100,6 +100,12 @@ def select(
     -------
     Selection
 
+    Raises
+    ------
+    DataError, FitError, SpecError
+        For bad data, where no model could be fitted, and for an option that is not valid,
+        before any model is fitted.
+
     References
     ----------
     Fraley and Raftery (2002), Model-based clustering, discriminant analysis and

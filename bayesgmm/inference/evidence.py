@@ -89,6 +89,8 @@ def log_evidence(
     ------
     FitError
         For a point fit, one with fewer than 100 draws, and where no proposal has mass.
+    SpecError
+        If an option is not valid.
 
     References
     ----------

@@ -94,7 +94,7 @@ def fit(
         ``em`` and ``map``: rank a run in which a component collapsed after every sound one,
         however high its objective, default True.
     draws, tune, chains : int
-        ``nuts``: kept draws a chain (1000), warm-up draws a chain (500), chains (4);
+        ``nuts``: kept draws a chain (1000, at least 2), warm-up draws a chain (500), chains (4);
         ``laplace``: draws (1000).
     target_accept : float
         ``nuts``: default 0.9, at which whitened chains take seven steps a draw and draws
@@ -113,7 +113,8 @@ def fit(
     Raises
     ------
     DataError, SpecError
-        Bad data or options, in one sentence.
+        Bad data or options, in one sentence; for ``laplace`` and ``nuts`` with ``full`` or
+        ``tied`` also features that are linear combinations of others, by their names.
 
     Warns
     -----

@@ -65,6 +65,8 @@ def relabel(
     ------
     FitError
         For a point fit, or a pivot of another number of components or features.
+    SpecError
+        If an option is not valid.
 
     References
     ----------

@@ -199,6 +199,11 @@ class MixtureParameters:
         x : array of shape (..., n, D)
         component : array of shape (..., n)
             The component that each row came from.
+
+        Raises
+        ------
+        SpecError
+            For ``n`` or ``seed`` of another kind, and more rows than memory holds.
         """
         n, rng = LIMIT_FROM_ZERO("n", n), generator(seed)
         flat, d = self.flat(), self.n_features

@@ -195,6 +195,13 @@ class Priors:
         standard deviation 1 (one common factor for the spherical structure), or
         in the data's own units.
 
+    Raises
+    ------
+    SpecError
+        For a number that is none, or beyond what doubles tell apart: concentrations, shapes
+        and other pure numbers are from 1e-9 to 1e9, those in a unit from 1e-150 to 1e150, and
+        from 1e-12 to 1e12 where the data have standard deviation 1.
+
     References
     ----------
     Lewandowski, Kurowicka and Joe (2009), Generating random correlation matrices

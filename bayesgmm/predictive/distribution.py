@@ -319,6 +319,12 @@ class PredictiveDistribution:
         Dataset or frame
             ``x`` (sample, feature), ``component`` (sample) and ``draw`` (sample), the
             number of the posterior draw over all chains, -1 for the mean.
+
+        Raises
+        ------
+        SpecError
+            For an option of another kind, and more rows than memory holds, which
+            :meth:`generate_chunks` makes a part at a time.
         """
         return next(
             generated(self.mixture.cells(draw), self.feature_names, n, seed=seed, frame=frame)
