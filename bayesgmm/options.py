@@ -7,8 +7,8 @@ A function reads each of its options by a kind, by name, before any work begins:
 
 The value comes back as a plain Python one, since small NumPy integers would overflow in
 sums; a value of another kind is a :class:`~bayesgmm.errors.SpecError`, "runs must be a whole
-number of at least 1, got 2.5."  Seeds are read here as well, so that
-every function takes the same ones and none changes what its caller holds.
+number of at least 1, got 2.5."  Seeds are read here as well, so that every function takes
+the same ones and none changes what its caller holds.
 """
 
 from __future__ import annotations
