@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import tempfile
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -46,8 +47,13 @@ class Candidates:
         folder = Path(out)
         try:
             folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=folder):  # before anything is fitted for it
+                pass
         except OSError as error:
-            raise FileError(f"{str(folder)!r} cannot be a folder: {error.strerror}.") from error
+            raise FileError(
+                f"{str(folder)!r} cannot be a folder of fits ({error.strerror}); give one that "
+                "can be written to."
+            ) from error
         return cls(observations, folder, seed)
 
     def fitted(
