@@ -203,8 +203,10 @@ def _print_error(error: BayesGMMError) -> None:
     console.print(Text("Error: ", style="red") + Text(message), soft_wrap=True)
     for problem in problems or ():
         console.print(f"  {problem}", soft_wrap=True)
+    if problems:
+        remedy = error.facts["remedy"]
+        console.print(remedy[0].upper() + remedy[1:] + (":" if command else "."), soft_wrap=True)
     if command:
-        console.print("These columns have no problem of their own:", soft_wrap=True)
         console.print(f"  {command}", soft_wrap=True)
 
 

@@ -11,8 +11,8 @@ would add a row that nobody measured.  Only who made the file knows.
 from __future__ import annotations
 
 import csv
-import io
 import math
+import re
 import shlex
 from array import array
 from collections.abc import Iterator, Sequence
@@ -30,6 +30,7 @@ from bayesgmm.interface.csv_text import (
     records,
 )
 from bayesgmm.model.observations import Observations
+from bayesgmm.printed import one_line
 
 #: What stands for a missing value, in lower case.
 _MISSING = {"", "na", "n/a", "#n/a", "<na>", "nan", "null", "none"}
@@ -185,13 +186,14 @@ def _fill(columns: list[_Column], rows: Iterator[tuple[int, list[str]]]) -> list
     wrong = []
     if ragged:
         line, first = ragged[0]
-        more = f", as in {len(ragged) - 1} more" if len(ragged) > 1 else ""
-        told = f"line {line}: {_fields(first)} where the header has {width}{more}"
+        told = f"line {line}: {_fields(first)} where the header has {width}"
+        if len(ragged) > 1:
+            told += f", and {len(ragged)} lines in all differ from it"
         if len(ragged) == count and {size for _, size in ragged} == {2 * width}:
-            told += " (numbers with decimal commas need decimal points)"
+            told += " (numbers need decimal points, not commas)"
         wrong.append(told)
     if count < 2:
-        wrong.append(f"{'one row' if count else 'no rows'} of data where two are the least")
+        wrong.append(f"{'one row' if count else 'no rows'} of data, where at least two are needed")
     return wrong
 
 
@@ -210,7 +212,8 @@ def _no_header(names: list[str], found: Lines) -> str:
 
 def _repeated(name: str, columns: list[_Column]) -> str:
     places = [str(column.at) for column in columns if column.name == name]
-    return f"columns {', '.join(places[:-1])} and {places[-1]}: all named {name!r}"
+    all_of = "both" if len(places) == 2 else "all"
+    return f"columns {', '.join(places[:-1])} and {places[-1]}: {all_of} named {name!r}"
 
 
 def _refusal(path: str, wrong: list[str], told: list[str], usable: list[str]) -> DataError:
@@ -218,14 +221,19 @@ def _refusal(path: str, wrong: list[str], told: list[str], usable: list[str]) ->
         told = [*told[:_SHOWN], f"{len(told) - _SHOWN} more columns like these"]
     problems = [*wrong, *told]
     command = None
-    remedy = "mend the file"
+    remedy = "mend the file and run this again"
     if told and usable:
-        buffer = io.StringIO()
-        csv.writer(buffer, lineterminator="").writerow(usable)
-        option = f"--columns {shlex.quote(buffer.getvalue())}"
-        command = f"bayesgmm select {shlex.quote(path)} {option}"
-        remedy = f"mend {'the lines and then ' if wrong else 'the file or '}choose {option}"
+        names = shlex.quote(",".join(map(_quoted, usable)))
+        command = f"bayesgmm select {shlex.quote(path)} --columns {names}"
+        first = "mend the lines first and then" if wrong else "mend the file or"
+        remedy = f"{first} choose the columns that are right"
+    example = f" ({one_line(command)})" if command else ""
     return DataError(
-        f"{path!r} cannot be used as it is: {'; '.join(problems)}; {remedy}.",
-        path=path, problems=tuple(problems), command=command,
+        f"{path!r} cannot be used as it is: {'; '.join(problems)}; {remedy}{example}.",
+        path=path, problems=tuple(problems), remedy=remedy, command=command,
     )  # fmt: skip
+
+
+def _quoted(name: str) -> str:
+    """A name as :func:`listed` reads it."""
+    return '"' + name.replace('"', '""') + '"' if re.search(r'[,"\r\n]', name) else name

@@ -123,8 +123,15 @@ def _refuse_other_separators(path: str, found: Lines) -> None:
     commas = any(has_decimal_comma(field) for row in tables[likely][1:] for field in row)
     also = " and its numbers have decimal commas" if commas else ""
     save = "commas and decimal points" if commas else "commas"
-    option = r"r'\s+'" if likely == " " else repr(likely)
-    call = f"pd.read_csv({path!r}, sep={option}{', decimal=' + repr(',') if commas else ''})"
+    first = tables[likely][0]
+    options = {
+        "sep": r"r'\s+'" if likely == " " else repr(likely),
+        "decimal": repr(",") if commas else "",
+        "skiprows": str(found.first - 1) if found.first > 1 else "",
+        "header": "None" if all(is_number(f) or has_decimal_comma(f) for f in first) else "",
+    }
+    told = ", ".join(f"{name}={value}" for name, value in options.items() if value)
+    call = f"pd.read_csv({path!r}, {told})"
     raise DataError(
         f"{path!r} is separated by {_SEPARATORS[likely]}{also}; save it again with {save}, or "
         f"give bayesgmm.select in Python what {call} reads.",
