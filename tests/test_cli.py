@@ -80,6 +80,7 @@ def test_csv_files_and_columns(tmp_path):
     (["faithful", "--columns", "Waitin"], "and the closest is 'waiting'; choose among"),
     (["faithful", "--columns", "waiting,waiting"], "'waiting' is asked for twice"),
     (["faithful", "--columns", "[/b]"], "There is no column '[/b]' in 'faithful'"),
+    (["faithful", "--columns", " ,"], "There is no column name in ' ,'"),
     (["faithful", "--columns", '"a'], "names '\"a' cannot be read"),
     (["faithful", "--covariances", "round"], "covariance must be one of"),
     (["faithful", "--covariances", ""], "There is no model to fit"),

@@ -83,7 +83,10 @@ def listed(text: str) -> list[str]:
             f"The column names {text!r} cannot be read ({error}); separate them by commas, and "
             "put a name that has a comma in double quotes."
         ) from None
-    return [name.strip() for name in fields if name.strip()]
+    names = [name.strip() for name in fields if name.strip()]
+    if text and not names:
+        raise DataError(f"There is no column name in {text!r}; name one, or leave --columns out.")
+    return names
 
 
 def refuse_unknown(wanted: Sequence[str], names: Sequence[str], where: str) -> None:
