@@ -27,6 +27,16 @@ def printed(fit: MixtureFit) -> str:
     return "\n".join([*_headlines(fit), "", *_table(fit)])
 
 
+def one_line(text: str) -> str:
+    r"""A name of a user's as part of a line: without line breaks and other control characters.
+
+    >>> from bayesgmm.printed import one_line
+    >>> print(one_line("length\nin cm"))
+    length\nin cm
+    """
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+
+
 def _headlines(fit: MixtureFit) -> list[str]:
     chains, draws = fit.parameters.batch_shape
     some = f"{chains} chain{'s' * (chains != 1)} x {draws} draws"
@@ -49,7 +59,7 @@ def _headlines(fit: MixtureFit) -> list[str]:
 def _table(fit: MixtureFit) -> list[str]:
     p = fit.parameters
     shown = min(p.n_components, _SHOWN_COMPONENTS)
-    features = fit.feature_names[:_SHOWN_FEATURES]
+    features = [one_line(name) for name in fit.feature_names[:_SHOWN_FEATURES]]
     columns = [("weight", p.weights[..., :shown])]
     for title, values in (("mean", p.means), ("sd", p.scales)):
         columns += [

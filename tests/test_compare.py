@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 import bayesgmm as bg
+from bayesgmm.analysis.selection import _ordered
 from bayesgmm.inference.labelling import to_pivot
 
 
@@ -94,7 +95,7 @@ def test_select_orders_models_and_samples_the_best(galaxies):
         progress=lambda *report: seen.append(report),
     )  # fmt: skip
     table = chosen.table
-    assert len(table) == 8
+    assert len(table) == 7  # at K = 1 tied is full
     assert list(table["bic"]) == sorted(table["bic"])
     assert table["elpd_loo"].notna().sum() == 2
     assert set(table.index[:2]) == set(chosen.posteriors)
@@ -108,13 +109,84 @@ def test_select_orders_models_and_samples_the_best(galaxies):
         chosen["K=9, full"]
 
 
-def test_a_model_of_two_names_is_compared_once(galaxies):
+def test_a_model_of_two_names_is_one_row(galaxies):
     """One feature: full, diag and spherical are one model; so are K = 1, full and tied."""
-    chosen = bg.select(galaxies, [1, 2, 3], posteriors=0, seed=1)
-    first = chosen.table.index[0]
-    second = chosen.verdict.split(" below ")[1].rstrip(".")
-    assert len(chosen.table) == 12
-    assert chosen[second].log_likelihood != pytest.approx(chosen[first].log_likelihood)
+    chosen = bg.select(
+        galaxies, [1, 2], ["spherical", "diag", "tied", "full", "full"], posteriors=0, seed=1
+    )
+    table = chosen.table
+    assert set(table.index) == {"K=1, full", "K=2, full", "K=2, tied"}
+    assert list(table.loc[["K=1, full", "K=2, full", "K=2, tied"], "same_as"]) == [
+        "tied, diag, spherical", "diag, spherical", "",
+    ]  # fmt: skip
+    for name in ("K=1, tied", "K=1, diag", "K=1, spherical"):
+        assert chosen[name] is chosen["K=1, full"]
+    assert chosen["K=2, spherical"] is chosen["K=2, full"]
+    assert chosen.verdict.startswith("BIC prefers K=2, full, 16.2 below K=2, tied")
+    assert "same_as" in repr(chosen)
+    assert chosen.bootstrap_test("K=1, tied", "K=2, diag", max_replicates=1, seed=1).p_value == 0.5
+
+
+def test_a_model_has_the_plainest_of_the_names_asked_for(faithful):
+    chosen = bg.select(faithful, [1, 2], ["tied"], posteriors=0, seed=1)
+    assert list(chosen.table.index) == ["K=2, tied", "K=1, tied"]
+    assert not chosen.table["same_as"].any()
+    assert "same_as" not in repr(chosen)
+    assert chosen["K=1, full"] is chosen["K=1, tied"]
+    with pytest.raises(bg.FitError, match="There is no fit 'K=2, full'"):
+        chosen["K=2, full"]
+
+
+@pytest.mark.parametrize(("k", "d"), [(1, 1), (1, 3), (2, 1), (2, 3)])
+def test_synonyms_are_models_of_one_likelihood(k, d):
+    """By what EM finds from the same rows."""
+    x = np.random.default_rng(k + d).normal(size=(60, d))
+    fits = {s: bg.fit(bg.MixtureSpec(k, s), x, n_starts=3, n_best=1, rounds=1, seed=1)
+            for s in ("full", "tied", "diag", "spherical")}  # fmt: skip
+    for name, fit in fits.items():
+        for other, peer in fits.items():
+            same = other in fit.spec.synonyms(d)
+            assert same == (name in peer.spec.synonyms(d))
+            if same:
+                assert fit.n_parameters == peer.n_parameters
+                assert fit.log_likelihood == pytest.approx(peer.log_likelihood, rel=1e-7)
+            else:
+                assert fit.log_likelihood != pytest.approx(peer.log_likelihood, rel=1e-7)
+
+
+def test_what_is_equal_up_to_rounding_stands_by_simplicity():
+    """Failed models as well, which have no criterion."""
+    import pandas as pd
+
+    bic = 2322.19
+    rows = {
+        "K=3, diag": (3, "diag", 8, bic - 1e-9), "K=2, diag": (2, "diag", 8, bic),
+        "K=2, full": (2, "full", 8, bic + 1e-9), "K=3, tied": (3, "tied", 7, bic + 2e-9),
+        "K=1, full": (1, "full", 5, bic - 0.01), "K=5, full": (5, "full", np.nan, np.nan),
+        "K=4, diag": (4, "diag", np.nan, np.nan), "K=4, full": (4, "full", np.nan, np.nan),
+    }  # fmt: skip
+    columns = ["n_components", "covariance", "n_parameters", "bic"]
+    table = pd.DataFrame.from_dict(rows, orient="index", columns=columns)
+    table["log_evidence"] = np.nan
+    table["status"] = np.where(table["bic"].isna(), "too few rows", "converged")
+    expected = ["K=1, full", "K=3, tied", "K=2, full", "K=2, diag", "K=3, diag", "K=4, full",
+                "K=4, diag", "K=5, full"]  # fmt: skip
+    for by in ("bic", "evidence"):
+        assert list(_ordered(table, by).index) == expected
+        assert list(_ordered(table[::-1], by).index) == expected
+
+
+def test_compare_keeps_both_of_equal_fits_in_the_order_given(faithful):
+    fits = {s: bg.fit(bg.MixtureSpec(1, s), faithful, seed=1) for s in ("full", "tied")}
+    for names in (["full", "tied"], ["tied", "full"]):
+        table = bg.compare({name: fits[name] for name in names})
+        assert list(table.index) == names
+
+
+def test_agreement_knows_a_model_by_another_name(faithful):
+    point = bg.fit(bg.MixtureSpec(1, "tied"), faithful, method="em")
+    draws = bg.fit(bg.MixtureSpec(1, "full"), faithful, method="laplace", draws=200, seed=1)
+    assert np.all(bg.agreement(point, draws)["z"].dropna().abs() < 1)  # the weight is 1
 
 
 def test_a_model_that_fails_is_a_row_with_its_reason():

@@ -624,6 +624,13 @@ def test_too_few_rows_for_full(cloud):
         assert np.isfinite(fitted(cloud[:9], 3).log_likelihood)
 
 
+def test_with_one_feature_full_needs_as_few_rows_as_diag(cloud):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", bg.FitWarning)
+        full, diag = (fitted(cloud[:5, :1], 3, name) for name in ("full", "diag"))
+    assert full.log_likelihood == pytest.approx(diag.log_likelihood)
+
+
 @pytest.mark.parametrize("method", ["em", "map"])
 def test_one_row(cloud, method):
     refused(r"one row.*\(n_samples=1\)", fitted, cloud[:1], 1, "full", method)

@@ -406,6 +406,15 @@ def test_a_line_per_structure_and_a_star_at_the_best():
     assert legend_texts(ax)[:3] == ["full", "tied", "best"]
 
 
+def test_of_models_equal_up_to_rounding_the_simplest_has_the_star():
+    rows = table()
+    rows["bic"] = 100.0
+    rows.loc[(rows.covariance == "tied") & (rows.n_components == 2), "bic"] -= 1e-9
+    rows.loc[(rows.covariance == "full") & (rows.n_components == 3), "bic"] -= 1e-9
+    rows.loc[rows.n_components == 1, "bic"] = 101.0
+    assert plot_criteria(rows).get_title() == "best BIC: K=2, full"
+
+
 def test_elpd_is_larger_better_with_bars_and_without_missing_rows():
     class Selection:
         def __init__(self):

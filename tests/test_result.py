@@ -181,3 +181,11 @@ def test_large_posteriors_leave_the_pointwise_part_out(nuts_faithful, monkeypatc
 def test_fit_refuses_what_is_no_spec(faithful):
     with pytest.raises(bg.SpecError, match="spec must be a MixtureSpec, got DataArray"):
         bg.fit(faithful, bg.MixtureSpec(2))
+
+
+def test_names_of_features_cannot_break_the_lines_of_a_printed_fit(faithful):
+    named = bg.Observations(faithful.values, names=["a\nb", "[/b]\x1b[31m"])
+    lines = str(bg.fit(bg.MixtureSpec(1), named)).splitlines()
+    assert len(lines) == len(str(bg.fit(bg.MixtureSpec(1), faithful)).splitlines())
+    assert lines[-2].split("  ")[-1].strip() and r"mean a\nb" in lines[-2]
+    assert r"sd [/b]\x1b[31m" in lines[-2]

@@ -86,7 +86,7 @@ def test_best_and_labels_give_posteriors_where_there_are_any(by_all):
 def test_a_selection_tests_its_models_by_bootstrap(by_all):
     found = by_all.bootstrap_test("K=1, full", "K=2, full", max_replicates=9, seed=1)
     assert found.p_value == 0.1
-    with pytest.raises(bg.FitError, match="no EM fit 'K=7, full'"):
+    with pytest.raises(bg.FitError, match="There is no fit 'K=7, full'"):
         by_all.bootstrap_test("K=1, full", "K=7, full")
 
 
@@ -160,7 +160,7 @@ def test_two_processes_in_one_folder_do_not_spoil_each_other(tmp_path):
     assert [process.returncode for process in both] == [0, 0], printed
     assert printed[0][0] == printed[1][0]
     files = list(tmp_path.glob("*"))
-    assert len(files) == 7  # six by EM and one by NUTS, nothing left over
+    assert len(files) == 6  # five by EM (K=1 is one model) and one by NUTS, nothing left over
     for file in files:
         bg.load(file)
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import tempfile
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -47,9 +48,14 @@ class Candidates:
             return cls(observations, None, seed)
         try:
             out.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=out):  # before anything is fitted for it
+                pass
         except (OSError, ValueError) as error:  # ValueError for a name with a null byte
             reason = getattr(error, "strerror", None) or str(error).rstrip(".")
-            raise FileError(f"{str(out)!r} cannot be a folder: {reason}.") from error
+            raise FileError(
+                f"{str(out)!r} cannot be a folder of fits ({reason}); give one that can be "
+                "written to."
+            ) from error
         return cls(observations, out, seed)
 
     def fitted(

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from bayesgmm.analysis import leave_one_out as loo
 from bayesgmm.analysis.pointwise import why_not
@@ -41,7 +42,9 @@ def compare(
         posteriors ``elpd_loo`` (larger is better), ``elpd_loo_se``, and
         ``elpd_diff``, ``dse`` and ``weight`` from ``arviz.compare`` (stacking),
         ``bad_rows`` the number of rows with Pareto k-hat above 0.7 (that are not
-        repaired); ``status``.  Posteriors come first, by elpd, then point fits, by BIC.
+        repaired); ``status``.  Posteriors come first, by elpd, then point fits, by BIC;
+        fits that are equal up to rounding, one model by two names say, stay in the order
+        given.
         The columns of elpd are NaN for posteriors without a pointwise log-likelihood,
         and for row weights that are no counts.
 
@@ -88,7 +91,29 @@ def compare(
         "icl", "elpd_loo", "elpd_loo_se", "elpd_diff", "dse", "weight", "bad_rows", "status",
     ]  # fmt: skip
     table = pd.DataFrame.from_dict(rows, orient="index").reindex(columns=columns)
-    return table.sort_values(["elpd_loo", "bic"], ascending=[False, True], na_position="last")
+    return table.iloc[np.lexsort((ranks(table["bic"]), ranks(-table["elpd_loo"])))]
+
+
+def ranks(values: ArrayLike) -> NDArray[np.float64]:
+    """Ranks from 0 for the smallest, one for values that differ by rounding alone; NaN stays.
+
+    An order that hangs on the last digits would be another on another machine.  Steps below
+    ``1e-6 + 1e-8 |value|`` are what EM's tolerance and rounding leave; a criterion's difference
+    that means something is far larger, with a million rows as well.
+
+    >>> from bayesgmm.analysis.compare import ranks
+    >>> ranks([2607.6200000001, 2322.19, 2607.62])
+    array([1., 0., 1.])
+    """
+    array = np.asarray(values, dtype=float)
+    order = np.argsort(array, kind="stable")
+    ordered = array[order]
+    with np.errstate(invalid="ignore"):  # infinite values have no difference
+        steps = np.diff(ordered, prepend=ordered[:1]) > 1e-6 + 1e-8 * np.abs(ordered)
+    found = np.empty(len(array))
+    found[order] = np.cumsum(steps)
+    found[np.isnan(array)] = np.nan
+    return found
 
 
 def point_criteria(fit: MixtureFit) -> dict[str, Any]:
@@ -161,9 +186,7 @@ def agreement(point: MixtureFit, posterior: MixtureFit, *, mass: float = 0.89) -
         raise FitError("The first fit holds draws; give a point fit, by method='em' or 'map'.")
     if not posterior.is_posterior:
         raise FitError("The second fit holds no draws; give one by method='nuts'.")
-    if (point.spec.n_components, point.spec.covariance, point.feature_names) != (
-        posterior.spec.n_components, posterior.spec.covariance, posterior.feature_names
-    ):  # fmt: skip
+    if _model(point) != _model(posterior):
         raise FitError("The fits are of different models or features; compare() takes those.")
     draws = posterior.tree["posterior"].to_dataset()
     order = _matching(point, posterior)
@@ -185,6 +208,12 @@ def agreement(point: MixtureFit, posterior: MixtureFit, *, mass: float = 0.89) -
             "z": (at - float(values.mean())) / sd if sd > 0 else np.nan,
         }
     return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def _model(fit: MixtureFit) -> Any:
+    """What makes two fits ones of the same model, whichever of its names they have."""
+    names = fit.feature_names
+    return fit.spec.n_components, fit.spec.synonyms(len(names)), names
 
 
 def _matching(point: MixtureFit, posterior: MixtureFit) -> Any:

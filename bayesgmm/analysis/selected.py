@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -36,14 +36,16 @@ class Selection:
     Attributes
     ----------
     table : pandas.DataFrame
-        A row per model, best first by ``by``: ``n_components``, ``covariance``,
-        ``log_likelihood``, ``n_parameters``, ``aic``, ``bic``, ``icl`` (smaller is
-        better); and where the model was sampled ``elpd_loo`` and ``elpd_loo_se`` (larger
-        is better), ``elpd_diff`` to the best and its error ``dse``, the stacking
-        ``weight``, ``bad_rows`` (Pareto k-hat above 0.7), ``log_evidence`` and
-        ``log_evidence_se``, the posterior ``probability`` of the model among those
-        with an evidence and its Monte Carlo error ``probability_se``; ``status`` and
-        ``sampling`` (how EM and the sampler ended, or why there is no fit).
+        A row per model, best first by ``by``, equals by simplicity: ``n_components``,
+        ``covariance``, ``same_as`` (other covariances asked for by which it is the same
+        model: ``tied`` is ``full`` at K = 1), ``log_likelihood``, ``n_parameters``,
+        ``aic``, ``bic``, ``icl`` (smaller is better); and where the model was sampled
+        ``elpd_loo`` and ``elpd_loo_se`` (larger is better), ``elpd_diff`` to the best and
+        its error ``dse``, the stacking ``weight``, ``bad_rows`` (Pareto k-hat above 0.7),
+        ``log_evidence`` and ``log_evidence_se``, the posterior ``probability`` of the
+        model among those with an evidence and its Monte Carlo error ``probability_se``;
+        ``status`` and ``sampling`` (how EM and the sampler ended, or why there is no
+        fit).
     fits : mapping of label to MixtureFit
         The EM fits.
     posteriors : mapping of label to MixtureFit
@@ -63,12 +65,20 @@ class Selection:
         return self[str(self.table.index[0])]
 
     def __getitem__(self, label: str) -> MixtureFit:
-        found = None
-        if isinstance(label, str):
-            found = self.posteriors.get(label, self.fits.get(label))
-        if found is None:
-            raise FitError(f"There is no fit {shown(label)}; there are {', '.join(self.fits)}.")
-        return found
+        """A fit by any name of its model: ``"K=1, tied"`` is ``"K=1, full"``."""
+        own = self._label(label)
+        return self.posteriors.get(own, self.fits[own])
+
+    def _label(self, name: str) -> str:
+        """The table's label of a model."""
+        for label, fit in self.fits.items():
+            spec = fit.spec
+            if any(
+                spec.replace(covariance=covariance).label == name
+                for covariance in spec.synonyms(len(fit.feature_names))
+            ):
+                return label
+        raise FitError(f"There is no fit {shown(name)}; there are {', '.join(self.fits)}.")
 
     @property
     def simplest(self) -> str:
@@ -128,21 +138,16 @@ class Selection:
 
         Options are those of :func:`bayesgmm.bootstrap_test`.
         """
-        for label in (smaller, larger):
-            if not isinstance(label, str) or label not in self.fits:
-                raise FitError(
-                    f"There is no EM fit {shown(label)}; there are {', '.join(self.fits)}."
-                )
+        fits = (self.fits[self._label(name)] for name in (smaller, larger))
         return bootstrap_test(
-            self.fits[smaller], self.fits[larger], max_replicates=max_replicates,
-            exceedances=exceedances, seed=seed, cores=cores, progress=progress,
+            *fits, max_replicates=max_replicates, exceedances=exceedances, seed=seed, cores=cores,
+            progress=progress,
         )  # fmt: skip
 
     @property
     def verdict(self) -> str:
         """One sentence: what the criterion supports, and how firmly."""
         ok = self.table[self.table["status"] == Status.CONVERGED.value]
-        ok = ok.loc[distinct(ok.index, self.fits)]
         if not len(ok):
             return "No model converged; the table says why."
         if self.by in ("evidence", "all"):
@@ -198,6 +203,7 @@ class Selection:
 
     def __repr__(self) -> str:
         hidden = ["bad_rows", "sampling", "elpd_diff", "dse", "weight", "probability_se"]
+        hidden += [] if self.table["same_as"].any() else ["same_as"]
         shown = self.table.drop(columns=hidden).dropna(axis=1, how="all").head(10)
         return f"Selection of {len(self.table)} models\n{shown.to_string()}\n{self.verdict}"
 
@@ -247,22 +253,3 @@ def probabilities(
     mean[known] = normalised(value[known])
     error[known] = normalised(noisy).std(axis=0)
     return mean, error
-
-
-def distinct(labels: Iterable[Any], fits: Mapping[str, MixtureFit]) -> list[str]:
-    """Labels without those of a model that an earlier one is as well.
-
-    With one feature ``full``, ``diag`` and ``spherical`` are one model, and with one
-    component ``tied`` is ``full``.
-    """
-    seen, kept = set(), []
-    for label in map(str, labels):
-        spec, d = fits[label].spec, len(fits[label].feature_names)
-        same = (d == 1 and spec.covariance in ("diag", "spherical")) or (
-            spec.n_components == 1 and spec.covariance == "tied"
-        )
-        model = (spec.n_components, "full" if same else spec.covariance)
-        if model not in seen:
-            kept.append(label)
-        seen.add(model)
-    return kept

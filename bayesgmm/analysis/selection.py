@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 
 from bayesgmm.analysis.candidates import Candidates
-from bayesgmm.analysis.compare import point_criteria
+from bayesgmm.analysis.compare import point_criteria, ranks
 from bayesgmm.analysis.leave_one_out import LeaveOneOut, leave_one_out, stacked
 from bayesgmm.analysis.pointwise import why_not
-from bayesgmm.analysis.selected import Selection, distinct, probabilities
+from bayesgmm.analysis.selected import Selection, probabilities
 from bayesgmm.errors import FitError, SpecError
 from bayesgmm.inference.fitting import check_options
 from bayesgmm.model.observations import Observations
@@ -74,13 +74,14 @@ def select(
     data : anything that Observations takes
     n_components : iterable of int, default 1 to 5
     covariances : iterable of structures, default all four
+        Where two are one model it is fitted once, and has one row: with one feature
+        ``diag`` and ``spherical`` are ``full``, and with K = 1 ``tied`` is.
     by : {"bic", "aic", "icl", "loo", "evidence", "all"}, default "bic"
         What orders the table.  EM screens by it, or by BIC where it needs draws;
         ``"all"`` computes everything and orders by evidence.
     posteriors : int, optional
         How many of the best are sampled; 0 for none.  2 by default, 4 for a criterion
-        that needs draws.  A model that goes by two names (with one feature, ``full`` is
-        ``diag``) is sampled once.
+        that needs draws.
     priors : Priors, optional
         Of the sampled models.
     prior_on_k : mapping of K to weight, optional
@@ -134,11 +135,12 @@ def select(
     progress = PROGRESS("progress", progress)
     check_options("nuts", {k: v for k, v in (sampling or {}).items() if k not in _OF_ANY_FIT})
     observations = data if isinstance(data, Observations) else Observations(data)
+    models = _distinct(specs, observations.n_features)
     candidates = Candidates.of(observations, out, seed)
-    fits, table = _screen(candidates, specs, by, available_cores(cores), progress)
+    fits, table = _screen(candidates, models, by, available_cores(cores), progress)
     drawn: dict[str, MixtureFit] = {}
     left_out: dict[str, LeaveOneOut] = {}
-    chosen = distinct([label for label in table.index if label in fits], fits)
+    chosen = [str(label) for label in table.index if label in fits]
     chosen = chosen[: CRITERIA[by] if posteriors is None else posteriors]
     for done, label in enumerate(chosen):
         if progress is not None:
@@ -190,12 +192,30 @@ def _prior_on_k(prior: Any) -> dict[int, float] | None:
     }
 
 
+def _distinct(specs: list[MixtureSpec], n_features: int) -> dict[MixtureSpec, list[Structure]]:
+    """Each model once, by the plainest of the names asked for, with the other such names."""
+    asked: dict[Any, list[MixtureSpec]] = {}
+    for spec in specs:
+        asked.setdefault((spec.n_components, spec.synonyms(n_features)), []).append(spec)
+    models = {}
+    for (_, synonyms), same in asked.items():
+        wanted = {spec.covariance for spec in same}
+        plainest, *others = (name for name in synonyms if name in wanted)
+        models[same[0].replace(covariance=plainest)] = others
+    return models
+
+
 def _screen(
-    candidates: Candidates, specs: list[MixtureSpec], by: str, cores: int, progress: Any
+    candidates: Candidates,
+    models: dict[MixtureSpec, list[Structure]],
+    by: str,
+    cores: int,
+    progress: Any,
 ) -> tuple[dict[str, MixtureFit], Any]:
     """Every model by EM, and the table so far, best first."""
     import pandas as pd
 
+    specs = list(models)
     finished = 0
     # Side by side, one core each; where rows are many, one model at a time on all cores.
     side_by_side = cores if candidates.observations.n_rows <= CHUNK else 1
@@ -226,6 +246,7 @@ def _screen(
         reason = rows[specs[0].label]["status"]
         raise FitError(f"No model could be fitted; the first failed so: {reason}")
     table = pd.DataFrame.from_dict(rows, orient="index").drop(columns=["method"])
+    table.insert(2, "same_as", [", ".join(others) for others in models.values()])
     for column in _OF_DRAWS:
         table[column] = np.nan
     table["sampling"] = ""
@@ -233,13 +254,17 @@ def _screen(
 
 
 def _ordered(table: Any, by: str) -> Any:
-    """Best first: converged models, by the criterion, and by BIC where it is unknown."""
+    """Best first: converged models, by the criterion, and by BIC where it is unknown.
+
+    What is equal up to rounding stands by simplicity.
+    """
     failed = table["status"] != Status.CONVERGED.value
     column, sign = {"loo": ("elpd_loo", -1), "evidence": ("log_evidence", -1),
                     "all": ("log_evidence", -1)}.get(by, (by, 1))  # fmt: skip
-    keys = table.assign(_failed=failed, _key=sign * table[column])
-    order = keys.sort_values(["_failed", "_key", "bic"], na_position="last").index
-    return table.loc[order]
+    structure = [STRUCTURES.index(name) for name in table["covariance"]]
+    simplicity = [structure, table["n_components"], table["n_parameters"]]
+    keys = [*simplicity, ranks(table["bic"]), ranks(sign * table[column]), failed]
+    return table.iloc[np.lexsort([np.asarray(key) for key in keys])]  # the last key first
 
 
 def _failed(spec: MixtureSpec, reason: str) -> dict[str, Any]:

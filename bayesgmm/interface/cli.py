@@ -4,19 +4,29 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-from rich.table import Table
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+)
+from rich.text import Text
 
 import bayesgmm as bg
 from bayesgmm.datasets import NAMES
 from bayesgmm.errors import BayesGMMError, DataError
+from bayesgmm.interface.csv_file import listed, read_csv, refuse_unknown
+from bayesgmm.interface.selection_table import selection_table, shown_once
 from bayesgmm.model.spec import STRUCTURES
+from bayesgmm.printed import one_line
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -27,11 +37,20 @@ app = typer.Typer(
 #: Width of the table where nobody looks on: wide enough for all of it.
 _PIPED = 112
 
+# Written out here as well, for to import select would keep --help waiting.
+Criterion = Literal["bic", "aic", "icl", "loo", "evidence", "all"]
+Engine = Literal["bayesgmm", "pymc"]
+
 
 def _console(*, stderr: bool = False) -> Console:
-    """Tables go to standard output, progress to standard error, so that the first can be piped."""
-    console = Console(stderr=stderr)
-    return console if console.is_terminal else Console(stderr=stderr, width=_PIPED)
+    """Tables go to standard output, progress to standard error, so that the first can be piped.
+
+    Nothing that is printed is markup: names of files and columns may look like it.
+    """
+    console = Console(stderr=stderr, markup=False, emoji=False, highlight=False)
+    if not console.is_terminal:
+        console.width = _PIPED
+    return console
 
 
 @app.callback(invoke_without_command=True)
@@ -43,20 +62,27 @@ def _root(
         raise typer.Exit
 
 
-@app.command()
+@app.command(
+    epilog="Exit status: 0 with a table; 2 if the command, the file or every model was refused, "
+    "with the reason on standard error; 1 after anything else."
+)
 def select(
     data: Annotated[
         str, typer.Argument(help=f"A CSV file with a header, or one of: {', '.join(NAMES)}.")
     ],
     columns: Annotated[
-        str, typer.Option(help="Comma-separated names of the columns to use; all by default.")
+        str,
+        typer.Option(
+            help="Comma-separated names of the columns to use, in double quotes those that have a "
+            "comma; all by default."
+        ),
     ] = "",
     max_components: Annotated[int, typer.Option("--max-components", "-k", min=1)] = 5,
     covariances: Annotated[
         str, typer.Option(help="Comma-separated structures.")
     ] = ",".join(STRUCTURES),
     by: Annotated[
-        str, typer.Option(help="Order the table by bic, aic, icl, loo, evidence, or all of them.")
+        Criterion, typer.Option(help="What orders the table; all computes every one of them.")
     ] = "bic",
     posteriors: Annotated[
         int | None,
@@ -70,15 +96,26 @@ def select(
     ] = None,
     draws: Annotated[int, typer.Option(min=10, help="Draws kept of each chain.")] = 1000,
     engine: Annotated[
-        str, typer.Option(help="bayesgmm (seconds), or pymc (compiles for minutes at first).")
+        Engine, typer.Option(help="bayesgmm (seconds), or pymc (compiles for minutes at first).")
     ] = "bayesgmm",
     seed: Annotated[int, typer.Option(min=0)] = 1,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, not a table.")] = False,
 ) -> None:
     """Fit every K and structure by EM, sample the best, and print one table."""
-    observations = _read(data, columns)
+    observations = _read(data, listed(columns))
+    if max_components > observations.n_rows:
+        raise DataError(
+            f"--max-components is {max_components} and {data!r} has {observations.n_rows} rows; "
+            f"give at most {observations.n_rows}."
+        )
     console, err = _console(), _console(stderr=True)
-    with _progress(err) as bars:
+    if engine == "pymc" and posteriors != 0:
+        err.print(
+            "PyMC compiles each model before it samples: minutes where its caches are cold, half "
+            "a minute where they are warm.",
+            style="dim",
+        )
+    with _progress(err) as bar:
         chosen = bg.select(
             observations,
             range(1, max_components + 1),
@@ -87,21 +124,25 @@ def select(
             posteriors=posteriors,
             out=out,
             seed=seed,
-            progress=_reporter(bars, err, engine),
+            progress=_reporter(bar),
             sampling={"draws": draws, "engine": engine, "progressbar": False},
         )
     if as_json:
         print(json.dumps(_plain(chosen, data), indent=2))
         return
     features = f"{observations.n_features} feature{'s' * (observations.n_features != 1)}"
-    title = f"{data}: {observations.n_rows} rows, {features}"
-    console.print(title, soft_wrap=True, highlight=False)
-    console.print(_table(chosen))
+    console.print(f"{one_line(data)}: {observations.n_rows} rows, {features}", soft_wrap=True)
+    table, left_out = selection_table(chosen, console)
+    console.print(table)
+    if left_out:
+        console.print(f"Not shown for want of room: {', '.join(left_out)}.", style="dim")
     console.print(
         "Smaller is better for AIC, BIC and ICL; larger for elpd_loo and log evidence (± their "
         "standard errors).",
         style="dim",
     )
+    if same := shown_once(chosen):
+        console.print(same, style="dim")
     for label in chosen.table.index[chosen.table["bad_rows"] > 0]:
         count = int(chosen.table.loc[label, "bad_rows"])
         console.print(
@@ -111,36 +152,20 @@ def select(
     console.print(chosen.verdict, style="bold")
 
 
-def _read(data: str, columns: str) -> bg.Observations:
-    if data in NAMES and not Path(data).exists():
-        frame = bg.datasets.load(data).to_pandas()
-    else:
-        import pandas as pd
-
-        path = Path(data)
-        if not path.is_file():
-            raise DataError(
-                f"There is no file {data!r}, and the shipped data sets are {', '.join(NAMES)}."
-            )
-        try:
-            frame = pd.read_csv(path)
-        except (ValueError, UnicodeDecodeError) as error:
-            raise DataError(f"{data!r} could not be read as CSV: {error}.") from error
-    wanted = [name.strip() for name in columns.split(",") if name.strip()]
-    unknown = [name for name in wanted if name not in frame.columns]
-    if unknown:
-        raise DataError(
-            f"There is no column {unknown[0]!r}; the file has {', '.join(map(str, frame.columns))}."
-        )
-    return bg.Observations(frame[wanted] if wanted else frame)
+def _read(data: str, wanted: list[str]) -> bg.Observations:
+    if data not in NAMES or Path(data).is_file():
+        return read_csv(data, wanted)
+    observations = bg.Observations(bg.datasets.load(data))
+    refuse_unknown(wanted, observations.names or (), repr(data))
+    return observations.select(wanted) if wanted else observations
 
 
 def _progress(console: Console) -> Progress:
     return Progress(
         SpinnerColumn(),
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
-        TextColumn("{task.completed:.0f}/{task.total:.0f}"),
+        MofNCompleteColumn(),
         TimeElapsedColumn(),
         console=console,
         transient=True,
@@ -148,59 +173,14 @@ def _progress(console: Console) -> Progress:
     )
 
 
-def _reporter(bars: Progress, console: Console, engine: str) -> Any:
-    """Feed the two bars from ``select``'s reports, and say once what will take long."""
-    tasks: dict[str, Any] = {}
+def _reporter(bar: Progress) -> Any:
+    """Show ``select``'s reports in one bar, which begins anew with each stage."""
+    task = bar.add_task("starting", total=None)
 
     def report(what: str, done: int, total: int) -> None:
-        stage = what.partition(" ")[0]
-        if stage not in tasks:
-            tasks[stage] = bars.add_task(what, total=total)
-            if stage == "sampling" and engine == "pymc":
-                console.print(
-                    "Sampling with PyMC. It compiles each model first: minutes where its caches "
-                    "are cold, half a minute where they are warm.",
-                    style="dim",
-                )
-        bars.update(tasks[stage], description=what, completed=done)
+        bar.update(task, description=what, completed=done, total=total)
 
     return report
-
-
-def _table(chosen: Any) -> Table:
-    table = Table(box=SIMPLE_HEAD)
-    table.add_column("model", no_wrap=True)
-    evidence = bool(chosen.table["log_evidence"].notna().any())
-    first, last = ((), ("log evidence", "prob.")) if evidence else (("AIC",), ())
-    for name in ("log-lik", "free", *first, "BIC", "ICL", "elpd_loo", *last):
-        table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("EM; sampling")
-    for label, row in chosen.table.iterrows():
-        elpd = _with_error(row, "elpd_loo", 1)
-        names = ("bic", "icl") if evidence else ("aic", "bic", "icl")
-        numbers = [_number(row[name]) for name in names]
-        more = [_with_error(row, "log_evidence", 2), _number(row["probability"])]
-        free = "" if math.isnan(row["n_parameters"]) else str(int(row["n_parameters"]))
-        ends = "; ".join(text for text in (row["status"], row["sampling"]) if text)
-        sound = all(text in ("converged", "") for text in (row["status"], row["sampling"]))
-        ends = "converged" if sound else ends
-        table.add_row(
-            str(label), _number(row["log_likelihood"]), free, *numbers, elpd,
-            *(more if evidence else ()),
-            f"[{'green' if sound else 'yellow'}]{ends}",
-            style="bold" if label == chosen.table.index[0] else "",
-        )  # fmt: skip
-    return table
-
-
-def _number(value: float) -> str:
-    return "" if math.isnan(value) else f"{value:.2f}"
-
-
-def _with_error(row: Any, name: str, digits: int) -> str:
-    if math.isnan(row[name]):
-        return ""
-    return f"{row[name]:.{digits}f} ± {row[name + '_se']:.{digits}f}"
 
 
 def _plain(chosen: Any, data: str) -> dict[str, Any]:
@@ -215,10 +195,28 @@ def _plain(chosen: Any, data: str) -> dict[str, Any]:
     return {"data": data, "by": chosen.by, "verdict": chosen.verdict, "models": rows}
 
 
+def _print_error(error: BayesGMMError) -> None:
+    """One line; or of a file a line for each of its problems, and the command that works."""
+    console = _console(stderr=True)
+    problems, command = error.facts.get("problems"), error.facts.get("command")
+    message = f"{error.facts['path']!r} cannot be used as it is:" if problems else str(error)
+    console.print(Text("Error: ", style="red") + Text(message), soft_wrap=True)
+    for problem in problems or ():
+        console.print(f"  {problem}", soft_wrap=True)
+    if problems:
+        remedy = error.facts["remedy"]
+        console.print(remedy[0].upper() + remedy[1:] + (":" if command else "."), soft_wrap=True)
+    if command:
+        console.print(f"  {command}", soft_wrap=True)
+
+
 def main() -> None:
-    """Run the command line; an error of ours is one line, not a traceback."""
+    """Run the command line; an error of ours is a message, not a traceback."""
+    for stream in (sys.stdout, sys.stderr):  # names may have characters that a terminal lacks
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
     try:
         app()
     except BayesGMMError as error:
-        _console(stderr=True).print(f"[red]Error:[/red] {error}", highlight=False, soft_wrap=True)
+        _print_error(error)
         raise SystemExit(2) from None

@@ -12,6 +12,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator, ScalarFormatter
 from numpy.typing import NDArray
 
+from bayesgmm.analysis.compare import ranks
 from bayesgmm.errors import DataError, SpecError
 from bayesgmm.interface.palette import PALETTE, legend_outside
 from bayesgmm.model.spec import STRUCTURES
@@ -145,8 +146,8 @@ def _draw(
     ax: Axes, name: str, lines: dict[str, NDArray[np.float64]], structures: list[str]
 ) -> None:
     title, better = CRITERIA[name]
+    best = _best(name, lines)
     bars = any((rows[:, 2] > 0).any() for rows in lines.values())
-    best = (np.nan, np.nan, "")
     for label, rows in lines.items():
         place = structures.index(label)
         # Bars at one K stand side by side, or none could be read.
@@ -160,13 +161,11 @@ def _draw(
             ax.errorbar(x, rows[:, 1], yerr=rows[:, 2], capsize=2.5, elinewidth=1.0, **style)
         else:
             ax.plot(x, rows[:, 1], **style)
-        at = int(np.argmin(rows[:, 1]) if better == "smaller" else np.argmax(rows[:, 1]))
-        ahead = rows[at, 1] < best[1] if better == "smaller" else rows[at, 1] > best[1]
-        if ahead or not best[2]:
-            best = (float(rows[at, 0]), float(rows[at, 1]), label)
+        if label == best[1]:
+            at = int(np.flatnonzero(rows[:, 0] == best[0])[0])
             star = (float(x[at]), float(rows[at, 1]))
     ax.plot(
-        *star, "*", ms=15, mfc=_color(structures, best[2]), mec="black", mew=0.8, zorder=6,
+        *star, "*", ms=15, mfc=_color(structures, best[1]), mec="black", mew=0.8, zorder=6,
         label="best",
     )  # fmt: skip
     ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
@@ -174,10 +173,19 @@ def _draw(
     ax.set(
         xlabel="number of components K",
         ylabel=f"{title} ({better} is better)",
-        title=f"best {title}: K={best[0]:g}, {best[2]}",
+        title=f"best {title}: K={best[0]:g}, {best[1]}",
     )
     ks = np.concatenate([rows[:, 0] for rows in lines.values()])
     ax.set_xlim(ks.min() - 0.5, ks.max() + 0.5)
+
+
+def _best(name: str, lines: dict[str, NDArray[np.float64]]) -> tuple[float, str]:
+    """K and structure of the best model; of those equal up to rounding the simplest."""
+    sign = 1.0 if CRITERIA[name][1] == "smaller" else -1.0
+    order = ranks(sign * np.concatenate([rows[:, 1] for rows in lines.values()]))
+    models = [(float(k), label) for label, rows in lines.items() for k in rows[:, 0]]
+    first = [model for model, rank in zip(models, order, strict=True) if rank == 0]
+    return min(first, key=lambda model: model[0])  # structures are in their usual order
 
 
 def _zoom(ax: Axes, name: str, lines: dict[str, NDArray[np.float64]], structures: list[str]) -> int:

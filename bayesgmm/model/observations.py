@@ -180,7 +180,8 @@ class Observations:
                 f"rows; use n_components <= {distinct}.",
                 distinct=distinct,
             )
-        if likelihood_only and covariance == "full" and n < n_components * (d + 1):
+        # With one feature full is diag, which needs no more rows than components.
+        if likelihood_only and covariance == "full" and d > 1 and n < n_components * (d + 1):
             raise DataError(
                 f"{n} rows are too few for {n_components} full covariance matrices of {d} "
                 f"features, which need {n_components * (d + 1)}; use covariance='diag', fewer "

@@ -97,6 +97,25 @@ class MixtureSpec:
         shape = {"full": k * triangle, "tied": triangle, "diag": k * d, "spherical": k}
         return (k - 1) + k * d + shape[self.covariance]
 
+    def synonyms(self, n_features: int) -> tuple[Structure, ...]:
+        """Covariances by which this is the same model of ``n_features`` columns, plainest first.
+
+        One component has a covariance of its own that is also everybody's; and with one feature
+        an ellipse, an axis-aligned one and a circle are all one standard deviation.
+
+        >>> from bayesgmm import MixtureSpec
+        >>> MixtureSpec(n_components=1, covariance="tied").synonyms(2)
+        ('full', 'tied')
+        >>> MixtureSpec(n_components=3, covariance="spherical").synonyms(1)
+        ('full', 'diag', 'spherical')
+        """
+        same = {"full": "full", "tied": "tied", "diag": "diag", "spherical": "spherical"}
+        if self.n_components == 1:
+            same["tied"] = "full"
+        if n_features == 1:
+            same["diag"] = same["spherical"] = "full"
+        return tuple(name for name in STRUCTURES if same[name] == same[self.covariance])
+
     def replace(self, **changes: Any) -> MixtureSpec:
         """A copy with some fields changed."""
         unknown = set(changes) - {f.name for f in fields(self)}
