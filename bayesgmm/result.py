@@ -9,7 +9,6 @@ function that takes a fit.
 from __future__ import annotations
 
 import html
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -20,7 +19,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from bayesgmm.errors import FitError, FitWarning
+from bayesgmm.errors import FitError, warn
 from bayesgmm.layout import lay_out, relabelled
 from bayesgmm.model.observations import Observations, features_like
 from bayesgmm.model.parameters import MixtureParameters
@@ -321,11 +320,9 @@ class MixtureFit:
         fit = self.tree["fit"].to_dataset()
         ambiguous = float(fit["ambiguous"]) if "ambiguous" in fit else 0.0
         if draw == "mean" and ambiguous > _AMBIGUOUS:
-            warnings.warn(
+            warn(
                 f"Labels are ambiguous in {ambiguous:.0%} of the draws, so the mean averages "
-                "components that are not the same; draw='all' needs no labels.",
-                FitWarning,
-                skip_file_prefixes=(str(Path(__file__).parent),),
+                "components that are not the same; draw='all' needs no labels."
             )
 
     def _rows(self, data: Any) -> Observations:

@@ -10,7 +10,7 @@ import numpy as np
 
 from bayesgmm.analysis import leave_one_out as loo
 from bayesgmm.analysis.pointwise import why_not
-from bayesgmm.errors import FitError
+from bayesgmm.errors import FitError, warn
 from bayesgmm.inference.labelling import to_pivot
 from bayesgmm.result import MixtureFit
 
@@ -68,7 +68,9 @@ def compare(
         for name, fit in fits.items()
         if why_not(fit) is None
     }
-    for name, (_, elpd) in left_out.items():
+    for name, (_, elpd, warning) in left_out.items():
+        if warning:
+            warn(warning)
         rows[name] |= {
             "elpd_loo": elpd.value, "elpd_loo_se": elpd.se, "bad_rows": len(elpd.bad_rows)
         }  # fmt: skip

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from bayesgmm.errors import FitWarning, SpecError
+from bayesgmm.errors import SpecError, warn
 from bayesgmm.inference.search import Progress, search
 from bayesgmm.model.observations import Observations
 from bayesgmm.model.parameters import MixtureParameters
@@ -116,6 +115,28 @@ def fit(
     >>> round(em.log_likelihood, 2)
     -1126.32
     """
+    result = fitted(
+        spec, data, method=method, seed=seed, start=start, row_weights=row_weights, cores=cores,
+        progress=progress, **options,
+    )  # fmt: skip
+    if not result.status.ok:
+        warn(f"{spec.label} by {method}: {result.status.sentence} {result.status.remedy}")
+    return result
+
+
+def fitted(
+    spec: MixtureSpec,
+    data: Any,
+    *,
+    method: Method,
+    seed: Any = None,
+    start: MixtureParameters | MixtureFit | None = None,
+    row_weights: Any = None,
+    cores: int | None = None,
+    progress: Progress | None = None,
+    **options: Any,
+) -> MixtureFit:
+    """:func:`fit` without a warning, for what judges the status by itself."""
     if not isinstance(spec, MixtureSpec):
         raise SpecError(f"The first argument is a MixtureSpec, got {type(spec).__name__}.")
     if method not in _METHODS:
@@ -132,14 +153,7 @@ def fit(
         )
     common = {"seed": seed, "start": start, "cores": cores, "progress": progress}
     how = {"nuts": _nuts, "laplace": _laplace}.get(method, _point)
-    result = how(spec, observations, method, **common, **{**_METHODS[method], **options})
-    if not result.status.ok:
-        warnings.warn(
-            f"{spec.label} by {method}: {result.status.sentence} {result.status.remedy}",
-            FitWarning,
-            stacklevel=2,
-        )
-    return result
+    return how(spec, observations, method, **common, **{**_METHODS[method], **options})
 
 
 _SEARCH = {
