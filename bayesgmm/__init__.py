@@ -8,6 +8,8 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
+from bayesgmm.interrupts import whole_imports
+
 __version__ = "0.1.0"
 
 #: Public names, by the module that holds them.
@@ -54,6 +56,7 @@ _MODULES = ("datasets",)
 __all__ = ["__version__", *_WHERE, *_MODULES]
 
 
+@whole_imports
 def __getattr__(name: str) -> Any:
     if name in _WHERE:
         value = getattr(importlib.import_module(f"bayesgmm.{_WHERE[name]}"), name)

@@ -20,6 +20,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from bayesgmm.errors import FitError, warn
+from bayesgmm.interrupts import whole_imports
 from bayesgmm.layout import lay_out, relabelled
 from bayesgmm.model.observations import Observations, features_like
 from bayesgmm.model.parameters import MixtureParameters
@@ -290,6 +291,7 @@ class MixtureFit:
         """
         return self.predictive.outliers(self._rows(data), rate=rate, **options)
 
+    @whole_imports
     def generate(
         self, n: int, *, seed: Any = None, draw: Draw = "all", frame: Frame | None = None
     ) -> Any:
@@ -342,10 +344,12 @@ class MixtureFit:
 
     # Keeping and showing --------------------------------------------------
 
+    @whole_imports
     def save(self, path: str | Path) -> Path:
         """Save to NetCDF (``.nc``) or Zarr (``.zarr``); nothing half-written is left."""
         return write_tree(self.tree, Path(path))
 
+    @whole_imports
     def summary(self) -> Any:
         """A table of every parameter.
 
@@ -361,6 +365,7 @@ class MixtureFit:
         return f"<pre>{html.escape(repr(self))}</pre>"
 
 
+@whole_imports
 def load(path: str | Path) -> MixtureFit:
     """Read a fit that :meth:`MixtureFit.save` wrote.
 

@@ -110,7 +110,7 @@ def test_the_average_is_the_average(by_all, faithful):
 def test_a_run_with_a_folder_does_only_what_is_missing(faithful, tmp_path, monkeypatch):
     options = {"by": "evidence", "posteriors": 2, "seed": 1, "sampling": FAST,
                "out": tmp_path / "study"}  # fmt: skip
-    inner, made = candidates.fit, []
+    inner, made = candidates.fitted, []
 
     def counted(spec, *arguments, **named):
         if len(made) == 3:
@@ -172,7 +172,7 @@ def test_a_folder_that_cannot_be_is_refused(faithful, tmp_path):
 
 
 def test_a_sampler_that_fails_is_a_reason_in_the_table(faithful, monkeypatch):
-    inner = candidates.fit
+    inner = candidates.fitted
 
     def failing(spec, *arguments, **named):
         if named["method"] == "nuts":

@@ -14,6 +14,7 @@ import numpy as np
 from bayesgmm.errors import BayesGMMError, FitError
 from bayesgmm.inference.fitting import fitted
 from bayesgmm.inference.search import Progress
+from bayesgmm.interrupts import whole_imports
 from bayesgmm.model.parallel import available_cores, thread_map
 from bayesgmm.model.statistics import CHUNK
 from bayesgmm.result import MixtureFit
@@ -52,6 +53,7 @@ class BootstrapTest:
         )
 
 
+@whole_imports
 def bootstrap_test(
     smaller: MixtureFit,
     larger: MixtureFit,

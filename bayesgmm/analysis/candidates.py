@@ -71,6 +71,8 @@ class Candidates:
                 facts = {"log_evidence": estimate.value, "log_evidence_se": estimate.se}
                 found = MixtureFit(found.spec, with_facts(found.tree, facts))
                 self._keep(found, path)
+        except FileError:  # a full disk is no fault of the model's
+            raise
         except BayesGMMError as error:
             return str(error)
         return found

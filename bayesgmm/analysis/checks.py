@@ -25,6 +25,7 @@ from bayesgmm.analysis.replicated_statistics import (
 )
 from bayesgmm.errors import SpecError
 from bayesgmm.inference.laplace import K_HAT_LIMIT
+from bayesgmm.interrupts import whole_imports
 from bayesgmm.model.parallel import available_cores
 from bayesgmm.result import MixtureFit
 
@@ -161,6 +162,7 @@ class PosteriorCheck:
         return "\n".join(lines)
 
 
+@whole_imports
 def posterior_check(
     fit: MixtureFit,
     *,

@@ -12,9 +12,11 @@ from bayesgmm.analysis import leave_one_out as loo
 from bayesgmm.analysis.pointwise import why_not
 from bayesgmm.errors import FitError, warn
 from bayesgmm.inference.labelling import to_pivot
+from bayesgmm.interrupts import whole_imports
 from bayesgmm.result import MixtureFit
 
 
+@whole_imports
 def compare(
     fits: Mapping[str, MixtureFit], *, repair: bool = False, max_refits: int = 10, seed: Any = None
 ) -> Any:
@@ -110,6 +112,7 @@ def _same_data(fits: Mapping[Any, MixtureFit]) -> None:
             )
 
 
+@whole_imports
 def agreement(point: MixtureFit, posterior: MixtureFit, *, mass: float = 0.89) -> Any:
     """Where a point estimate lies in the posterior of the same spec.
 

@@ -19,6 +19,7 @@ from bayesgmm.analysis.leave_one_out import Elpd, leave_one_out
 from bayesgmm.analysis.pointwise import named_rows
 from bayesgmm.errors import FitError, SpecError
 from bayesgmm.inference.laplace import K_HAT_LIMIT
+from bayesgmm.interrupts import whole_imports
 from bayesgmm.result import MixtureFit
 
 if TYPE_CHECKING:
@@ -85,6 +86,7 @@ class Criteria:
     __repr__ = __str__
 
 
+@whole_imports
 def criteria(
     fit: MixtureFit,
     *,

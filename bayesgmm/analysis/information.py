@@ -16,6 +16,7 @@ from bayesgmm.analysis.leave_one_out import Elpd
 from bayesgmm.analysis.pointwise import named_rows, pointwise
 from bayesgmm.errors import FitError, warn
 from bayesgmm.inference.fitting import fitted
+from bayesgmm.interrupts import whole_imports
 from bayesgmm.model.observations import Observations
 from bayesgmm.result import MixtureFit
 from bayesgmm.status import Status
@@ -78,6 +79,7 @@ def aicc(fit: MixtureFit) -> float:
     return aic + 2 * p * (p + 1) / (n - p - 1)
 
 
+@whole_imports
 def waic(fit: MixtureFit) -> Elpd:
     """Widely applicable information criterion, on the scale of elpd: larger is better.
 
@@ -194,6 +196,7 @@ def dic(fit: MixtureFit) -> Dic:
     return Dic(-2 * fit.log_likelihood + p, p)
 
 
+@whole_imports
 def wbic(fit: MixtureFit, *, draws: int = 1000, seed: Any = None, cores: int | None = None) -> Wbic:
     """Widely applicable Bayesian information criterion: smaller is better.
 

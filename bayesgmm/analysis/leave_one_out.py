@@ -20,6 +20,7 @@ from bayesgmm.analysis.left_out_row import RowsLeftOut
 from bayesgmm.analysis.pointwise import Pointwise, named_rows, pointwise
 from bayesgmm.errors import BayesGMMError, SpecError, warn
 from bayesgmm.inference.laplace import K_HAT_LIMIT
+from bayesgmm.interrupts import whole_imports
 from bayesgmm.result import MixtureFit
 
 
@@ -41,6 +42,7 @@ class LeaveOneOut(NamedTuple):
     warning: str = ""
 
 
+@whole_imports
 def elpd_loo(
     fit: MixtureFit,
     *,

@@ -19,6 +19,7 @@ from bayesgmm.analysis.leave_one_out import LeaveOneOut, leave_one_out, stacked
 from bayesgmm.analysis.pointwise import why_not
 from bayesgmm.analysis.selected import Selection, distinct, probabilities
 from bayesgmm.errors import FitError, SpecError
+from bayesgmm.interrupts import whole_imports
 from bayesgmm.model.observations import Observations
 from bayesgmm.model.parallel import available_cores, thread_map
 from bayesgmm.model.priors import Priors
@@ -35,6 +36,7 @@ _OF_DRAWS = (
 )  # fmt: skip
 
 
+@whole_imports
 def select(
     data: Any,
     n_components: Iterable[int] = range(1, 6),

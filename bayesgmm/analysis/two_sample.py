@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from bayesgmm.analysis.replicated_data import checkable, counted
 from bayesgmm.errors import DataError, SpecError
+from bayesgmm.interrupts import whole_imports
 from bayesgmm.model.observations import Observations, features_like
 from bayesgmm.model.parallel import one_blas_thread
 from bayesgmm.result import MixtureFit
@@ -69,6 +70,7 @@ class TwoSampleTest:
         )
 
 
+@whole_imports
 def two_sample_test(
     fit: MixtureFit,
     data: Any = None,

@@ -26,6 +26,7 @@ from bayesgmm.errors import FitError, SpecError, warn
 from bayesgmm.inference.importance import Importance, importance
 from bayesgmm.inference.laplace import K_HAT_LIMIT
 from bayesgmm.inference.one_labelling import Region, fitted_normals
+from bayesgmm.interrupts import whole_imports
 from bayesgmm.model.observations import Observations
 from bayesgmm.model.parallel import available_cores, one_blas_thread
 from bayesgmm.model.spec import MixtureSpec
@@ -47,6 +48,7 @@ class Evidence(NamedTuple):
     pareto_k: float = float("nan")  # of importance sampling; above 0.7 ``se`` is too small
 
 
+@whole_imports
 def log_evidence(
     fit: MixtureFit,
     *,

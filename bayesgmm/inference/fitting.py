@@ -8,6 +8,7 @@ import numpy as np
 
 from bayesgmm.errors import SpecError, warn
 from bayesgmm.inference.search import Progress, search
+from bayesgmm.interrupts import whole_imports
 from bayesgmm.model.observations import Observations
 from bayesgmm.model.parameters import MixtureParameters
 from bayesgmm.model.spec import MixtureSpec
@@ -19,6 +20,7 @@ if TYPE_CHECKING:  # the samplers are loaded by the methods that need them
 Method = Literal["em", "map", "laplace", "nuts"]
 
 
+@whole_imports
 def fit(
     spec: MixtureSpec,
     data: Any,
@@ -115,6 +117,8 @@ def fit(
     >>> round(em.log_likelihood, 2)
     -1126.32
     """
+    if start is None and spec.n_components > 1:
+        import sklearn.cluster  # noqa: F401  - before OpenMP, which it loads, is held to one thread
     result = fitted(
         spec, data, method=method, seed=seed, start=start, row_weights=row_weights, cores=cores,
         progress=progress, **options,

@@ -9,6 +9,7 @@ import numpy as np
 from bayesgmm.errors import FitError, SpecError
 from bayesgmm.inference.convergence import assess
 from bayesgmm.inference.labelling import by_ecr, by_order, by_stephens, highest, to_pivot
+from bayesgmm.interrupts import whole_imports
 from bayesgmm.model.parallel import available_cores
 from bayesgmm.model.parameters import MixtureParameters
 from bayesgmm.result import MixtureFit
@@ -16,6 +17,7 @@ from bayesgmm.result import MixtureFit
 Method = Literal["pivot", "ecr", "stephens", "order", "none"]
 
 
+@whole_imports
 def relabel(
     fit: MixtureFit,
     method: Method = "pivot",

@@ -28,6 +28,7 @@ from bayesgmm.interface.sklearn_shapes import (
     squares,
     to_factors,
 )
+from bayesgmm.interrupts import whole_imports
 from bayesgmm.model.covariance import factors_to_tril
 from bayesgmm.model.observations import Observations
 from bayesgmm.model.parallel import available_cores, one_blas_thread, thread_map
@@ -145,6 +146,7 @@ class GaussianMixture(DensityMixin, BaseEstimator):
 
     # Fitting --------------------------------------------------------------
 
+    @whole_imports
     def fit(self, X: Any, y: Any = None) -> GaussianMixture:
         """Fit to rows ``X`` (N, D); ``y`` is not used."""
         _check_arguments(self)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from bayesgmm.errors import DataError, SpecError
 from bayesgmm.interface.palette import PALETTE, legend_outside
+from bayesgmm.interrupts import whole_imports
 from bayesgmm.model.spec import STRUCTURES
 
 #: Each criterion's name on an axis, and whether its smallest or largest value is best.
@@ -28,6 +29,7 @@ CRITERIA = {
 _MARKERS = "osDXPp"
 
 
+@whole_imports
 def plot_criteria(
     table: Any, *, criterion: str | Sequence[str] = "bic", zoom: bool = True, ax: Any = None
 ) -> Any:

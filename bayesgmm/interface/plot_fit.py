@@ -21,6 +21,7 @@ from bayesgmm.analysis.allocations import evenly_spaced
 from bayesgmm.errors import DataError, FitError, SpecError
 from bayesgmm.interface.palette import legend_outside, membership_colors
 from bayesgmm.interface.panels import View, draw_density, draw_pairs, draw_plane
+from bayesgmm.interrupts import whole_imports
 from bayesgmm.model.observations import Observations
 from bayesgmm.model.parameters import MixtureParameters
 from bayesgmm.result import MixtureFit
@@ -32,6 +33,7 @@ _BAND_DRAWS = 2000
 _METHOD_NAMES = {"em": "EM", "map": "MAP", "laplace": "Laplace", "nuts": "NUTS"}
 
 
+@whole_imports
 def plot_fit(
     fit: MixtureFit,
     *,
