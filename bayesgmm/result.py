@@ -223,7 +223,7 @@ class MixtureFit:
 
     def predict(self, data: Any = None) -> xr.DataArray:
         """The most probable component of each row, from the averaged memberships."""
-        return self.predict_proba(data).argmax("component")
+        return self.predict_proba(data).argmax("component").rename("component")
 
     # The next row ---------------------------------------------------------
 
