@@ -116,6 +116,9 @@ def read_tree(path: Path) -> xr.DataTree:
     try:
         with xr.open_datatree(path, **options) as opened:
             tree = opened.load()
+            for node in tree.subtree:  # xarray passes over a variable that is named as a group is
+                for variable in node.variables.values():
+                    variable.load()
     except Exception as error:  # every engine has errors of its own for a broken file
         raise FileError(
             f"{str(path)!r} could not be read ({_reason(error)}); it is damaged or no saved fit."
