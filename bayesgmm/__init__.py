@@ -56,16 +56,20 @@ _MODULES = ("datasets",)
 __all__ = ["__version__", *_WHERE, *_MODULES]
 
 
-@whole_imports
 def __getattr__(name: str) -> Any:
     if name in _WHERE:
-        value = getattr(importlib.import_module(f"bayesgmm.{_WHERE[name]}"), name)
+        value = getattr(_module(_WHERE[name]), name)
     elif name in _MODULES:
-        value = importlib.import_module(f"bayesgmm.{name}")
+        value = _module(name)
     else:
         raise AttributeError(f"module 'bayesgmm' has no attribute {name!r}")
     globals()[name] = value
     return value
+
+
+@whole_imports
+def _module(name: str) -> Any:
+    return importlib.import_module(f"bayesgmm.{name}")
 
 
 def __dir__() -> list[str]:

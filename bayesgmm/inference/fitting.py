@@ -117,8 +117,6 @@ def fit(
     >>> round(em.log_likelihood, 2)
     -1126.32
     """
-    if start is None and spec.n_components > 1:
-        import sklearn.cluster  # noqa: F401  - before OpenMP, which it loads, is held to one thread
     result = fitted(
         spec, data, method=method, seed=seed, start=start, row_weights=row_weights, cores=cores,
         progress=progress, **options,
@@ -155,6 +153,8 @@ def fitted(
             f"method={method!r} has no option {sorted(unknown)[0]!r}; it has "
             f"{', '.join(_METHODS[method])}."
         )
+    if start is None and spec.n_components > 1:
+        import sklearn.cluster  # noqa: F401  - before OpenMP, which it loads, is held to one thread
     common = {"seed": seed, "start": start, "cores": cores, "progress": progress}
     how = {"nuts": _nuts, "laplace": _laplace}.get(method, _point)
     return how(spec, observations, method, **common, **{**_METHODS[method], **options})
