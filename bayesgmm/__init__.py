@@ -8,6 +8,8 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
+from bayesgmm.interrupts import whole_imports
+
 __version__ = "0.1.0"
 
 #: Public names, by the module that holds them.
@@ -56,13 +58,18 @@ __all__ = ["__version__", *_WHERE, *_MODULES]
 
 def __getattr__(name: str) -> Any:
     if name in _WHERE:
-        value = getattr(importlib.import_module(f"bayesgmm.{_WHERE[name]}"), name)
+        value = getattr(_module(_WHERE[name]), name)
     elif name in _MODULES:
-        value = importlib.import_module(f"bayesgmm.{name}")
+        value = _module(name)
     else:
         raise AttributeError(f"module 'bayesgmm' has no attribute {name!r}")
     globals()[name] = value
     return value
+
+
+@whole_imports
+def _module(name: str) -> Any:
+    return importlib.import_module(f"bayesgmm.{name}")
 
 
 def __dir__() -> list[str]:

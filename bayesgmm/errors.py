@@ -7,7 +7,12 @@ without parsing text.
 
 from __future__ import annotations
 
+import os
+import warnings
+from pathlib import Path
 from typing import Any
+
+_PACKAGE = str(Path(__file__).parent) + os.sep
 
 
 class BayesGMMError(ValueError):
@@ -55,3 +60,13 @@ class FileError(BayesGMMError):
 
 class FitWarning(UserWarning):
     """A fit was made, but something about it should be known before it is used."""
+
+
+def warn(message: str, category: type[Warning] = FitWarning) -> None:
+    """Warn of something; what is shown is the line outside this package that led to it.
+
+    What a user need not be told is not warned of in the first place: the filters of
+    ``warnings`` belong to the process, so to suppress a warning on one thread spoils
+    them for all others.
+    """
+    warnings.warn(message, category, skip_file_prefixes=(_PACKAGE,))

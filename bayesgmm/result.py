@@ -9,7 +9,6 @@ function that takes a fit.
 from __future__ import annotations
 
 import html
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -20,7 +19,8 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from bayesgmm.errors import FitError, FitWarning
+from bayesgmm.errors import FitError, warn
+from bayesgmm.interrupts import whole_imports
 from bayesgmm.layout import lay_out, relabelled
 from bayesgmm.model.covariance import correlation_factor
 from bayesgmm.model.observations import Observations, features_like
@@ -225,7 +225,7 @@ class MixtureFit:
 
     def predict(self, data: Any = None) -> xr.DataArray:
         """The most probable component of each row, from the averaged memberships."""
-        return self.predict_proba(data).argmax("component")
+        return self.predict_proba(data).argmax("component").rename("component")
 
     # The next row ---------------------------------------------------------
 
@@ -297,6 +297,7 @@ class MixtureFit:
         """
         return self.predictive.outliers(self._rows(data), rate=rate, points=points, seed=seed)
 
+    @whole_imports
     def generate(
         self, n: int, *, seed: Any = None, draw: Draw = "all", frame: Frame | None = None
     ) -> Any:
@@ -327,11 +328,9 @@ class MixtureFit:
         fit = self.tree["fit"].to_dataset()
         ambiguous = float(fit["ambiguous"]) if "ambiguous" in fit else 0.0
         if isinstance(draw, str) and draw == "mean" and ambiguous > _AMBIGUOUS:
-            warnings.warn(
+            warn(
                 f"Labels are ambiguous in {ambiguous:.0%} of the draws, so the mean averages "
-                "components that are not the same; draw='all' needs no labels.",
-                FitWarning,
-                skip_file_prefixes=(str(Path(__file__).parent),),
+                "components that are not the same; draw='all' needs no labels."
             )
 
     def _rows(self, data: Any) -> Observations:
@@ -351,10 +350,12 @@ class MixtureFit:
 
     # Keeping and showing --------------------------------------------------
 
+    @whole_imports
     def save(self, path: str | Path) -> Path:
         """Save to NetCDF (``.nc``) or Zarr (``.zarr``); nothing half-written is left."""
         return write_tree(self.tree, PATH("path", path))
 
+    @whole_imports
     def summary(self) -> Any:
         """A table of every parameter.
 
@@ -370,6 +371,7 @@ class MixtureFit:
         return f"<pre>{html.escape(repr(self))}</pre>"
 
 
+@whole_imports
 def load(path: str | Path) -> MixtureFit:
     """Read a fit that :meth:`MixtureFit.save` wrote.
 

@@ -1,15 +1,19 @@
-"""Trees on disk: NetCDF or Zarr, no pickle, and never half-written.
+"""Trees on disk: NetCDF or Zarr, no pickle, never half-written, and known to be what was saved.
 
 A tree is written beside its target under a temporary name and then moved over
 it, so that a reader sees the old file or the new one, and a failed save leaves
-what was there.
+what was there.  What a save that was killed leaves behind, the next one into the same
+folder clears away.  A digest of all values goes with them, and is compared on reading.
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import tempfile
+import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,39 +24,86 @@ from bayesgmm.errors import FileError
 
 #: Version of the layout; a newer one is refused by an older reader.
 FORMAT = 1
+_DIGEST = "bayesgmm_digest"
+#: In the names of folders that saves work in, before the number of their process.
+_SAVING = ".saving-"
+#: Seconds after which such a folder has been left behind, whoever has its number now.
+_LONG_AGO = 24 * 3600
 
 
 def write_tree(tree: xr.DataTree, path: Path) -> Path:
-    """Write ``tree`` to ``path``, whole or not at all."""
+    """Write ``tree`` to ``path``, whole or not at all.
+
+    A NetCDF file is made in memory first, which takes as much again as the tree: HDF5
+    does not survive a write that fails.
+    """
     if path.suffix not in (".nc", ".zarr"):
         raise FileError(f"{path.name!r} does not say the format; end it in .nc or .zarr.")
     if not path.parent.is_dir():
         raise FileError(f"The folder {str(path.parent)!r} does not exist; make it first.")
     if path.is_dir() and not (path / "zarr.json").is_file():
         raise FileError(f"{str(path)!r} is a folder and no saved fit; choose another name.")
+    _clear(path.parent)
     try:
-        work = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+        work = Path(
+            tempfile.mkdtemp(prefix=f".{path.name}{_SAVING}{os.getpid()}-", dir=path.parent)
+        )
     except OSError as error:
         raise FileError(f"Could not write to {str(path.parent)!r}: {_reason(error)}.") from error
-    old = work / "old"
+    fresh, old = work / path.name, work / "old"
+    signed = tree.copy(deep=False)
+    signed.attrs = {**tree.attrs, _DIGEST: _digest(tree)}
     try:
-        fresh = work / path.name
         if path.suffix == ".nc":
-            tree.to_netcdf(fresh, engine="h5netcdf")
+            content = signed.to_netcdf(engine="h5netcdf")
+            with open(fresh, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())  # where some file systems say that they are full
         else:
-            tree.to_zarr(fresh, consolidated=False)
+            signed.to_zarr(fresh, consolidated=False)
         if path.is_dir():  # a Zarr store is a folder, which os.replace does not replace
             os.replace(path, old)
         os.replace(fresh, path)
-    except Exception as error:  # every engine has errors of its own
-        if old.is_dir():
+    except BaseException as error:  # every engine has errors of its own
+        if old.is_dir() and not path.exists():
             os.replace(old, path)
+        if not isinstance(error, Exception):  # an interrupt
+            raise
         raise FileError(
             f"Could not write {str(path)!r}: {_reason(error)}; what was there is as it was."
         ) from error
     finally:
         shutil.rmtree(work, ignore_errors=True)
     return path
+
+
+def _clear(folder: Path) -> None:
+    """Remove what saves that were killed have left in a folder."""
+    for work in folder.glob(f".*{_SAVING}*"):
+        if not work.is_dir() or not _abandoned(work):
+            continue
+        if (work / "old").is_dir():  # killed between two moves: what it had written is whole
+            for fresh in work.glob("*.zarr"):
+                if not (folder / fresh.name).exists():
+                    with suppress(OSError):  # another process has done it
+                        os.replace(fresh, folder / fresh.name)
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def _abandoned(work: Path) -> bool:
+    """Whether the process that made a working folder is no more."""
+    try:
+        if time.time() - work.stat().st_mtime > _LONG_AGO:
+            return True
+        if os.name != "posix":  # elsewhere signal 0 does not only ask
+            return False
+        os.kill(int(work.name.rpartition(_SAVING)[2].partition("-")[0]), 0)
+    except (FileNotFoundError, PermissionError, ValueError):  # gone, another user's, or no number
+        return False
+    except ProcessLookupError:
+        return True
+    return False
 
 
 def read_tree(path: Path) -> xr.DataTree:
@@ -65,6 +116,9 @@ def read_tree(path: Path) -> xr.DataTree:
     try:
         with xr.open_datatree(path, **options) as opened:
             tree = opened.load()
+            for node in tree.subtree:  # xarray passes over a variable that is named as a group is
+                for variable in node.variables.values():
+                    variable.load()
     except Exception as error:  # every engine has errors of its own for a broken file
         raise FileError(
             f"{str(path)!r} could not be read ({_reason(error)}); it is damaged or no saved fit."
@@ -80,7 +134,36 @@ def read_tree(path: Path) -> xr.DataTree:
     missing = sorted({"posterior", "observed_data", "fit"} - set(tree.children))
     if missing:
         raise FileError(f"{str(path)!r} is damaged: it has no group {missing[0]!r}.")
+    saved = tree.attrs.pop(_DIGEST, None)  # bayesgmm 0.1.0 saved none
+    if saved is not None and saved != _digest(tree):
+        raise FileError(
+            f"{str(path)!r} is damaged: its values are not those that were saved; take another "
+            "copy, or fit again."
+        )
     return tree
+
+
+def _digest(tree: xr.DataTree) -> str:
+    """A digest of a tree's values, names and attributes, the same before and after a file."""
+    found = hashlib.sha256(repr(sorted((k, str(v)) for k, v in tree.attrs.items())).encode())
+    for name, group in sorted(tree.children.items()):
+        for key, variable in sorted(group.to_dataset().variables.items(), key=lambda v: str(v[0])):
+            found.update(repr((name, str(key), variable.dims, variable.shape)).encode())
+            found.update(_canonical(np.asarray(variable.values)))
+    return found.hexdigest()
+
+
+def _canonical(values: np.ndarray[Any, Any]) -> Any:
+    """Values as bytes; files keep numbers, and neither their width nor how texts are stored."""
+    if values.dtype.kind == "M":
+        values = values.astype("datetime64[ns]").view(np.int64)
+    if values.dtype.kind in "biu":
+        values = values.astype("<i8")
+    elif values.dtype.kind == "f":
+        values = values.astype("<f8", copy=False)
+    else:
+        return repr([str(value) for value in values.ravel()]).encode()
+    return np.ascontiguousarray(values).data
 
 
 def _reason(error: Exception) -> str:

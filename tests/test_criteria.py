@@ -421,6 +421,6 @@ def test_wbic_says_that_its_run_did_not_mix(em_faithful, monkeypatch):
         tree["fit"] = xr.DataTree(run.tree["fit"].to_dataset().assign(status="not mixed"))
         return bg.MixtureFit(run.spec, tree)
 
-    monkeypatch.setattr(information, "refit", unmixed)
+    monkeypatch.setattr(information, "fitted", unmixed)
     with pytest.warns(bg.FitWarning, match=r"WBIC of K=2, full is uncertain: The chains do not"):
         wbic(em_faithful, draws=100, seed=1)

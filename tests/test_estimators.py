@@ -58,6 +58,30 @@ def assert_same(ours, theirs, X, tolerance=1e-8):
     np.testing.assert_allclose(ours.predict_proba(X), theirs.predict_proba(X), atol=1e-6)
 
 
+@pytest.mark.parametrize("covariance_type", ["diag", "spherical"])
+def test_a_start_that_sits_on_single_rows_is_fitted(covariance_type):
+    """As in scikit-learn's ``test_gaussian_mixture_setting_best_params``: single rows have
+    components of their own, and variances that are rounding, but positive."""
+    X = np.random.RandomState(0).uniform(size=(30, 3))
+    own = X[[3, 7]]  # two rows, two rows that share one, and the rest
+    means = np.concatenate([own, [X[10:12].mean(axis=0), X.mean(axis=0)]])
+    precisions = {"spherical": np.array([1e6, 1e6, 500.0, 16.0])}
+    precisions["diag"] = precisions["spherical"][:, None].repeat(3, axis=1)
+    with pytest.warns(ConvergenceWarning):
+        ours, theirs = (
+            model(
+                4, covariance_type=covariance_type, reg_covar=0, means_init=means,
+                weights_init=[1 / 30, 1 / 30, 2 / 30, 26 / 30], max_iter=1, random_state=0,
+                precisions_init=precisions[covariance_type],
+            ).fit(X)
+            for model in (GaussianMixture, Theirs)
+        )  # fmt: skip
+    assert not ours.converged_ and ours.n_iter_ == 1
+    assert np.all(ours.covariances_ > 0)
+    np.testing.assert_allclose(ours.means_, theirs.means_)
+    np.testing.assert_allclose(ours.lower_bound_, theirs.lower_bound_)
+
+
 @parametrize_with_checks([GaussianMixture(), GaussianMixture(2, covariance_type="tied")])
 def test_conventions(estimator, check):
     check(estimator)

@@ -10,6 +10,7 @@ import pytest
 import bayesgmm as bg
 from bayesgmm.inference.convergence import by_component, r_hat_and_ess
 from bayesgmm.inference.labelling import by_ecr, by_stephens, to_pivot
+from bayesgmm.layout import with_facts, with_groups
 
 pytestmark = pytest.mark.filterwarnings("ignore::bayesgmm.FitWarning")
 
@@ -201,6 +202,30 @@ def test_labels_that_switch_are_told_from_chains_that_disagree(nuts_faithful):
     table = bg.diagnose(switched).table
     assert table.loc[table["label_free"], "r_hat"].max() < 1.01
     assert table.loc["means[0, waiting]", "r_hat"] > 1.5
+
+
+def test_status_and_verdict_go_with_the_labels(nuts_faithful):
+    """Chains whose labels differ as they are drawn, and agree once relabelled."""
+    statistics = nuts_faithful.tree["sample_stats"].to_dataset()
+    orders = statistics["permutation"].copy(deep=True)
+    orders[2:] = [1, 0]
+    changed = {"sample_stats": statistics.assign(permutation=orders)}
+    drawn = bg.MixtureFit(nuts_faithful.spec, with_groups(nuts_faithful.tree, changed))
+    for method, status, words in (
+        ("none", bg.Status.AMBIGUOUS_LABELS, "components cannot be told apart"),
+        ("pivot", bg.Status.CONVERGED, "and on each component; labels are ambiguous in no draw"),
+    ):
+        again = bg.relabel(drawn, method)
+        assert again.status is status and words in again.tree["fit/verdict"].item()
+        assert bg.relabel(again, "pivot").status is bg.Status.CONVERGED
+        assert bg.relabel(again, "none").status is bg.Status.AMBIGUOUS_LABELS
+
+
+@pytest.mark.parametrize("status", [bg.Status.DIVERGENT, bg.Status.INTERRUPTED])
+def test_what_befell_the_sampler_stays_whatever_the_labels(nuts_faithful, status):
+    facts = with_facts(nuts_faithful.tree, {"status": status.value})
+    drawn = bg.MixtureFit(nuts_faithful.spec, facts)
+    assert bg.relabel(drawn, "none").status is status
 
 
 def test_one_chain_is_compared_with_itself(faithful):

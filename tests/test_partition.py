@@ -408,6 +408,13 @@ def test_compare_with_kmeans_a_fit_and_a_partition(faithful, em_faithful):
     assert twice.table.index.name == "cluster (first)"
 
 
+def test_compare_takes_a_merging(em_faithful):
+    merging = bg.merge_components(em_faithful)
+    found = compare_partitions(em_faithful, merging)
+    assert found.adjusted_rand == 1
+    assert (found.table.index.name, found.table.columns.name) == ("component", "cluster")
+
+
 def test_compare_takes_labels_of_any_kind():
     names = pd.Series(["a", "b", "a"], index=[5, 6, 7], name="species")
     array = xr.DataArray([1, 2, 1], dims="obs")

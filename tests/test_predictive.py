@@ -565,3 +565,8 @@ def test_refusals(laplace):
     uneven = {"b": [1, 2], "c": [1, 2, 3]}
     refused("different numbers of values", regression.regress, three, "a", uneven)
     refused("different ones", PredictiveDistribution.of, draws(), ["a", "a", "b"])
+
+
+def test_answers_are_named_after_what_they_are(em_faithful, faithful):
+    assert em_faithful.predict(faithful[:3]).name == "component"
+    assert em_faithful.predict_proba(faithful[:3]).name == "memberships"

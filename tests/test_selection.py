@@ -110,7 +110,7 @@ def test_the_average_is_the_average(by_all, faithful):
 def test_a_run_with_a_folder_does_only_what_is_missing(faithful, tmp_path, monkeypatch):
     options = {"by": "evidence", "posteriors": 2, "seed": 1, "sampling": FAST,
                "out": tmp_path / "study"}  # fmt: skip
-    inner, made = candidates.fit, []
+    inner, made = candidates.fitted, []
 
     def counted(spec, *arguments, **named):
         if len(made) == 3:
@@ -118,12 +118,12 @@ def test_a_run_with_a_folder_does_only_what_is_missing(faithful, tmp_path, monke
         made.append((spec.label, named["method"]))
         return inner(spec, *arguments, **named)
 
-    monkeypatch.setattr(candidates, "fit", counted)
+    monkeypatch.setattr(candidates, "fitted", counted)
     with pytest.raises(KeyboardInterrupt):
         bg.select(faithful, [1, 2], ["full", "diag"], **options)
     first = list(made)
     made.clear()
-    monkeypatch.setattr(candidates, "fit", lambda spec, *a, **n: (
+    monkeypatch.setattr(candidates, "fitted", lambda spec, *a, **n: (
         made.append((spec.label, n["method"])), inner(spec, *a, **n))[1])  # fmt: skip
     second = bg.select(faithful, [1, 2], ["full", "diag"], **options)
     assert not set(first) & set(made)
@@ -172,14 +172,14 @@ def test_a_folder_that_cannot_be_is_refused(faithful, tmp_path):
 
 
 def test_a_sampler_that_fails_is_a_reason_in_the_table(faithful, monkeypatch):
-    inner = candidates.fit
+    inner = candidates.fitted
 
     def failing(spec, *arguments, **named):
         if named["method"] == "nuts":
             raise bg.FitError("The sampler is broken.")
         return inner(spec, *arguments, **named)
 
-    monkeypatch.setattr(candidates, "fit", failing)
+    monkeypatch.setattr(candidates, "fitted", failing)
     found = bg.select(faithful, [1, 2], ["full"], by="evidence", seed=1)
     assert set(found.table["sampling"]) == {"The sampler is broken."}
     assert found.verdict.startswith("No model has an evidence")

@@ -6,12 +6,17 @@ import errno
 import os
 import pickle
 import shutil
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
+import zarr
 from xarray.backends.h5netcdf_ import H5NetCDFStore
 from xarray.backends.zarr import ZarrStore
 
@@ -94,7 +99,7 @@ def same_fit(a, b):
         for variable, values in group.variables.items():
             assert values.dims == again.variables[variable].dims
             np.testing.assert_array_equal(values.values, again.variables[variable].values)
-    assert a.n_parameters == b.n_parameters and a.bic() == b.bic()
+    assert a.n_parameters == b.n_parameters and a.log_likelihood == b.log_likelihood
 
 
 # There and back ---------------------------------------------------------------
@@ -187,6 +192,18 @@ def test_other_programs_can_read_it(kept, other, suffix):
         assert posterior["means"].dims == ("chain", "draw", "component", "feature")
         assert list(posterior["feature"].values) == NAMES
         np.testing.assert_array_equal(posterior["means"], other.tree["posterior/means"])
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_a_loaded_fit_needs_its_file_no_more(tmp_path, kept, other, suffix):
+    path = copied(kept, tmp_path / f"fit{suffix}")
+    fit = bg.load(path)
+    assert all(
+        variable._in_memory for node in fit.tree.subtree for variable in node.variables.values()
+    )
+    (shutil.rmtree if path.is_dir() else os.remove)(path)
+    same_fit(other, fit)
+    assert fit.log_likelihood == other.log_likelihood
 
 
 # Saves that fail ----------------------------------------------------------------
@@ -283,6 +300,117 @@ def test_a_folder_that_cannot_be_written(tmp_path, monkeypatch, fit):
 
     monkeypatch.setattr(store.tempfile, "mkdtemp", refuse)
     refused("Could not write to '.*': Permission denied", fit.save, tmp_path / "fit.nc")
+
+
+# Saves that were killed -----------------------------------------------------------
+
+KILLED = """
+import os, signal, sys
+import bayesgmm as bg
+from bayesgmm import store
+
+fit = bg.load(sys.argv[1])
+replace, moves = os.replace, int(sys.argv[3])
+def kill(*arguments):
+    global moves
+    if not moves:
+        os.kill(os.getpid(), signal.SIGKILL)
+    moves -= 1
+    replace(*arguments)
+store.os.replace = kill
+fit.save(sys.argv[2])
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="has no SIGKILL")
+@pytest.mark.parametrize(("suffix", "moves"), [(".nc", 0), (".zarr", 1)])
+def test_what_a_killed_save_left_is_cleared_by_the_next(tmp_path, kept, fit, other, suffix, moves):
+    """Killed before the file is moved into its place, and between the two moves of a store."""
+    path = copied(kept, tmp_path / f"fit{suffix}")
+    environment = os.environ | {"PYTHONPATH": str(Path(bg.__file__).parents[1])}
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED, str(kept / "fit.nc"), str(path), str(moves)],
+        env=environment, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == -signal.SIGKILL
+    left = [name for name in os.listdir(tmp_path) if name != path.name]
+    assert len(left) == 1 and left[0].startswith(f".{path.name}.saving-")
+    alive = tmp_path / f".other.nc.saving-{os.getppid()}-x"
+    alive.mkdir()  # a save that goes on
+    fit.save(tmp_path / "another.nc")
+    assert sorted(os.listdir(tmp_path)) == sorted(["another.nc", path.name, alive.name])
+    same_fit(other, bg.load(path))
+    two_days_ago = time.time() - 2 * 24 * 3600
+    os.utime(alive, (two_days_ago, two_days_ago))  # its number is another process's by now
+    fit.save(tmp_path / "another.nc")
+    assert sorted(os.listdir(tmp_path)) == sorted(["another.nc", path.name])
+
+
+def test_an_interrupted_save_leaves_what_was_there(tmp_path, monkeypatch, fit, kept):
+    path = copied(kept, tmp_path / "fit.zarr")
+    old, replace = contents(tmp_path), os.replace
+
+    def interrupt(source, target):
+        if Path(target) == path and Path(source).name == path.name:
+            raise KeyboardInterrupt
+        return replace(source, target)
+
+    monkeypatch.setattr(store.os, "replace", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        fit.save(path)
+    assert contents(tmp_path) == old
+
+
+# Files of other versions and damaged ones -------------------------------------------
+
+
+def test_a_fit_that_0_1_0_saved_can_be_loaded(tmp_path):
+    """It has no digest; what is saved again has one."""
+    old = bg.load(Path(__file__).parent / "saved_by_0_1_0.nc")
+    assert old.method == "laplace" and old.parameters.batch_shape == (1, 50)
+    assert old.spec == bg.MixtureSpec(3) and old.status.ok
+    assert round(old.log_likelihood, 2) == -208.03
+    again = old.save(tmp_path / "fit.nc")
+    same_fit(old, bg.load(again))
+    with xr.open_datatree(again, engine="h5netcdf") as tree:
+        assert "bayesgmm_digest" in tree.attrs and "bayesgmm_digest" not in old.tree.attrs
+
+
+def test_a_flipped_bit_in_any_value_is_found_in_netcdf(tmp_path, kept, other):
+    """The lowest bit of the last number of each array, as they lie in the file."""
+    whole = (kept / "fit.nc").read_bytes()
+    path, tried = tmp_path / "fit.nc", 0
+    for group in other.tree.children.values():
+        for variable in group.to_dataset().data_vars.values():
+            raw = variable.values.tobytes()
+            if variable.dtype.kind != "f" or variable.size < 4:
+                continue
+            assert whole.count(raw) == 1
+            damaged = bytearray(whole)
+            damaged[whole.index(raw) + len(raw) - 8] ^= 1
+            path.write_bytes(damaged)
+            refused("is damaged: its values are not those that were saved", bg.load, path)
+            tried += 1
+    assert tried > 5
+    assert whole.count(b"tied") == 1  # in the spec, an attribute
+    path.write_bytes(whole.replace(b"tied", b"diag"))
+    refused("is damaged: its values are not those that were saved", bg.load, path)
+
+
+def test_changed_values_are_found_in_zarr(tmp_path, kept):
+    """Values changed in a way that any reader of the format takes for good."""
+    for name in ("means", "weights"):
+        path = copied(kept, tmp_path / f"{name}.zarr")
+        store = zarr.open_group(path, mode="r+")
+        array = store[f"posterior/{name}"]
+        values = array[...]
+        values.flat[-1] = np.nextafter(values.flat[-1], np.inf)
+        array[...] = values
+        refused("is damaged: its values are not those that were saved", bg.load, path)
+    path = copied(kept, tmp_path / "spec.zarr")
+    attributes = path / "zarr.json"
+    attributes.write_text(attributes.read_text().replace("tied", "diag"))
+    refused("is damaged: its values are not those that were saved", bg.load, path)
 
 
 # Loads that fail ------------------------------------------------------------------

@@ -7,15 +7,15 @@ distribution is simulated: data from the smaller fit, both models fitted again.
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from bayesgmm.errors import BayesGMMError, FitError, FitWarning
-from bayesgmm.inference.fitting import fit
+from bayesgmm.errors import BayesGMMError, FitError
+from bayesgmm.inference.fitting import fitted
 from bayesgmm.inference.search import Progress
+from bayesgmm.interrupts import whole_imports
 from bayesgmm.model.parallel import available_cores, thread_map
 from bayesgmm.model.statistics import CHUNK
 from bayesgmm.options import COUNT, LIMIT, PROGRESS, seed_sequence
@@ -55,6 +55,7 @@ class BootstrapTest:
         )
 
 
+@whole_imports
 def bootstrap_test(
     smaller: MixtureFit,
     larger: MixtureFit,
@@ -120,17 +121,15 @@ def bootstrap_test(
         x = smaller.parameters[0, 0].simulate(n, seed=own)[0]
         key = int(own.generate_state(1)[0])
         values = []
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", FitWarning)
-            for model in (smaller, larger):
-                try:
-                    again = fit(
-                        model.spec, x, method="em", seed=key, cores=inner, n_starts=12, n_best=3,
-                        rounds=2,
-                    )  # fmt: skip
-                except BayesGMMError:  # a replicate on which a model has no fit says nothing
-                    return float("nan")
-                values.append(again.log_likelihood)
+        for model in (smaller, larger):
+            try:
+                again = fitted(
+                    model.spec, x, method="em", seed=key, cores=inner, n_starts=12, n_best=3,
+                    rounds=2,
+                )  # fmt: skip
+            except BayesGMMError:  # a replicate on which a model has no fit says nothing
+                return float("nan")
+            values.append(again.log_likelihood)
         return 2 * (values[1] - values[0])
 
     found: list[float] = []

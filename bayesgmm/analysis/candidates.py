@@ -11,7 +11,6 @@ import hashlib
 import json
 import re
 import tempfile
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,9 +18,9 @@ from typing import Any, Literal
 
 import numpy as np
 
-from bayesgmm.errors import BayesGMMError, FileError, FitWarning
+from bayesgmm.errors import BayesGMMError, FileError
 from bayesgmm.inference.evidence import log_evidence
-from bayesgmm.inference.fitting import fit
+from bayesgmm.inference.fitting import fitted
 from bayesgmm.layout import with_facts
 from bayesgmm.model.observations import Observations
 from bayesgmm.model.spec import MixtureSpec
@@ -69,19 +68,19 @@ class Candidates:
         """A fit, with its evidence where asked for; or why there is none."""
         path = self._path(spec, method, options)
         try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", FitWarning)  # its status is in the table
-                found = _stored(path)
-                if found is None:
-                    found = fit(
-                        spec, self.observations, method=method, seed=self.seed, **options
-                    )
-                    self._keep(found, path)
-                if evidence and "log_evidence" not in found.tree["fit"].to_dataset():
-                    estimate = log_evidence(found, seed=self.seed, cores=options.get("cores"))
-                    facts = {"log_evidence": estimate.value, "log_evidence_se": estimate.se}
-                    found = MixtureFit(found.spec, with_facts(found.tree, facts))
-                    self._keep(found, path)
+            found = _stored(path)
+            if found is None:
+                found = fitted(
+                    spec, self.observations, method=method, seed=self.seed, **options
+                )
+                self._keep(found, path)
+            if evidence and "log_evidence" not in found.tree["fit"].to_dataset():
+                estimate = log_evidence(found, seed=self.seed, cores=options.get("cores"))
+                facts = {"log_evidence": estimate.value, "log_evidence_se": estimate.se}
+                found = MixtureFit(found.spec, with_facts(found.tree, facts))
+                self._keep(found, path)
+        except FileError:  # a full disk is no fault of the model's
+            raise
         except BayesGMMError as error:
             return str(error)
         return found

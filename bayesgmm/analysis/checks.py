@@ -23,6 +23,7 @@ from bayesgmm.analysis.replicated_statistics import (
     statistics_table,
 )
 from bayesgmm.inference.laplace import K_HAT_LIMIT
+from bayesgmm.interrupts import whole_imports
 from bayesgmm.model.parallel import available_cores
 from bayesgmm.options import (
     FUNCTION,
@@ -169,6 +170,7 @@ class PosteriorCheck:
         return "\n".join(lines)
 
 
+@whole_imports
 def posterior_check(
     fit: MixtureFit,
     *,

@@ -11,12 +11,14 @@ from numpy.typing import ArrayLike, NDArray
 
 from bayesgmm.analysis import leave_one_out as loo
 from bayesgmm.analysis.pointwise import why_not
-from bayesgmm.errors import FitError
+from bayesgmm.errors import FitError, warn
 from bayesgmm.inference.labelling import to_pivot
+from bayesgmm.interrupts import whole_imports
 from bayesgmm.options import LIMIT, MAPPING, PROBABILITY, SEED, TRUTH
 from bayesgmm.result import MixtureFit, require_fit
 
 
+@whole_imports
 def compare(
     fits: Mapping[str, MixtureFit], *, repair: bool = False, max_refits: int = 10, seed: Any = None
 ) -> Any:
@@ -79,7 +81,9 @@ def compare(
         for name, fit in fits.items()
         if why_not(fit) is None
     }
-    for name, (_, elpd) in left_out.items():
+    for name, (_, elpd, warning) in left_out.items():
+        if warning:
+            warn(warning)
         rows[name] |= {
             "elpd_loo": elpd.value, "elpd_loo_se": elpd.se, "bad_rows": len(elpd.bad_rows)
         }  # fmt: skip
@@ -141,6 +145,7 @@ def _same_data(fits: Mapping[Any, MixtureFit]) -> None:
             )
 
 
+@whole_imports
 def agreement(point: MixtureFit, posterior: MixtureFit, *, mass: float = 0.89) -> Any:
     """Where a point estimate lies in the posterior of the same spec.
 

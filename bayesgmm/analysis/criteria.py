@@ -8,18 +8,18 @@ says of every value which way it is read.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
-from bayesgmm.analysis.information import LARGEST_VARIANCE, aicc, dic, waic
-from bayesgmm.analysis.leave_one_out import Elpd, elpd_loo
+from bayesgmm.analysis.information import LARGEST_VARIANCE, aicc, compute_waic, dic
+from bayesgmm.analysis.leave_one_out import Elpd, leave_one_out
 from bayesgmm.analysis.pointwise import named_rows
-from bayesgmm.errors import FitError, FitWarning
+from bayesgmm.errors import FitError
 from bayesgmm.inference.laplace import K_HAT_LIMIT
+from bayesgmm.interrupts import whole_imports
 from bayesgmm.options import CORES, LIMIT, SEED, TRUTH, one_of
 from bayesgmm.result import MixtureFit, require_fit
 
@@ -87,6 +87,7 @@ class Criteria:
     __repr__ = __str__
 
 
+@whole_imports
 def criteria(
     fit: MixtureFit,
     *,
@@ -150,7 +151,9 @@ def criteria(
     seed, cores = SEED("seed", seed), CORES("cores", cores)
 
     def by_loo(fit: MixtureFit) -> Elpd:
-        return elpd_loo(fit, repair=repair, max_refits=max_refits, seed=seed, cores=cores)
+        return leave_one_out(
+            fit, repair=repair, max_refits=max_refits, seed=seed, cores=cores
+        ).elpd
 
     rows: dict[str, dict[str, Any]] = {}
     for name, compute in _DEVIANCES.items():
@@ -162,7 +165,7 @@ def criteria(
         "fits without them."
     )  # fmt: skip
     rows["elpd_waic"] = _row(
-        waic, fit, f"uncertain, for the log density of {{}} has a variance above "
+        compute_waic, fit, f"uncertain, for the log density of {{}} has a variance above "
         f"{LARGEST_VARIANCE} over draws; elpd_loo is better."
     )  # fmt: skip
     table = pd.DataFrame.from_dict(rows, orient="index")
@@ -174,9 +177,7 @@ def _row(compute: Callable[[MixtureFit], Any], fit: MixtureFit, bad: str = "") -
     """A criterion's row of the table, or the reason that there is none."""
     row: dict[str, Any] = {"value": np.nan, "se": np.nan, "p": np.nan, "better": "larger"}
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", FitWarning)  # what they say is in the note
-            found = compute(fit)
+        found = compute(fit)
     except FitError as error:
         _, reason = str(error).split(" ", 1)  # without the criterion's name
         return row | {"note": reason.removeprefix("is ")}

@@ -17,6 +17,7 @@ from bayesgmm.inference.convergence import (
     label_free,
     r_hat_and_ess,
 )
+from bayesgmm.interrupts import whole_imports
 from bayesgmm.result import MixtureFit, require_fit
 from bayesgmm.status import Status
 
@@ -80,6 +81,7 @@ class Diagnosis:
     __repr__ = __str__
 
 
+@whole_imports
 def diagnose(fit: MixtureFit) -> Diagnosis:
     """Say whether the draws of a fit can be relied on, and for what.
 

@@ -7,7 +7,6 @@ density: components of a mean over draws in several labellings are of no mixture
 
 from __future__ import annotations
 
-import warnings
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,8 +14,9 @@ from numpy.typing import NDArray
 
 from bayesgmm.analysis.leave_one_out import Elpd
 from bayesgmm.analysis.pointwise import named_rows, pointwise
-from bayesgmm.errors import FitError, FitWarning
-from bayesgmm.inference.fitting import fit as refit
+from bayesgmm.errors import FitError, warn
+from bayesgmm.inference.fitting import fitted
+from bayesgmm.interrupts import whole_imports
 from bayesgmm.model.observations import Observations
 from bayesgmm.model.parallel import available_cores
 from bayesgmm.options import COUNT, SEED
@@ -82,6 +82,7 @@ def aicc(fit: MixtureFit) -> float:
     return aic + 2 * p * (p + 1) / (n - p - 1)
 
 
+@whole_imports
 def waic(fit: MixtureFit) -> Elpd:
     """Widely applicable information criterion, on the scale of elpd: larger is better.
 
@@ -126,18 +127,23 @@ def waic(fit: MixtureFit) -> Elpd:
     >>> abs(waic(fit).value - bg.elpd_loo(fit).value) < 0.5
     True
     """
+    found = compute_waic(fit)
+    if found.bad_rows:
+        warn(
+            f"WAIC of {fit.spec.label} by {fit.method} is uncertain: over draws the log density "
+            f"of {named_rows(found.bad_rows)} has a variance above {LARGEST_VARIANCE}; use "
+            "elpd_loo."
+        )
+    return found
+
+
+def compute_waic(fit: MixtureFit) -> Elpd:
+    """:func:`waic` without a warning, for what names the bad rows by itself."""
     each = pointwise(require_fit(fit, "waic"), "WAIC")
     values = each.values.reshape(-1, each.values.shape[-1])
     p_i = values.var(axis=0, ddof=1)
     elpd_i = _log_mean(values) - p_i
     bad = tuple(int(row) for row in np.unique(each.rows[p_i > LARGEST_VARIANCE]))
-    if bad:
-        warnings.warn(
-            f"WAIC of {fit.spec.label} by {fit.method} is uncertain: over draws the log density "
-            f"of {named_rows(bad)} has a variance above {LARGEST_VARIANCE}; use elpd_loo.",
-            FitWarning,
-            stacklevel=2,
-        )
     se = float(np.sqrt(len(elpd_i) * elpd_i.var(ddof=1)))
     return Elpd(float(elpd_i.sum()), se, float(p_i.sum()), bad)
 
@@ -193,6 +199,7 @@ def dic(fit: MixtureFit) -> Dic:
     return Dic(-2 * fit.log_likelihood + p, p)
 
 
+@whole_imports
 def wbic(fit: MixtureFit, *, draws: int = 1000, seed: Any = None, cores: int | None = None) -> Wbic:
     """Widely applicable Bayesian information criterion: smaller is better.
 
@@ -251,15 +258,9 @@ def wbic(fit: MixtureFit, *, draws: int = 1000, seed: Any = None, cores: int | N
     warm = Observations(
         observations.matrix, row_weights=each / np.log(n), names=fit.feature_names
     )
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FitWarning)  # no label matters here
-        run = refit(fit.spec, warm, method="nuts", draws=draws, seed=seed, cores=cores)
-    if run.status not in (Status.CONVERGED, Status.AMBIGUOUS_LABELS):
-        warnings.warn(
-            f"WBIC of {fit.spec.label} is uncertain: {run.status.sentence} {run.status.remedy}",
-            FitWarning,
-            stacklevel=2,
-        )
+    run = fitted(fit.spec, warm, method="nuts", draws=draws, seed=seed, cores=cores)
+    if run.status not in (Status.CONVERGED, Status.AMBIGUOUS_LABELS):  # no label matters here
+        warn(f"WBIC of {fit.spec.label} is uncertain: {run.status.sentence} {run.status.remedy}")
     total = -run.parameters.log_likelihood(observations.matrix, weights, cores=cores)
     se = array_stats.mcse(total, chain_axis=0, draw_axis=1, method="mean")
     return Wbic(float(total.mean()), float(se))

@@ -10,7 +10,6 @@ elsewhere, which no such map can do and which its own diagnostic does not always
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from copy import deepcopy
 from typing import Any, NamedTuple
@@ -19,8 +18,9 @@ import numpy as np
 
 from bayesgmm.analysis.left_out_row import RowsLeftOut
 from bayesgmm.analysis.pointwise import Pointwise, named_rows, pointwise
-from bayesgmm.errors import BayesGMMError, FitWarning
+from bayesgmm.errors import BayesGMMError, warn
 from bayesgmm.inference.laplace import K_HAT_LIMIT
+from bayesgmm.interrupts import whole_imports
 from bayesgmm.options import CORES, LIMIT, SEED, TRUTH
 from bayesgmm.result import MixtureFit, require_fit
 
@@ -36,12 +36,14 @@ class Elpd(NamedTuple):
 
 
 class LeaveOneOut(NamedTuple):
-    """What ArviZ's functions take (``arviz.compare``), and its summary."""
+    """What ArviZ's functions take (``arviz.compare``), its summary, and what to warn of."""
 
     arviz: Any  # arviz's ELPDData, pointwise
     elpd: Elpd
+    warning: str = ""
 
 
+@whole_imports
 def elpd_loo(
     fit: MixtureFit,
     *,
@@ -107,7 +109,10 @@ def elpd_loo(
     >>> two.value > one.value, two.bad_rows
     (True, ())
     """
-    return leave_one_out(fit, repair=repair, max_refits=max_refits, seed=seed, cores=cores).elpd
+    found = leave_one_out(fit, repair=repair, max_refits=max_refits, seed=seed, cores=cores)
+    if found.warning:
+        warn(found.warning)
+    return found.elpd
 
 
 def leave_one_out(
@@ -118,19 +123,16 @@ def leave_one_out(
     seed: Any = None,
     cores: int | None = None,
 ) -> LeaveOneOut:
-    """:func:`elpd_loo` with the pointwise values; the same arguments."""
-    import arviz as az
-
+    """:func:`elpd_loo` with the pointwise values and without a warning; the same arguments."""
     fit = require_fit(fit, "elpd_loo")
     repair, max_refits = TRUTH("repair", repair), LIMIT("max_refits", max_refits)
     seed, cores = SEED("seed", seed), CORES("cores", cores)
     each = pointwise(fit, "elpd_loo")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the bad rows are returned, and told by our callers
-        loo = az.loo(each.tree, pointwise=True)
+    loo = _by_arviz(each)
     k_hat = loo.pareto_k.values
     bad = _rows(each, k_hat > K_HAT_LIMIT)
     repaired: tuple[int, ...] = ()
+    warning = ""
     if repair and bad:
         largest = {row: float(k_hat[each.rows == row].max()) for row in bad}
         worst = sorted(bad, key=lambda row: -largest[row])
@@ -139,9 +141,33 @@ def leave_one_out(
         repaired = tuple(row for row in bad if row in known)
         bad = tuple(row for row in bad if row not in known)
         if bad:
-            _tell(fit, repaired, failed, [row for row in bad if row not in failed], max_refits)
+            beyond = [row for row in bad if row not in failed]
+            warning = _uncertain(fit, repaired, failed, beyond, max_refits)
     elpd = Elpd(float(loo.elpd), float(loo.se), float(loo.p), bad, repaired)
-    return LeaveOneOut(loo, elpd)
+    return LeaveOneOut(loo, elpd, warning)
+
+
+def _by_arviz(each: Pointwise) -> Any:
+    """What ``arviz.loo`` gives, without its warning: the bad rows are returned."""
+    from arviz_stats import ELPDDataLOO
+    from arviz_stats.base import array_stats
+
+    chains, draws, n = each.values.shape
+    r_eff = 1.0
+    if chains > 1:
+        sizes = each.tree["posterior"].to_dataset().azstats.ess(method="mean")
+        r_eff = np.hstack([sizes[name].values.ravel() for name in sizes]).mean() / (chains * draws)
+    elpd_i, pareto_k, p_i = array_stats.loo(
+        np.moveaxis(each.values, -1, 0), chain_axis=1, draw_axis=2, r_eff=r_eff
+    )
+    elpd, se, p, _ = array_stats.loo_summary(elpd_i, p_i)
+    good_k = min(1 - 1 / np.log10(chains * draws), K_HAT_LIMIT)
+    observations = each.tree["log_likelihood"].to_dataset()["x"].isel(chain=0, draw=0, drop=True)
+    return ELPDDataLOO(
+        elpd=elpd, se=se, p=p, n_samples=chains * draws, n_data_points=n, scale="log",
+        warning=bool((pareto_k > good_k).any()), good_k=good_k,
+        elpd_i=observations.copy(data=elpd_i), pareto_k=observations.copy(data=pareto_k),
+    )  # fmt: skip
 
 
 def _rows(each: Pointwise, chosen: Any) -> tuple[int, ...]:
@@ -180,23 +206,19 @@ def _replaced(loo: Any, each: Pointwise, known: Mapping[int, float]) -> Any:
     return after
 
 
-def _tell(
+def _uncertain(
     fit: MixtureFit,
     repaired: tuple[int, ...],
     failed: Mapping[int, str],
     beyond: list[int],
     max_refits: int,
-) -> None:
-    """Say which rows were repaired and which were not, and why."""
+) -> str:
+    """The sentence on which rows were repaired and which were not, and why."""
     told = [f"{named_rows(repaired)} repaired by a fit without" if repaired else "no row repaired"]
     told += [f"row {row} not: {reason.rstrip('.')}" for row, reason in failed.items()]
     if beyond:
         told.append(f"{named_rows(beyond)} not tried, being beyond max_refits={max_refits}")
-    warnings.warn(
-        f"elpd_loo of {fit.spec.label} by {fit.method} is still uncertain: {'; '.join(told)}.",
-        FitWarning,
-        stacklevel=4,
-    )
+    return f"elpd_loo of {fit.spec.label} by {fit.method} is still uncertain: {'; '.join(told)}."
 
 
 def stacked(results: Mapping[Any, LeaveOneOut]) -> dict[Any, dict[str, float]]:
@@ -204,11 +226,9 @@ def stacked(results: Mapping[Any, LeaveOneOut]) -> dict[Any, dict[str, float]]:
     import arviz as az
 
     keys = {str(i): name for i, name in enumerate(results)}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        table = az.compare(
-            {key: results[name].arviz for key, name in keys.items()}, round_to="none"
-        )
+    table = az.compare(
+        {key: results[name].arviz for key, name in keys.items()}, round_to="none"
+    )
     return {
         keys[str(key)]: {
             "elpd_diff": float(row["elpd_diff"]),

@@ -18,7 +18,6 @@ much narrower: another model.
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import replace
 from functools import cached_property
 from math import ceil
@@ -27,9 +26,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from bayesgmm.errors import FitError, FitWarning
+from bayesgmm.errors import FitError
 from bayesgmm.inference.evidence import Evidence, bridge_ratio, log_evidence
-from bayesgmm.inference.fitting import fit as refit
+from bayesgmm.inference.fitting import fitted
 from bayesgmm.model.observations import Observations
 from bayesgmm.options import generator
 from bayesgmm.result import MixtureFit
@@ -81,9 +80,7 @@ class RowsLeftOut:
             If the other rows cannot be fitted, or the estimate is not precise.
         """
         others = self._without(row)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", FitWarning)  # judged by what is made of it
-            found = refit(self.spec, others, method="nuts", seed=self._seed(), cores=self.cores)
+        found = fitted(self.spec, others, method="nuts", seed=self._seed(), cores=self.cores)
         if self.fit.status in _SAMPLED and found.status in _SAMPLED:
             direct = self._between(on_draws, found, row)
             if direct.se <= PRECISE:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from bayesgmm.analysis.merging import Merging
 from bayesgmm.analysis.partition import Partition
 from bayesgmm.analysis.partition_loss import CrossTable, adjusted_rand
 from bayesgmm.errors import DataError
@@ -51,10 +52,10 @@ def compare_partitions(first: Any, second: Any) -> PartitionComparison:
 
     Parameters
     ----------
-    first, second : array, Series, DataArray, Partition, MixtureFit or estimator
-        Labels of the same rows in the same order, of any type.  A fit gives the most
-        probable component of its own rows; an estimator of scikit-learn, such as
-        ``KMeans``, its ``labels_``.
+    first, second : array, Series, DataArray, Partition, Merging, MixtureFit or estimator
+        Labels of the same rows in the same order, of any type.  A merging gives the
+        most probable cluster of its fit's rows, a fit the most probable component; an
+        estimator of scikit-learn, such as ``KMeans``, its ``labels_``.
 
     Returns
     -------
@@ -101,7 +102,7 @@ def _labels(partition: Any, name: str) -> Any:
     """Labels as a pandas Series with a name to print."""
     import pandas as pd
 
-    if isinstance(partition, Partition):
+    if isinstance(partition, (Merging, Partition)):
         partition = partition.labels
     elif isinstance(partition, MixtureFit):
         partition, name = partition.predict().values, "component"

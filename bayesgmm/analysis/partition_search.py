@@ -8,7 +8,6 @@ found depends on the seed alone.
 from __future__ import annotations
 
 import threading
-import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,7 +16,7 @@ from numpy.typing import NDArray
 from bayesgmm.analysis.allocations import Labels
 from bayesgmm.analysis.partition_loss import Loss, canonical, distances, expected_losses
 from bayesgmm.analysis.partition_moves import Run, Tables
-from bayesgmm.errors import FitWarning
+from bayesgmm.errors import warn
 from bayesgmm.inference.search import Progress
 from bayesgmm.model.parallel import thread_map
 from bayesgmm.options import generator, seed_sequence
@@ -148,11 +147,9 @@ def _runs(
         thread_map(one, range(total), side_by_side)
     except KeyboardInterrupt:
         stop.set()  # runs on other threads end at their next sweep
-        warnings.warn(
+        warn(
             f"The search was interrupted after {len(finished)} of {total} runs; this is the best "
-            "partition so far.",
-            FitWarning,
-            stacklevel=4,
+            "partition so far."
         )
     done = dict(finished)
     for i in sorted(done):  # in order of the starts: threads cannot decide between equals

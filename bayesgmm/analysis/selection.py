@@ -21,6 +21,7 @@ from bayesgmm.analysis.pointwise import why_not
 from bayesgmm.analysis.selected import Selection, probabilities
 from bayesgmm.errors import FitError, SpecError
 from bayesgmm.inference.fitting import check_options
+from bayesgmm.interrupts import whole_imports
 from bayesgmm.model.observations import Observations
 from bayesgmm.model.parallel import available_cores, thread_map
 from bayesgmm.model.priors import Priors
@@ -52,6 +53,7 @@ _OF_DRAWS = (
 )  # fmt: skip
 
 
+@whole_imports
 def select(
     data: Any,
     n_components: Iterable[int] = range(1, 6),

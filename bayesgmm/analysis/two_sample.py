@@ -17,7 +17,9 @@ from numpy.typing import NDArray
 
 from bayesgmm.analysis.replicated_data import checkable
 from bayesgmm.errors import DataError, SpecError
+from bayesgmm.interrupts import whole_imports
 from bayesgmm.model.observations import Observations, features_like
+from bayesgmm.model.parallel import one_blas_thread
 from bayesgmm.options import TRUTH, generator, shown, whole
 from bayesgmm.result import MixtureFit, require_fit
 
@@ -69,6 +71,7 @@ class TwoSampleTest:
         )
 
 
+@whole_imports
 def two_sample_test(
     fit: MixtureFit,
     data: Any = None,
@@ -165,12 +168,14 @@ def two_sample_test(
     held_out = np.concatenate([real[tested], made[half:]])
     center, scale = x.mean(axis=0), x.std(axis=0)
     scale = np.where(scale > 0, scale, 1.0)
-    model.fit((x - center) / scale, np.repeat([1, 0], half))
-    said = np.asarray(model.predict((held_out - center) / scale)).astype(np.int64)
     m = n - half
     score = None
-    if hasattr(model, "predict_proba"):
-        known = model.predict_proba((real[tested] - center) / scale)
+    with one_blas_thread():
+        model.fit((x - center) / scale, np.repeat([1, 0], half))
+        said = np.asarray(model.predict((held_out - center) / scale)).astype(np.int64)
+        scored = hasattr(model, "predict_proba")
+        known = model.predict_proba((real[tested] - center) / scale) if scored else None
+    if known is not None:
         score = xr.DataArray(
             known[:, list(model.classes_).index(1)], dims="obs",
             coords={"obs": rows.index[tested]}, name="score_real",

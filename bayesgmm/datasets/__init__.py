@@ -19,11 +19,13 @@ from typing import Any
 import numpy as np
 
 from bayesgmm.errors import DataError
+from bayesgmm.interrupts import whole_imports
 from bayesgmm.options import shown
 
 NAMES = ("faithful", "galaxies")
 
 
+@whole_imports
 def load(name: str) -> Any:
     """A data set by name, as an xarray DataArray with dimensions (obs, feature).
 
@@ -48,11 +50,13 @@ def load(name: str) -> Any:
     )
 
 
+@whole_imports
 def faithful() -> Any:
     """Old Faithful: eruption duration and waiting time in minutes, 272 x 2."""
     return load("faithful")
 
 
+@whole_imports
 def galaxies() -> Any:
     """Galaxy velocities in km/s, 82 x 1."""
     return load("galaxies")

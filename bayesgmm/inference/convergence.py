@@ -70,7 +70,7 @@ class Convergence(NamedTuple):
         if self.n_components == 1:
             return density + "."
         share = _percent(self.ambiguous)
-        if self.label_r_hat > self._limit or self.ambiguous > 0.5:
+        if not self._told_apart:
             return (
                 f"{density}, but components cannot be told apart: labels are ambiguous in "
                 f"{share} (R-hat by component {self.label_r_hat:.2f})."
@@ -80,6 +80,11 @@ class Convergence(NamedTuple):
         return f"{density} {by_component}; labels are ambiguous in {share}."
 
     @property
+    def _told_apart(self) -> bool:
+        """Whether labels mean something: they hold over chains, and in most draws."""
+        return not (self.label_r_hat > self._limit or self.ambiguous > 0.5)
+
+    @property
     def _limit(self) -> float:
         return max(ROUGHLY, 1 + _NOISE / self.n_draws)
 
@@ -87,9 +92,11 @@ class Convergence(NamedTuple):
         """The status of chains without other faults."""
         if self.r_hat > self._limit:
             return Status.MULTIMODAL if n_modes > 1 else Status.NOT_MIXED
-        if self.label_r_hat > self._limit:
-            return Status.AMBIGUOUS_LABELS
-        return Status.CONVERGED
+        return Status.CONVERGED if self._told_apart else Status.AMBIGUOUS_LABELS
+
+
+#: What a status from here can be; any other is about how the draws were made.
+VERDICTS = (Status.MULTIMODAL, Status.NOT_MIXED, Status.AMBIGUOUS_LABELS, Status.CONVERGED)
 
 
 def _percent(share: float) -> str:

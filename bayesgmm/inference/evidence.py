@@ -17,16 +17,16 @@ proposal that has seen it.
 
 from __future__ import annotations
 
-import warnings
 from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bayesgmm.errors import FitError, FitWarning
+from bayesgmm.errors import FitError, warn
 from bayesgmm.inference.importance import Importance, importance
 from bayesgmm.inference.laplace import K_HAT_LIMIT
 from bayesgmm.inference.one_labelling import Region, fitted_normals
+from bayesgmm.interrupts import whole_imports
 from bayesgmm.model.observations import Observations
 from bayesgmm.model.parallel import available_cores, one_blas_thread
 from bayesgmm.model.spec import MixtureSpec
@@ -49,6 +49,7 @@ class Evidence(NamedTuple):
     pareto_k: float = float("nan")  # of importance sampling; above 0.7 ``se`` is too small
 
 
+@whole_imports
 def log_evidence(
     fit: MixtureFit,
     *,
@@ -132,19 +133,15 @@ def _compare(first: Evidence, second: Importance) -> None:
     """Warn where two estimates differ, or where the second is no check."""
     apart = abs(first.value - second.value)
     if second.pareto_k > K_HAT_LIMIT:
-        warnings.warn(
+        warn(
             f"The log evidence could not be checked: importance sampling's Pareto k-hat is "
-            f"{second.pareto_k:.2f}, above {K_HAT_LIMIT}; use method='smc' for a second estimate.",
-            FitWarning,
-            stacklevel=3,
+            f"{second.pareto_k:.2f}, above {K_HAT_LIMIT}; use method='smc' for a second estimate."
         )
     elif not apart <= _ALLOWED * np.hypot(first.se, second.se):
-        warnings.warn(
+        warn(
             f"Two estimates of the log evidence differ: {first.value:.2f} ± {first.se:.2f} by "
             f"bridge sampling, {second.value:.2f} ± {second.se:.2f} by importance sampling; the "
-            "chains may have missed a mode, so draw more.",
-            FitWarning,
-            stacklevel=3,
+            "chains may have missed a mode, so draw more."
         )
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
-from bayesgmm.errors import FitWarning, SpecError
+from bayesgmm.errors import SpecError, warn
 from bayesgmm.inference.search import Progress, search
+from bayesgmm.interrupts import whole_imports
 from bayesgmm.model.observations import Observations
 from bayesgmm.model.parameters import MixtureParameters
 from bayesgmm.model.spec import SPEC, MixtureSpec
@@ -38,6 +38,7 @@ if TYPE_CHECKING:  # the samplers are loaded by the methods that need them
 Method = Literal["em", "map", "laplace", "nuts"]
 
 
+@whole_imports
 def fit(
     spec: MixtureSpec,
     data: Any,
@@ -135,6 +136,28 @@ def fit(
     >>> round(em.log_likelihood, 2)
     -1126.32
     """
+    result = fitted(
+        spec, data, method=method, seed=seed, start=start, row_weights=row_weights, cores=cores,
+        progress=progress, **options,
+    )  # fmt: skip
+    if not result.status.ok:
+        warn(f"{spec.label} by {method}: {result.status.sentence} {result.status.remedy}")
+    return result
+
+
+def fitted(
+    spec: MixtureSpec,
+    data: Any,
+    *,
+    method: Method,
+    seed: Any = None,
+    start: MixtureParameters | MixtureFit | None = None,
+    row_weights: Any = None,
+    cores: int | None = None,
+    progress: Progress | None = None,
+    **options: Any,
+) -> MixtureFit:
+    """:func:`fit` without a warning, for what judges the status by itself."""
     spec, method = SPEC("spec", spec), _METHOD("method", method)
     options = check_options(method, options)
     common = {
@@ -146,15 +169,10 @@ def fit(
         observations = Observations(data, row_weights=row_weights)
     if method in ("nuts", "laplace"):
         _refuse_too_many(spec, observations, options["draws"] * options.get("chains", 1))
+    if start is None and spec.n_components > 1:
+        import sklearn.cluster  # noqa: F401  - before OpenMP, which it loads, is held to one thread
     how = {"nuts": _nuts, "laplace": _laplace}.get(method, _point)
-    result = how(spec, observations, method, **common, **options)
-    if not result.status.ok:
-        warnings.warn(
-            f"{spec.label} by {method}: {result.status.sentence} {result.status.remedy}",
-            FitWarning,
-            stacklevel=2,
-        )
-    return result
+    return how(spec, observations, method, **common, **options)
 
 
 _SEARCH: dict[str, tuple[Any, Kind[Any]]] = {

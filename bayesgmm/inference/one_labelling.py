@@ -8,14 +8,12 @@ whether the chains have visited one labelling or all.
 
 from __future__ import annotations
 
-import warnings
 from math import lgamma
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bayesgmm.errors import FitWarning
-from bayesgmm.inference.fitting import fit as fit_mixture
+from bayesgmm.inference.fitting import fitted
 from bayesgmm.inference.labelling import highest, to_pivot
 from bayesgmm.inference.whitening import find_modes, shares_of
 from bayesgmm.model.density import LogPosterior
@@ -89,12 +87,10 @@ def fitted_normals(draws: Array, seed: int) -> MixtureParameters:
     for k in range(1, _MOST_NORMALS + 1):
         if k > 1 and k * p * 5 > n:
             break
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", FitWarning)
-            em = fit_mixture(
-                MixtureSpec(k), draws, method="em", seed=seed, n_starts=4, n_best=1,
-                rounds=0, accelerate=False, max_iter=200, tol=1e-5,
-            )  # fmt: skip  - near the best will do: any proposal gives the same answer
+        em = fitted(
+            MixtureSpec(k), draws, method="em", seed=seed, n_starts=4, n_best=1,
+            rounds=0, accelerate=False, max_iter=200, tol=1e-5,
+        )  # fmt: skip  - near the best will do: any proposal gives the same answer
         if em.bic() >= best:
             break
         best, found = em.bic(), em.parameters[0, 0]

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayesgmm.errors import SpecError
+from bayesgmm.interrupts import whole_imports
 from bayesgmm.model.collinear import refuse_collinear
 from bayesgmm.model.observations import Observations
 from bayesgmm.model.parameters import MixtureParameters
@@ -26,6 +27,7 @@ from bayesgmm.model.spec import SPEC, MixtureSpec
 _CORRELATION = "corrchol"
 
 
+@whole_imports
 def to_pymc(spec: MixtureSpec, data: Any) -> Any:
     """An idiomatic ``pymc.Model`` of a spec and data.
 

@@ -7,8 +7,9 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from bayesgmm.errors import FitError, SpecError
-from bayesgmm.inference.convergence import assess
+from bayesgmm.inference.convergence import VERDICTS, assess
 from bayesgmm.inference.labelling import by_ecr, by_order, by_stephens, highest, to_pivot
+from bayesgmm.interrupts import whole_imports
 from bayesgmm.model.parallel import available_cores
 from bayesgmm.model.parameters import MixtureParameters
 from bayesgmm.options import one_of, shown
@@ -17,6 +18,7 @@ from bayesgmm.result import MixtureFit, require_fit
 Method = Literal["pivot", "ecr", "stephens", "order", "none"]
 
 
+@whole_imports
 def relabel(
     fit: MixtureFit,
     method: Method = "pivot",
@@ -59,7 +61,7 @@ def relabel(
     MixtureFit
         With ``sample_stats/permutation`` from the sampler's labels to these, the group
         ``fit``'s ``ambiguous`` (the share of draws of which two labels could be
-        exchanged at odds of less than 20 to 1) and its verdict.
+        exchanged at odds of less than 20 to 1), its verdict and its status.
 
     Raises
     ------
@@ -115,8 +117,12 @@ def relabel(
     permutation = np.asarray(permutation)
     lp = statistics["lp"].values
     found = assess(raw.permute(permutation), lp, match.ambiguous, fit.observations)
-    # Laplace's verdict is its k-hat, which labels do not touch.
-    facts = found.facts() if fit.method == "nuts" else {"ambiguous": found.ambiguous}
+    facts: dict[str, Any] = {"ambiguous": found.ambiguous}
+    if fit.method == "nuts":  # Laplace's verdict is its k-hat, which labels do not touch
+        facts = found.facts()
+        if fit.status in VERDICTS:
+            modes = fit.tree["fit"].to_dataset().get("n_modes", 1)
+            facts["status"] = found.status(int(modes)).value
     return fit.relabelled(permutation, {**facts, "relabelled_by": method})
 
 

@@ -8,7 +8,6 @@ module is scikit-learn's conventions: arguments, array shapes and methods.
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import numpy as np
@@ -18,7 +17,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from bayesgmm.errors import DataError, SpecError
+from bayesgmm.errors import DataError, SpecError, warn
 from bayesgmm.interface.plain_em import Mixture, Run, run_em
 from bayesgmm.interface.plain_start import INITS, first_mixture
 from bayesgmm.interface.sklearn_shapes import (
@@ -28,6 +27,7 @@ from bayesgmm.interface.sklearn_shapes import (
     squares,
     to_factors,
 )
+from bayesgmm.interrupts import whole_imports
 from bayesgmm.model.covariance import factors_to_tril
 from bayesgmm.model.observations import Observations
 from bayesgmm.model.parallel import available_cores, one_blas_thread, thread_map
@@ -154,6 +154,7 @@ class GaussianMixture(DensityMixin, BaseEstimator):
 
     # Fitting --------------------------------------------------------------
 
+    @whole_imports
     def fit(self, X: Any, y: Any = None) -> GaussianMixture:
         """Fit to rows ``X`` (N, D); ``y`` is not used."""
         _check_arguments(self)
@@ -166,11 +167,10 @@ class GaussianMixture(DensityMixin, BaseEstimator):
             )
         best = self._best(values)
         if not best.converged and self.max_iter > 0:
-            warnings.warn(
+            warn(
                 f"EM had not converged after {self.max_iter} iterations of its best start; raise "
                 "max_iter or tol, try another start, or look for degenerate data.",
                 ConvergenceWarning,
-                stacklevel=2,
             )
         kind, mixture = self.covariance_type, best.mixture
         root = inverse_factors(mixture.factors, kind)

@@ -134,9 +134,9 @@ def _maximised(
     else:
         covariances = statistics.scatters - means * (2 * sums - counts[:, None] * means)
         covariances /= n[:, None]
-    if kind == "full":
-        variances = np.diagonal(covariances, axis1=1, axis2=2)
-        if np.any(variances + reg_covar < _LOST * means**2):  # such as a distant row by itself
+    if kind != "tied":
+        variances = np.diagonal(covariances, axis1=1, axis2=2) if kind == "full" else covariances
+        if np.any(variances + reg_covar < _LOST * means**2):  # such as a row by itself
             shares = row_log_density(rows, form, memberships=True)[1]
             return Mixture.of(*moments(rows.values, shares, reg_covar, kind), kind)
     covariances = _with_ridge(covariances, reg_covar, kind)

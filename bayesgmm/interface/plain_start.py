@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from bayesgmm.errors import SpecError
 from bayesgmm.interface.plain_em import Mixture, moments
 from bayesgmm.interface.sklearn_shapes import MATRICES, checked, to_factors
+from bayesgmm.model.parallel import one_blas_thread
 from bayesgmm.model.spec import Structure
 
 Array = NDArray[np.float64]
@@ -48,7 +49,8 @@ def _memberships(values: Array, k: int, how: str, random_state: np.random.Random
         return shares / shares.sum(axis=1, keepdims=True)
     shares = np.zeros((n, k))
     if how == "kmeans":
-        labels = KMeans(k, n_init=1, random_state=random_state).fit(values).labels_
+        with one_blas_thread():  # it runs on OpenMP's
+            labels = KMeans(k, n_init=1, random_state=random_state).fit(values).labels_
         shares[np.arange(n), labels] = 1
         return shares
     if how == "random_from_data":

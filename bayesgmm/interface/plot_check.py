@@ -17,6 +17,7 @@ from scipy.stats import binom
 from bayesgmm.analysis.checks import PosteriorCheck, posterior_check
 from bayesgmm.errors import SpecError
 from bayesgmm.interface.palette import PALETTE
+from bayesgmm.interrupts import whole_imports
 from bayesgmm.options import TRUTH, shown
 
 #: Statistics that a panel has room to name.
@@ -29,6 +30,7 @@ _SIMULATIONS = 2000
 _GOOD, _BAD = PALETTE[0], PALETTE[1]
 
 
+@whole_imports
 def plot_check(check: Any, *, legend: bool = True, ax: Any = None, **options: Any) -> Any:
     """Draw what a check found: the rows' distribution, and the statistics.
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from bayesgmm.analysis.compare import ranks
 from bayesgmm.errors import DataError, SpecError
 from bayesgmm.interface.palette import PALETTE, legend_outside
+from bayesgmm.interrupts import whole_imports
 from bayesgmm.model.spec import STRUCTURES
 from bayesgmm.options import TRUTH, one_of, shown
 
@@ -30,6 +31,7 @@ CRITERIA = {
 _MARKERS = "osDXPp"
 
 
+@whole_imports
 def plot_criteria(
     table: Any, *, criterion: str | Sequence[str] = "bic", zoom: bool = True, ax: Any = None
 ) -> Any:

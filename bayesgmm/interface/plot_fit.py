@@ -21,6 +21,7 @@ from bayesgmm.analysis.allocations import evenly_spaced
 from bayesgmm.errors import DataError, SpecError
 from bayesgmm.interface.palette import legend_outside, membership_colors
 from bayesgmm.interface.panels import View, draw_density, draw_pairs, draw_plane
+from bayesgmm.interrupts import whole_imports
 from bayesgmm.model.observations import Observations
 from bayesgmm.model.parameters import MixtureParameters
 from bayesgmm.options import LIMIT, PROBABILITY, TRUTH, optional, shown, whole
@@ -34,6 +35,7 @@ _MOST_BINS = 10_000  # bars that each are less than a pixel
 _METHOD_NAMES = {"em": "EM", "map": "MAP", "laplace": "Laplace", "nuts": "NUTS"}
 
 
+@whole_imports
 def plot_fit(
     fit: MixtureFit,
     *,

@@ -14,6 +14,7 @@ from sklearn.base import BaseEstimator, DensityMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from bayesgmm.interrupts import whole_imports
 from bayesgmm.model.observations import Observations
 from bayesgmm.model.priors import Priors
 from bayesgmm.model.spec import COVARIANCE, MixtureSpec, Structure
@@ -100,6 +101,7 @@ class MCMCGaussianMixture(DensityMixin, BaseEstimator):
         self.random_state = random_state
         self.cores = cores
 
+    @whole_imports
     def fit(self, X: Any, y: Any = None) -> MCMCGaussianMixture:
         """Sample the posterior given rows ``X`` (N, D); ``y`` is not used."""
         from bayesgmm.inference import fitting

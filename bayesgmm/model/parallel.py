@@ -1,17 +1,23 @@
-"""Threads: one pool for the process, and BLAS held to one thread inside it.
+"""Threads: one pool for the process, and other libraries held to one thread inside it.
 
 The compiled kernels release the interpreter's lock, so plain threads run them
-side by side.  BLAS must not start threads of its own under them.
+side by side.  BLAS and OpenMP must not start threads of their own under them; and
+a forked child must not ask OpenMP for threads at all, since those of its parent
+are gone and libgomp would wait for them for ever.
 """
 
 from __future__ import annotations
 
 import os
+import threading
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cache
 from typing import Any
+
+from numba.core.compiler_lock import global_compiler_lock
 
 from bayesgmm.options import CORES
 
@@ -32,10 +38,6 @@ def _pool(cores: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(cores, thread_name_prefix="bayesgmm")
 
 
-if hasattr(os, "register_at_fork"):  # a forked child has the pool's memory, not its threads
-    os.register_at_fork(after_in_child=_pool.cache_clear)
-
-
 def thread_map[Item, Result](
     function: Callable[[Item], Result], items: Iterable[Item], cores: int
 ) -> list[Result]:
@@ -46,19 +48,117 @@ def thread_map[Item, Result](
     work = list(items)
     if cores == 1 or len(work) < 2:
         return [function(item) for item in work]
-    return list(_pool(cores).map(function, work))
 
+    def one(item: Item) -> Result:
+        with _one_openmp_thread():  # which every thread has to ask for by itself
+            return function(item)
 
-@cache
-def _blas_controller() -> Any:
-    import scipy.linalg  # noqa: F401  - loads the BLAS that compiled code calls
-    from threadpoolctl import ThreadpoolController
-
-    return ThreadpoolController().select(user_api="blas")
+    return list(_pool(cores).map(one, work))
 
 
 @contextmanager
 def one_blas_thread() -> Iterator[None]:
-    """Hold BLAS to one thread: the threads here are ours."""
-    with _blas_controller().limit(limits=1):
+    """Hold BLAS, and OpenMP in the calling thread, to one thread: the threads here are ours.
+
+    Any number of threads may be within it, one inside another or overlapping: BLAS
+    gets its threads back when the last has left.
+    """
+    _blas.enter()
+    try:
+        with _one_openmp_thread():
+            yield
+    finally:
+        _blas.leave()
+
+
+class _OneBlasThread:
+    """BLAS's number of threads is the process's, so those who want it at one are counted."""
+
+    def __init__(self) -> None:
+        self._inside: Counter[int] = Counter()  # how often, by thread
+        self._before: list[tuple[Any, int]] = []
+
+    def enter(self) -> None:
+        me = threading.get_ident()
+        found = _libraries("blas")
+        with _lock:
+            if not self._inside:
+                self._before = [(library, library.num_threads) for library in found]
+                self._set([1] * len(found))
+            self._inside[me] += 1
+
+    def leave(self) -> None:
+        me = threading.get_ident()
+        with _lock:
+            self._inside[me] -= 1
+            self._keep(thread for thread in self._inside if self._inside[thread])
+
+    def forked(self) -> None:
+        """In a forked child, which has only the thread that forked."""
+        self._keep(thread for thread in self._inside if thread == threading.get_ident())
+
+    def _keep(self, threads: Iterable[int]) -> None:
+        """Those who are still inside; BLAS is as before if nobody is."""
+        still = Counter({thread: self._inside[thread] for thread in threads})
+        if self._inside and not still:
+            self._set([number for _, number in self._before])
+        self._inside = still
+
+    def _set(self, numbers: list[int]) -> None:
+        from threadpoolctl import OpenBLASController
+
+        for (library, _), number in zip(self._before, numbers, strict=True):
+            # It listens to one thread, the last that had a say, and to no other.
+            OpenBLASController.clear_controlling_thread(force=True)
+            library.set_num_threads(number)
+        OpenBLASController.clear_controlling_thread(force=True)
+
+
+_lock = threading.RLock()
+_blas = _OneBlasThread()
+
+
+@contextmanager
+def _one_openmp_thread() -> Iterator[None]:
+    """OpenMP's number of threads is each thread's own."""
+    before = [(library, library.num_threads) for library in _libraries("openmp")]
+    for library, _ in before:
+        library.set_num_threads(1)
+    try:
         yield
+    finally:
+        for library, number in before:
+            library.set_num_threads(number)
+
+
+def _libraries(kind: str) -> list[Any]:
+    """The loaded libraries of a kind, looked for again whenever modules were imported."""
+    import scipy.linalg  # noqa: F401  - loads the BLAS that compiled code calls
+    from threadpoolctl import get_cached_controller
+
+    with _lock:
+        found = get_cached_controller().lib_controllers
+    return [library for library in found if library.user_api == kind]
+
+
+def _before_fork() -> None:
+    # A lock that another thread holds while this one forks is never released in the child.
+    global_compiler_lock.acquire()
+    _lock.acquire()
+
+
+def _after_fork() -> None:
+    _lock.release()
+    global_compiler_lock.release()
+
+
+def _in_child() -> None:
+    _pool.cache_clear()  # the child has the pool's memory, not its threads
+    _blas.forked()
+    _after_fork()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=_before_fork, after_in_parent=_after_fork, after_in_child=_in_child
+    )

@@ -8,17 +8,15 @@ things.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from bayesgmm.errors import DataError, FitWarning
+from bayesgmm.errors import DataError, warn
 from bayesgmm.model.observations import Observations, features_like
 from bayesgmm.model.parameters import MixtureParameters
 from bayesgmm.model.reading import default_names, given_names
@@ -182,11 +180,9 @@ class PredictiveDistribution:
         draws = self.mixture.n_draws
         if found.effective_draws < min(_FEW_DRAWS, draws / 10):
             where = ", ".join(f"{name}={value:g}" for name, value in given.items())
-            warnings.warn(
+            warn(
                 f"Given {where}, {found.effective_draws:.1f} of {draws} draws carry the "
-                "answer: the values are far from the data, and it rests on the fit's tails.",
-                FitWarning,
-                skip_file_prefixes=(str(Path(__file__).parents[1]),),
+                "answer: the values are far from the data, and it rests on the fit's tails."
             )
         return found
 
