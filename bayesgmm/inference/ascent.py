@@ -20,6 +20,10 @@ from bayesgmm.model.density import LogPosterior
 
 Array = NDArray[np.float64]
 
+#: Slope in complete-data standard errors at which a climb ends: what is left to gain is a
+#: square of it.  Far below, sums over many rows have no digits, and searches along a line fail.
+_LEVEL = 1e-6
+
 
 @dataclass(frozen=True)
 class CompleteDataScale:
@@ -139,7 +143,7 @@ def ascend(
         np.zeros(density.size),
         jac=True,
         method="L-BFGS-B",
-        options={"maxiter": max_iter, "maxcor": 20, "ftol": 1e-15, "gtol": 1e-9, "maxls": 40},
+        options={"maxiter": max_iter, "maxcor": 20, "ftol": 1e-15, "gtol": _LEVEL, "maxls": 40},
     )
     value, theta, gradient = best
     out = np.empty_like(log_weights), np.empty_like(means), np.empty_like(factors)

@@ -11,7 +11,7 @@ rows the search is made on a sample of them, and its best go on over all.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -140,9 +140,11 @@ def search(
         runs = explore.best_of(first, "converging")
         if spec.n_components > 1:
             runs = explore.improved(runs, spec, rng)
-        if part is not density:  # what was found on a sample goes on over all the rows
-            kept = runs[: 2 if effort.rounds else 1]
-            runs = _distinct([finish_on(whole, give_up=False)(run.start) for run in kept])
+        if part is not density:  # the best of what was found on a sample, over all the rows
+            everywhere = replace(explore, bounds=whole, finish=finish_on(whole, give_up=False))
+            tried = _distinct(everywhere.short([run.start for run in runs[:3]], "on all rows"))
+            # A posterior's lesser modes may hold mass of it; a lesser likelihood is of no use.
+            runs = _distinct([everywhere.finish(run.start) for run in tried[: 2 if prior else 1]])
         elif runs[0].rank_last:  # nothing sound: the best of what there is, to its end
             best = finish_on(bounds, give_up=False)(runs[0].start)
             runs = [best, *runs[1:]]

@@ -96,17 +96,17 @@ def weak_components(
 ) -> str:
     """What to know of the components that are artefacts or rest on few rows, with their rows."""
     rows = mixture.weights * observations.total_weight
-    least = fewest_rows(observations.n_features)
+    least = fewest_rows(observations.n_features) * observations.typical_weight
     told = dict.fromkeys(soundness.spurious, "is spurious; it")
     told |= dict.fromkeys(soundness.collapsed, "has collapsed; it")
-    few = rows < least * observations.typical_weight - 1e-6
+    few = rows < least - 1e-6
     named = sorted({*told, *np.flatnonzero(few).tolist()})
     if not named:
         return ""
     shares = mixture.memberships(observations.matrix)
     return " ".join(
         f"Component {j} {told[j] + ' ' if j in told else ''}rests on {rows[j]:.1f} rows"
-        + (f", fewer than {least}" if few[j] else "")
+        + (f", fewer than {least:g}" if few[j] else "")
         + _listed(observations.index[shares[:, j] > 0.5])
         for j in named[:_NAMED]
     ) + (f" ({len(named) - _NAMED} more.)" if len(named) > _NAMED else "")
