@@ -1,4 +1,4 @@
-"""Run every benchmark and write docs/benchmarks.md (half an hour on two cores).
+"""Run every benchmark and write docs/benchmarks.md (an hour on two cores).
 
     python benchmarks/run_all.py [--only em_against_sklearn]
 
@@ -24,6 +24,8 @@ PAGE = HERE.parent / "docs" / "benchmarks.md"
 PARTS = {
     "em_against_sklearn": ("EM against scikit-learn", ["--large"]),
     "best_of_thirty": ("The best likelihood found, against scikit-learn's best of 30 starts", []),
+    "same_optimum": ("Whether other seeds end at the same optimum", []),
+    "whole_fits": ("A whole search where a pass costs much", []),
     "posterior": ("The posterior against PyMC's mixture and NumPyro", []),
     "engines": ("The two engines on the same posteriors", []),
     "labels": ("Relabelling", []),
