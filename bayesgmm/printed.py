@@ -53,7 +53,8 @@ def _headlines(fit: MixtureFit) -> list[str]:
     status, facts = fit.status, fit.tree["fit"].to_dataset()
     if "verdict" in facts:
         lines.append(str(facts["verdict"].item()))
-    return [*lines, f"Status: {status}. {status.sentence} {status.remedy}".rstrip()]
+    lines.append(f"Status: {status}. {status.sentence} {status.remedy}".rstrip())
+    return [*lines, fit.note] if fit.note else lines
 
 
 def _table(fit: MixtureFit) -> list[str]:

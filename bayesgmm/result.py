@@ -110,6 +110,12 @@ class MixtureFit:
         return Status(str(self.tree["fit/status"].item()))
 
     @property
+    def note(self) -> str:
+        """Which components of a point fit are artefacts or rest on few rows; mostly empty."""
+        fit = self.tree["fit"].to_dataset()
+        return str(fit["note"].item()) if "note" in fit else ""
+
+    @property
     def is_posterior(self) -> bool:
         """Whether the fit holds draws, rather than one point."""
         return self.parameters.batch_shape != (1, 1)

@@ -36,6 +36,12 @@ class Status(StrEnum):
         "Use fewer components, a simpler covariance, or method='map', where data have ties with "
         "an InverseGamma scale prior and a larger Priors.correlations.",
     )
+    SPURIOUS = (
+        "spurious",
+        "A component rests on a few rows that happen to lie close together, and no sound maximum "
+        "was found.",
+        "Use fewer components, a simpler covariance, or method='map'.",
+    )
     NOT_MIXED = (
         "not mixed",
         "The chains do not agree with each other yet.",

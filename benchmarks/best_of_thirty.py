@@ -6,9 +6,11 @@
 Data: iris, wine, Old Faithful, galaxies / 1000, digits on 10 principal components;
 all structures, K = 1 to 8.  scikit-learn adds 1e-6 to every variance, and where a
 component collapses on tied rows its likelihood is a property of that ridge.  A run
-of it counts as sound if its smallest variance is above 20 times the ridge.  Both
-comparisons are made: our default search, which avoids collapse, with the best sound
-run; and with ``avoid_collapse=False, n_best=40``, with the best run of all.
+of it counts as sound if its smallest variance is above 20 times the ridge and it passes
+the rule of our own search: no component narrower than the step to which values were
+recorded, none of fewer than 2 D + 2 rows that is tighter than all of more.  Both
+comparisons are made: our default search with the best sound run; and with
+``avoid_collapse=False, n_best=40``, with the best run of all.
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ from sklearn.decomposition import PCA
 from sklearn.mixture import GaussianMixture
 
 import bayesgmm as bg
+from bayesgmm.inference.soundness import Bounds
 from bayesgmm.model.spec import STRUCTURES
 
 STORED = Path(__file__).parents[1] / "tests" / "best_of_thirty.json"
@@ -41,12 +44,28 @@ def all_data() -> dict[str, np.ndarray]:
     }
 
 
+def found(peer: GaussianMixture, d: int) -> bg.MixtureParameters:
+    """A run of scikit-learn's as ours."""
+    c, k = peer.covariances_, len(peer.weights_)
+    matrices = {
+        "full": lambda: c,
+        "tied": lambda: np.broadcast_to(c, (k, d, d)),
+        "diag": lambda: c[:, :, None] * np.eye(d),
+        "spherical": lambda: c[:, None, None] * np.eye(d),
+    }[peer.covariance_type]()
+    return bg.MixtureParameters.from_covariances(peer.weights_, peer.means_, matrices)
+
+
 def renew() -> None:
     out = {}
     for name, x in all_data().items():
         for covariance in STRUCTURES:
             for k in range(1, 9):
                 runs = []
+                density = bg.LogPosterior(
+                    bg.MixtureSpec(k, covariance), bg.Observations(x), prior=False
+                )
+                bounds = Bounds(density)
                 for seed in range(30):
                     tol = 1e-4 if name == "digits" else 1e-6
                     peer = GaussianMixture(
@@ -56,8 +75,10 @@ def renew() -> None:
                     c = peer.covariances_
                     matrices = covariance in ("full", "tied")
                     smallest = np.linalg.eigvalsh(c).min() if matrices else c.min()
-                    runs.append((peer.score(x) * len(x), float(smallest)))
-                sound = [value for value, smallest in runs if smallest > 20 * RIDGE]
+                    log_weights, _, factors = density.standardise(found(peer, x.shape[1]))
+                    sound = bounds.judge(log_weights, factors).sound
+                    runs.append((peer.score(x) * len(x), sound and smallest > 20 * RIDGE))
+                sound = [value for value, is_sound in runs if is_sound]
                 out[f"{name}|{covariance}|{k}"] = {
                     "best": max(value for value, _ in runs), "sound": max(sound, default=None)
                 }  # fmt: skip

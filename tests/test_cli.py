@@ -41,7 +41,7 @@ def main(monkeypatch, capsys):
 
 @pytest.fixture
 def nothing_fitted(monkeypatch):
-    monkeypatch.setattr(candidates, "fit", lambda *_, **__: pytest.fail("a model was fitted"))
+    monkeypatch.setattr(candidates, "fitted", lambda *_, **__: pytest.fail("a model was fitted"))
 
 
 def test_table_and_verdict():

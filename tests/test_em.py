@@ -79,11 +79,12 @@ def test_from_the_same_start_the_likelihood_is_scikit_learns(covariance, name):
 @pytest.mark.parametrize("covariance", STRUCTURES)
 def test_the_search_is_never_below_scikit_learns_best_of_thirty(name, covariance):
     """A sample of what benchmarks/best_of_thirty.py compares in full.  scikit-learn's runs
-    that collapsed onto its ridge are no maxima and left out; see docs/benchmarks.md."""
+    that are not sound, collapsed onto its ridge say, are left out; see docs/benchmarks.md."""
     x = data(name)
     for k in (2, 4, 6):
         sound = BEST_OF_THIRTY[f"{name}|{covariance}|{k}"]["sound"]
-        assert fit(covariance, k, x).log_likelihood >= sound - 1e-3, k
+        if sound is not None:
+            assert fit(covariance, k, x).log_likelihood >= sound - 1e-3, k
 
 
 @pytest.mark.parametrize("covariance", STRUCTURES)
@@ -237,7 +238,7 @@ def test_sparse_weights_have_no_mode_and_say_so(faithful):
 
 
 @pytest.mark.parametrize(("options", "words"), [
-    ({"n_starts": 0}, "n_starts must be a whole number of at least 1, got 0"),
+    ({"n_starts": 0}, "n_starts must be a whole number of at least 1 or None, got 0"),
     ({"tol": -1.0}, "tol must be a finite number of 0 or more, got -1.0"),
     ({"speed": 3}, "no option 'speed'"),
     ({"method": "vb"}, "method must be one of"),
@@ -252,5 +253,5 @@ def test_bad_options_are_refused_in_a_sentence(options, words, faithful):
 def test_progress_is_reported(galaxies):
     seen = []
     fit("full", 3, galaxies, progress=lambda *report: seen.append(report))
-    assert {"starting", "converging", "splitting and merging"} <= {stage for stage, _, _ in seen}
+    assert {"starting", "converging", "moving components"} <= {stage for stage, _, _ in seen}
     assert all(0 < done <= total for _, done, total in seen)

@@ -63,11 +63,19 @@ SEVERAL = (object(), 3, None, "full", 2.5, 1j, {}, [], ["round"], [None], [0], [
            range(10**12))  # fmt: skip
 AXES = (object(), {}, [], 1j, 3, "ax", True, [1, 2])
 
+
+
+def but_none(wrong):
+    """For an option that may be None."""
+    return tuple(value for value in wrong if value is not None)
+
+
 #: Options that are one number, name or the like: the refusal begins with their name.
 SCALAR = {
     # how many
-    "n_components": COUNT, "n_features": COUNT, "n": LIMIT, "n_starts": COUNT, "n_best": LIMIT,
-    "rounds": FROM_ZERO, "max_iter": LIMIT, "draws": COUNT, "tune": COUNT, "chains": COUNT,
+    "n_components": COUNT, "n_features": COUNT, "n": LIMIT, "n_starts": but_none(COUNT),
+    "n_best": but_none(LIMIT), "rounds": but_none(FROM_ZERO), "max_iter": LIMIT,
+    "draws": COUNT, "tune": COUNT, "chains": COUNT,
     "max_draws": LIMIT, "max_rows": LIMIT, "max_refits": LIMIT, "max_replicates": COUNT,
     "exceedances": LIMIT, "runs": COUNT, "max_clusters": LIMIT, "n_replicates": (*COUNT, 99),
     "n_projections": COUNT_FROM_ZERO, "posteriors": FROM_ZERO, "n_draws": LIMIT,
@@ -354,9 +362,9 @@ def test_the_sentence_is_the_same_everywhere(made):
             call(mass=2)
         assert str(caught.value) == "mass must be a number between 0 and 1, got 2."
     with pytest.raises(bg.SpecError) as caught:
-        bg.fit(SPEC, X, n_starts=2.5)
-    assert str(caught.value) == "n_starts must be a whole number of at least 1, got 2.5."
-    assert caught.value.name == "n_starts"
+        bg.fit(SPEC, X, max_iter=2.5)
+    assert str(caught.value) == "max_iter must be a whole number of at least 1, got 2.5."
+    assert caught.value.name == "max_iter"
 
 
 @pytest.mark.filterwarnings("ignore::bayesgmm.FitWarning")

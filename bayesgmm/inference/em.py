@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from bayesgmm.errors import FitError
 from bayesgmm.inference.ascent import ascend
 from bayesgmm.inference.initialize import Start
-from bayesgmm.inference.maximise import m_step, on_the_floor, raised_to_floor
+from bayesgmm.inference.maximise import FLOOR, m_step, raised_to_floor
+from bayesgmm.inference.soundness import Bounds, Soundness
 from bayesgmm.model.covariance import factors_to_tril
 from bayesgmm.model.density import LogPosterior, log_prior_and_gradient
 from bayesgmm.model.parameters import MixtureParameters
@@ -25,7 +26,6 @@ from bayesgmm.status import Status
 Array = NDArray[np.float64]
 
 SHORT = 20  # iterations of a short run
-_EMPTY_WEIGHT = 1e-6  # less than this share of the rows is an emptied component
 _SLOPE = 1e-4  # convergence: largest slope in complete-data standard errors
 
 
@@ -41,18 +41,23 @@ class EMRun:
     n_iterations: int
     status: Status
     trace: tuple[float, ...]  # objective before each iteration
-    shunned: bool  # collapsed, where a sound run is wanted first
-    kind: str = "given"
+    soundness: Soundness
+    rank_last: bool  # not sound, where a sound run is wanted first
 
     @property
     def rank(self) -> tuple[bool, float]:
-        """Sorts the better first; a shunned run after every sound one."""
-        return self.shunned, -self.objective
+        """Sorts the better first; a run that is not sound after every one that is."""
+        return self.rank_last, -self.objective
+
+    @property
+    def place(self) -> tuple[tuple[float, ...], ...]:
+        """The means in order, to six digits: what tells one of two mirror images."""
+        return tuple(sorted(tuple(np.round(mean, 6) + 0.0) for mean in self.means))
 
     @property
     def start(self) -> Start:
         """Where a further run would go on."""
-        return Start(self.log_weights, self.means, self.factors, self.kind)
+        return Start(self.log_weights, self.means, self.factors)
 
     def parameters(self, density: LogPosterior) -> MixtureParameters:
         """In the data's units."""
@@ -75,7 +80,7 @@ class _Monotone:
         if not np.isfinite(value):
             raise FitError("EM reached a log-likelihood that is not finite; rescale the data.")
         # Rounding: of the sum, and of the log determinant of a covariance on the floor,
-        # whose smallest eigenvalue is known to eps / FLOOR, about 2e-8, per row.
+        # whose smallest eigenvalue is known to D eps / FLOOR, about 2e-8 D, per row.
         if value < self.last - 1e-9 * abs(self.last) - 2e-8 * self.size:
             raise FitError(
                 f"EM lowered its objective from {self.last!r} to {value!r}, which it must never "
@@ -85,7 +90,7 @@ class _Monotone:
 
 
 def run_em(
-    density: LogPosterior,
+    bounds: Bounds,
     start: Start,
     *,
     max_iter: int,
@@ -93,13 +98,14 @@ def run_em(
     ridge: Array | None = None,
     accelerate: bool = True,
     avoid_collapse: bool = True,
+    give_up: bool = False,
 ) -> EMRun:
-    """Run EM from ``start`` on the density's data.
+    """Run EM from ``start`` on the data of a density.
 
     Parameters
     ----------
-    density : LogPosterior
-        With ``jacobian=False``; its prior decides between likelihood and mode.
+    bounds : Bounds
+        Of a density with ``jacobian=False``; its prior decides between likelihood and mode.
     tol : float
         Plain EM stops where an iteration raises the objective by less than
         ``tol`` per row.
@@ -108,16 +114,20 @@ def run_em(
     accelerate : bool
         Hand over to the quasi-Newton climb once EM slows down.
     avoid_collapse : bool
-        Mark a collapsed run as one to be ranked last.
+        Mark a run that is not sound as one to be ranked last.
+    give_up : bool
+        Stop where the run is not sound after the iterations of a short run.
     """
+    density = bounds.density
     n = density.observations.total_weight
     prior, no_ridge = density.prior, ridge is None
     ridge = np.zeros(density.observations.n_features) if ridge is None else ridge
     log_weights, means, factors = start.log_weights, start.means, start.factors
     if not prior.active and no_ridge:
-        factors = raised_to_floor(factors, density.structure)
+        factors = raised_to_floor(factors, density.structure, bounds.floor)
+    floor = bounds.floor if no_ridge else np.full_like(bounds.floor, FLOOR)
     trace: list[float] = []
-    monotone = _Monotone(n)
+    monotone = _Monotone(n * means.shape[1])
     status = Status.ITERATION_LIMIT
     climbs = 0
     statistics, form = density.statistics(log_weights, means, factors)
@@ -127,12 +137,14 @@ def run_em(
             monotone.see(objective)
         trace.append(objective)
         gain = (objective - trace[-2]) / n if len(trace) > 1 else np.inf
+        if give_up and len(trace) % SHORT == 0 and not bounds.judge(log_weights, factors).sound:
+            break
         slow = gain < (max(tol, 1e-5) if climbs == 0 else tol)
         if accelerate and no_ridge and slow and climbs < 4 and len(trace) >= SHORT:
             climbs += 1
-            if not _bounded(factors, log_weights, density):
+            if not bounds.collapsed(log_weights, factors):
                 *top, value, slope = ascend(density, log_weights, means, factors, max_iter=500)
-                if value >= objective and not _bounded(top[2], top[0], density):
+                if value >= objective and not bounds.collapsed(top[0], top[2]):
                     log_weights, means, factors = top
                     statistics, form = density.statistics(log_weights, means, factors)
                     if slope < _SLOPE * max(1.0, 1e-4 * np.sqrt(n)):
@@ -140,21 +152,25 @@ def run_em(
                         trace.append(value)
                         break
                     continue
-        if prior.active and _bounded(factors, log_weights, density):
+        if prior.active and bounds.collapsed(log_weights, factors):
             break  # to a density without bound; there is nothing further to find
         still_to_climb = accelerate and no_ridge and climbs == 0
         if not still_to_climb and abs(gain) < tol:
             status = Status.CONVERGED
             break
-        log_weights, means, factors = m_step(statistics, form, prior, ridge, means, factors)
+        log_weights, means, factors = m_step(
+            statistics, form, prior, ridge, floor, means, factors
+        )
         statistics, form = density.statistics(log_weights, means, factors)
     objective = _objective(density, statistics, form, log_weights, means, factors)
-    collapsed = no_ridge and _bounded(factors, log_weights, density)
-    if collapsed:
+    soundness = bounds.judge(log_weights, factors) if no_ridge else Soundness((), ())
+    if soundness.collapsed:
         status = Status.DEGENERATE
+    elif soundness.spurious and status is Status.CONVERGED:
+        status = Status.SPURIOUS
     return EMRun(
         log_weights, means, factors, objective, statistics.log_likelihood - density.log_unit,
-        len(trace), status, tuple(trace), collapsed and avoid_collapse, start.kind,
+        len(trace), status, tuple(trace), soundness, avoid_collapse and not soundness.sound,
     )  # fmt: skip
 
 
@@ -174,15 +190,3 @@ def _objective(
             np.empty(density.size),
         )  # fmt: skip
     return value
-
-
-def _bounded(factors: Array, log_weights: Array, density: LogPosterior) -> bool:
-    """Whether a component has collapsed, or, without a prior, emptied.
-
-    A scale prior keeps scales off zero, but LKJ does not keep correlation matrices
-    off the singular ones: D rows always lie in a plane, and the joint density of a
-    component that fits them alone is unbounded where D > 2 (eta - 1).
-    """
-    if on_the_floor(factors, density.structure):
-        return True
-    return not density.prior.active and bool(np.exp(log_weights.min()) < _EMPTY_WEIGHT)

@@ -9,6 +9,7 @@ import numpy as np
 
 from bayesgmm.errors import SpecError, warn
 from bayesgmm.inference.search import Progress, search
+from bayesgmm.inference.soundness import weak_components
 from bayesgmm.interrupts import whole_imports
 from bayesgmm.model.observations import Observations
 from bayesgmm.model.parameters import MixtureParameters
@@ -77,12 +78,13 @@ def fit(
 
     Other Parameters
     ----------------
-    n_starts, n_best : int
-        ``em`` and ``map``: short runs, default 40, and how many of the best go on
-        to convergence, default 10.
-    rounds : int
-        ``em`` and ``map``: rounds of splitting and merging components of the best
-        runs, default 10, fewer where two in a row improve nothing.
+    n_starts, n_best : int, optional
+        ``em`` and ``map``: short runs, and how many of the best go on to convergence; by
+        default 40 and 10, fewer where a pass over the data costs much.
+    rounds : int, optional
+        ``em`` and ``map``: rounds of moving components of the best runs to where the data
+        gain most; by default 20, fewer where four in a row improve nothing or a pass
+        costs much.
     max_iter, tol : int, float
         ``em`` and ``map``: iteration limit, default 2000, and gain per row below
         which EM has stopped, default 1e-9.
@@ -92,8 +94,11 @@ def fit(
         ``em``: added to every variance in the data's units, as scikit-learn does,
         default 0.  Degeneracy is bounded without it.
     avoid_collapse : bool
-        ``em`` and ``map``: rank a run in which a component collapsed after every sound one,
-        however high its objective, default True.
+        ``em`` and ``map``: rank a run that is not sound after every one that is, however
+        high its objective, default True.  Not sound is one in which a component collapsed
+        (onto the step to which values were recorded, or onto the smallest variance there
+        is), and for ``em`` one in which a component of fewer than 2 D + 2 rows is tighter
+        than every component of more.
     draws, tune, chains : int
         ``nuts``: kept draws a chain (1000, at least 2), warm-up draws a chain (500), chains (4);
         ``laplace``: draws (1000).
@@ -141,7 +146,8 @@ def fit(
         progress=progress, **options,
     )  # fmt: skip
     if not result.status.ok:
-        warn(f"{spec.label} by {method}: {result.status.sentence} {result.status.remedy}")
+        told = [result.status.sentence, result.note, result.status.remedy]
+        warn(f"{spec.label} by {method}: {' '.join(part for part in told if part)}")
     return result
 
 
@@ -176,7 +182,8 @@ def fitted(
 
 
 _SEARCH: dict[str, tuple[Any, Kind[Any]]] = {
-    "n_starts": (40, COUNT), "n_best": (10, LIMIT), "rounds": (10, LIMIT_FROM_ZERO),
+    "n_starts": (None, optional(COUNT)), "n_best": (None, optional(LIMIT)),
+    "rounds": (None, optional(LIMIT_FROM_ZERO)),
     "max_iter": (2000, LIMIT), "tol": (1e-9, NOT_NEGATIVE), "accelerate": (True, TRUTH),
     "avoid_collapse": (True, TRUTH),
 }  # fmt: skip
@@ -229,8 +236,11 @@ def _point(
     result = search(spec, observations, prior=method == "map", seed=seed, **options)
     best = result.best
     point = best.parameters(result.density)
+    order = np.arange(spec.n_components)
     if options["start"] is None:  # one order for all fits: by the mean of the first feature
-        point = point.permute(np.lexsort(point.means.T[::-1]))
+        order = np.lexsort(point.means.T[::-1])
+        point = point.permute(order)
+    note = weak_components(point, observations, best.soundness.of(order))
     batch = MixtureParameters(
         point.weights[None, None], point.means[None, None], point.scale_tril[None, None]
     )
@@ -246,6 +256,7 @@ def _point(
             "n_starts": result.n_starts,
             "objective_trace": best.trace,
             "mode_objectives": [run.objective for run in result.modes],
+            **({"note": note} if note else {}),
         },
         seed=seed,
         cores=options["cores"],

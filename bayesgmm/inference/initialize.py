@@ -26,12 +26,11 @@ _TREE_SAMPLE = 1_000
 
 @dataclass(frozen=True)
 class Start:
-    """Parameters on the standardised scale, and the kind of start they came from."""
+    """Parameters on the standardised scale."""
 
     log_weights: NDArray[np.float64]
     means: NDArray[np.float64]
     factors: NDArray[np.float64]
-    kind: str
 
 
 def starts(
@@ -49,13 +48,13 @@ def starts(
     """
     k = spec.n_components
     if k == 1:
-        yield from_labels(x, np.zeros(len(x), dtype=int), weights, spec, "whole")
+        yield from_labels(x, np.zeros(len(x), dtype=int), weights, spec)
         return
     makers = (_k_means_labels, _tree_labels, _careful_labels, _random_labels)
     spaces = (x, x * unit)
     for i in range(n_starts):
         maker, space = makers[i % len(makers)], spaces[(i // len(makers)) % len(spaces)]
-        yield from_labels(x, maker(space, k, rng), weights, spec, maker.__name__[1:-7])
+        yield from_labels(x, maker(space, k, rng), weights, spec)
 
 
 def from_labels(
@@ -63,7 +62,6 @@ def from_labels(
     labels: NDArray[np.int64],
     weights: NDArray[np.float64] | None,
     spec: MixtureSpec,
-    kind: str,
 ) -> Start:
     """Parameters of a hard partition."""
     k, d = spec.n_components, x.shape[1]
@@ -95,7 +93,7 @@ def from_labels(
             own = pooled * counts[j]
         cholesky((own + prior_rows * pooled) / (counts[j] + prior_rows), tril[j])
     proportions = (counts + 1.0) / (counts + 1.0).sum()
-    return Start(np.log(proportions), means, tril_to_factors(tril, spec.covariance), kind)
+    return Start(np.log(proportions), means, tril_to_factors(tril, spec.covariance))
 
 
 def swaps(
@@ -122,7 +120,7 @@ def swaps(
         if spec.covariance != "tied":
             tril[gone] = tril[split] = 0.8 * tril[split]
         factors = tril_to_factors(tril, spec.covariance)
-        yield Start(np.log(weights / weights.sum()), means, factors, "swap")
+        yield Start(np.log(weights / weights.sum()), means, factors)
 
 
 def _random_labels(x: NDArray[np.float64], k: int, rng: np.random.Generator) -> NDArray[np.int64]:

@@ -6,10 +6,11 @@ on the D x D statistics, each accepted only if it raises the objective, so that
 generalised EM stays monotone.
 
 The likelihood of a mixture is unbounded, so maximum likelihood here is over
-covariances whose eigenvalues are at least ``floor`` on the standardised scale
-(Hathaway 1985 bounds their ratio to the same end).  Under that constraint the
-M-step is the clipping of eigenvalues, an exact maximiser, so that EM is monotone
-on the bound as well.
+covariances C with C - F positive semidefinite, F diagonal: the variance that
+recording to a resolution leaves in a feature, or ``FLOOR`` where that is less.
+(Hathaway 1985 bounds ratios of eigenvalues to the same end.)  Under that constraint
+the M-step is the clipping of eigenvalues in the metric of F, an exact maximiser, so
+that EM is monotone on the bound as well.
 """
 
 from __future__ import annotations
@@ -26,12 +27,15 @@ from bayesgmm.model.covariance import (
     invert_triangular,
     scatter_about_means,
 )
-from bayesgmm.model.density import tril_log_density
+from bayesgmm.model.density import LogPosterior, tril_log_density
 from bayesgmm.model.prior_density import PriorTerms, scale_log_prior
 from bayesgmm.model.statistics import PrecisionForm, SufficientStatistics
 
 #: Smallest variance on the standardised scale: a standard deviation of 1e-4.
 FLOOR = 1e-8
+#: A covariance is on its floor if it is within it by no more than this factor: where
+#: eigenvalues are clipped, and where the steps of a posterior mode towards it are cut.
+_CLIPPED, _CUT = 1.0001, 4.0
 #: Fewer expected rows than this, and a component keeps its mean and covariance.
 _EMPTY = 1e-8
 
@@ -153,11 +157,11 @@ def _improve_scale(sigma, scatter, n, prior, i):  # type: ignore[no-untyped-def]
 
 @njit(nogil=True, cache=True, error_model="numpy")
 def _m_step(  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
-    counts, sums, scatters, whiten, structure, prior, ridge,
-    log_weights, means, factors, covariances,
+    counts, sums, scatters, whiten, structure, prior, ridge, floor,
+    log_weights, means, factors, outside,
 ):
-    """Update parameters in place.  For maximum likelihood with matrices, ``covariances``
-    is written instead of ``factors``."""
+    """Update parameters in place; a covariance out of bounds is left in ``outside``, whose
+    entries are NaN for the others."""
     k, d = means.shape
     n_total = 0.0
     for j in range(k):
@@ -195,13 +199,13 @@ def _m_step(  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
                 elif prior.active:
                     factors[0, j, i] = _improve_scale(factors[0, j, i], max(t, 0.0), n, prior, i)
                 elif n > _EMPTY:
-                    factors[0, j, i] = np.sqrt(max(t / n + ridge[i], FLOOR))
+                    factors[0, j, i] = np.sqrt(max(t / n + ridge[i], floor[i]))
             if structure == SPHERICAL:
                 sigma = factors[0, j, 0]
                 if prior.active:
                     sigma = _improve_scale(sigma, max(pooled, 0.0), n * d, prior, 0)
                 elif n > _EMPTY:
-                    sigma = np.sqrt(max(pooled / (n * d) + ridge[0], FLOOR))
+                    sigma = np.sqrt(max(pooled / (n * d) + ridge[0], floor[0]))
                 for i in range(d):
                     factors[0, j, i] = sigma
         return
@@ -211,11 +215,38 @@ def _m_step(  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
         n = scatter_about_means(counts, sums, scatters, means, g, scatter)
         if prior.active:
             _improve_factor(factors[g], scatter, n, prior)
-        else:
+        elif n > _EMPTY:
             for i in range(d):
                 for j in range(d):
-                    covariances[g, i, j] = scatter[i, j] / n if n > _EMPTY else np.nan
-                covariances[g, i, i] += ridge[i]
+                    scatter[i, j] /= n
+                scatter[i, i] += ridge[i]
+            if above_floor(scatter, floor, square, factor):
+                cholesky(scatter, factors[g])
+            else:
+                for i in range(d):
+                    for j in range(d):
+                        outside[g, i, j] = scatter[i, j]
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def above_floor(covariance, floor, square, factor):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Whether ``covariance`` less the diagonal ``floor`` is positive definite."""
+    for i in range(floor.size):
+        for j in range(floor.size):
+            square[i, j] = covariance[i, j]
+        square[i, i] -= floor[i]
+    return cholesky(square, factor)
+
+
+def variance_floor(density: LogPosterior) -> NDArray[np.float64]:
+    """Smallest variance of each feature (D,) of a component, on the standardised scale.
+
+    Values recorded to r carry a variance of r^2 / 12 whatever they are of (Sheppard 1898).
+    """
+    recorded = density.observations.resolution**2 / (12 * density.scale**2)
+    if density.structure == SPHERICAL:
+        recorded = np.full(len(recorded), recorded.max())
+    return np.maximum(recorded, FLOOR)
 
 
 def m_step(
@@ -223,51 +254,60 @@ def m_step(
     form: PrecisionForm,
     prior: PriorTerms,
     ridge: NDArray[np.float64],
+    floor: NDArray[np.float64],
     means: NDArray[np.float64],
     factors: NDArray[np.float64],
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     """New log weights, means and factors from the statistics at the present ones.
 
-    ``ridge`` (D,) is added to the variances of maximum likelihood.
+    ``ridge`` (D,) is added to the variances of maximum likelihood, ``floor`` (D,) bounds them.
     """
     log_weights, means, factors = np.empty(len(means)), means.copy(), factors.copy()
-    covariances = np.empty_like(factors)
+    outside = np.full(factors.shape if form.structure < DIAGONAL else (0, 0, 0), np.nan)
     _m_step(
         statistics.counts, statistics.sums, statistics.scatters, form.whiten, form.structure,
-        prior, ridge, log_weights, means, factors, covariances,
+        prior, ridge, floor, log_weights, means, factors, outside,
     )  # fmt: skip
-    if form.structure < DIAGONAL and not prior.active:
-        for g, covariance in enumerate(covariances):
-            if not np.isnan(covariance[0, 0]):
-                _bounded_cholesky(covariance, factors[g])
+    for g, covariance in enumerate(outside):
+        if not np.isnan(covariance[0, 0]):
+            factors[g] = _raised(covariance, floor)
     return log_weights, means, factors
 
 
-def _bounded_cholesky(covariance: NDArray[np.float64], out: NDArray[np.float64]) -> None:
-    """Cholesky factor of the matrix with its eigenvalues raised to ``FLOOR``."""
-    if cholesky(covariance, out):
-        whiten = np.empty_like(out)
-        invert_triangular(out, whiten)
-        if (whiten**2).sum() < 1 / FLOOR:  # the trace of the inverse bounds its eigenvalues
-            return
-    values, vectors = np.linalg.eigh(0.5 * (covariance + covariance.T))
-    raised = (vectors * np.maximum(values, FLOOR)) @ vectors.T
-    cholesky(0.5 * (raised + raised.T), out)
+def _raised(covariance: NDArray[np.float64], floor: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Cholesky factor of the matrix with its eigenvalues in the metric of ``floor`` at least 1."""
+    root = np.sqrt(floor)
+    values, vectors = np.linalg.eigh(covariance / np.outer(root, root))
+    raised = (vectors * np.maximum(values, 1.0)) @ vectors.T
+    tril = np.empty_like(covariance)
+    cholesky(0.5 * (raised + raised.T), tril)
+    return tril * root[:, None]
 
 
-def raised_to_floor(factors: NDArray[np.float64], structure: int) -> NDArray[np.float64]:
+def raised_to_floor(
+    factors: NDArray[np.float64], structure: int, floor: NDArray[np.float64]
+) -> NDArray[np.float64]:
     """The factors with every covariance within the bound, for a start that is not."""
     if structure >= DIAGONAL:
-        return np.maximum(factors, np.sqrt(FLOOR))
-    raised = np.empty_like(factors)
-    for g, tril in enumerate(factors):
-        _bounded_cholesky(tril @ tril.T, raised[g])
-    return raised
+        return np.maximum(factors, np.sqrt(floor))
+    return np.stack([
+        _raised(tril @ tril.T, floor) if _near(tril, floor, 1.0) else tril for tril in factors
+    ])
 
 
-def on_the_floor(factors: NDArray[np.float64], structure: int) -> bool:
-    """Whether some covariance has reached the bound, within a factor of four."""
+def on_the_floor(
+    factors: NDArray[np.float64], structure: int, floor: NDArray[np.float64], *, clipped: bool
+) -> NDArray[np.bool_]:
+    """Whether each component's covariance, or the one that all share, is at its bound.
+
+    ``clipped`` says that eigenvalues are clipped there, as for maximum likelihood.
+    """
+    factor = _CLIPPED if clipped else _CUT
     if structure >= DIAGONAL:
-        return bool(np.any(factors**2 < 4 * FLOOR))
-    smallest = np.linalg.svd(factors, compute_uv=False)[..., -1]
-    return bool(np.any(smallest**2 < 4 * FLOOR))
+        return np.asarray((factors[0] ** 2 < factor * floor).any(axis=-1))
+    return np.array([_near(tril, floor, factor) for tril in factors])
+
+
+def _near(tril: NDArray[np.float64], floor: NDArray[np.float64], factor: float) -> bool:
+    square, out = np.empty_like(tril), np.empty_like(tril)
+    return not above_floor(tril @ tril.T, factor * floor, square, out)

@@ -1,9 +1,11 @@
-"""The search for the best maximum: many short runs of EM, the best to convergence,
-then rounds of splitting and merging components.
+"""The search for the best sound maximum: short runs of EM from many starts, the best to
+convergence, then rounds of moves from the best.
 
 The likelihood of a mixture has many maxima, and which one a run reaches depends on
-its start.  On more rows than ``SAMPLE`` the search is made on a sample of them, and
-its best two go on over all.
+its start.  A round of moves takes each component of a good solution away and inserts one
+where the data gain most by it, and splits and merges at random beside.  Effort goes where
+it pays: where a pass over the data costs much, fewer and longer runs are made; on many
+rows the search is made on a sample of them, and its best go on over all.
 """
 
 from __future__ import annotations
@@ -17,6 +19,8 @@ from numpy.typing import NDArray
 from bayesgmm.errors import SpecError
 from bayesgmm.inference.em import SHORT, EMRun, run_em
 from bayesgmm.inference.initialize import SAMPLE, Start, starts, swaps
+from bayesgmm.inference.insertion import insertions
+from bayesgmm.inference.soundness import Bounds
 from bayesgmm.model.density import LogPosterior
 from bayesgmm.model.observations import Observations
 from bayesgmm.model.parallel import available_cores, one_blas_thread, thread_map
@@ -24,6 +28,13 @@ from bayesgmm.model.parameters import MixtureParameters
 from bayesgmm.model.spec import MixtureSpec
 from bayesgmm.model.statistics import CHUNK
 from bayesgmm.options import generator
+
+#: Work of a pass, in rows x components x (D^2 + 12), up to which nothing is spared.
+_CHEAP = 1e6
+_ROWS_PER_PARAMETER = 50  # of a sample on which to search, within these bounds
+_FEWEST_ROWS = 2_000
+_INSERTIONS = 3  # places tried for each component that is taken away
+_STALE = 4  # rounds in a row without improvement that end the search
 
 Array = NDArray[np.float64]
 Progress = Callable[[str, int, int], None]
@@ -44,15 +55,39 @@ class EMResult:
         return (self.best, *self.others)
 
 
+@dataclass(frozen=True)
+class Effort:
+    """How much is tried."""
+
+    n_starts: int  # short runs from starts
+    n_best: int  # runs to convergence, at first and in each round
+    rounds: int  # of moves from the best solutions
+    parents: int  # solutions whose components are inserted anew in a round
+    n_swaps: int  # random moves in a round
+
+    @classmethod
+    def of(
+        cls, rows: int, k: int, d: int, n_starts: int | None, n_best: int | None, rounds: int | None
+    ) -> Effort:
+        """What is asked for, and where nothing is what is worth its time."""
+        work = rows * k * (d * d + 12.0)  # of one pass
+        share = min(1.0, _CHEAP / work)
+        starts = max(4, round(40 * share)) if n_starts is None else n_starts
+        best = max(2, round(10 * share)) if n_best is None else n_best
+        if rounds is None:
+            rounds = 20 if share == 1.0 else round(6 * share)
+        return cls(starts, best, rounds, 2, max(2, round(12 * share)))
+
+
 def search(
     spec: MixtureSpec,
     observations: Observations,
     *,
     prior: bool,
     start: MixtureParameters | None = None,
-    n_starts: int = 40,
-    n_best: int = 10,
-    rounds: int = 10,
+    n_starts: int | None = None,
+    n_best: int | None = None,
+    rounds: int | None = None,
     max_iter: int = 2000,
     tol: float = 1e-9,
     reg_covar: float = 0.0,
@@ -64,7 +99,7 @@ def search(
 ) -> EMResult:
     """Maximise likelihood (or posterior, with ``prior``) from many starts.
 
-    See :func:`bayesgmm.fit` for the options, which it has checked.
+    See :func:`bayesgmm.fit` for the options.
     """
     if prior and np.any(np.asarray(spec.priors.weights) < 1):
         raise SpecError(
@@ -81,36 +116,36 @@ def search(
     )
     ridge = reg_covar / density.scale**2 if reg_covar else None
 
-    def finish_on(rows: LogPosterior) -> Callable[[Start], EMRun]:
+    def finish_on(bounds: Bounds, *, give_up: bool) -> Callable[[Start], EMRun]:
         return lambda candidate: run_em(
-            rows, candidate, max_iter=max_iter, tol=tol, ridge=ridge, accelerate=accelerate,
-            avoid_collapse=avoid_collapse,
+            bounds, candidate, max_iter=max_iter, tol=tol, ridge=ridge, accelerate=accelerate,
+            avoid_collapse=avoid_collapse, give_up=give_up and avoid_collapse,
         )  # fmt: skip
 
+    whole = Bounds(density)
     with one_blas_thread():
         if start is not None:
-            given = Start(*density.standardise(_fitting(start, spec, observations)), "given")
-            return EMResult(finish_on(density)(given), density, (), 1)
+            given = Start(*density.standardise(_fitting(start, spec, observations)))
+            best = finish_on(whole, give_up=False)(given)
+            return EMResult(best, density, (), 1)
         rng = generator(seed)
         part, x, weights = _sample(density, rng)
-        explore = _Explorer(part, finish_on(part), ridge, avoid_collapse, cores, progress)
-        candidates = list(starts(x, density.scale, weights, spec, n_starts, rng))
-        first = explore.short(candidates, "starting")
-        runs = explore.best_of(first, n_best, "converging")
-        stale = 0
-        for _ in range(rounds if spec.n_components > 1 else 0):
-            swapped = list(swaps([run.start for run in runs[:3]], spec, n_starts, rng))
-            tried = explore.short(swapped, "splitting and merging")
-            found = explore.best_of(tried, n_best, "converging")
-            improved = found[0].rank < (runs[0].shunned, runs[0].rank[1] - 1e-6)
-            runs = _distinct(runs + found)
-            stale = 0 if improved else stale + 1
-            if stale == 2:
-                break
+        bounds = whole if part is density else Bounds(part)
+        effort = Effort.of(len(x), spec.n_components, x.shape[1], n_starts, n_best, rounds)
+        explore = _Explorer(
+            bounds, finish_on(bounds, give_up=True), effort, ridge, avoid_collapse, cores, progress
+        )
+        first = explore.short(list(starts(x, density.scale, weights, spec, effort.n_starts, rng)),
+                              "starting")  # fmt: skip
+        runs = explore.best_of(first, "converging")
+        if spec.n_components > 1:
+            runs = explore.improved(runs, spec, rng)
         if part is not density:  # what was found on a sample goes on over all the rows
-            runs = sorted(
-                (finish_on(density)(run.start) for run in runs[:2]), key=lambda run: run.rank
-            )
+            kept = runs[: 2 if effort.rounds else 1]
+            runs = _distinct([finish_on(whole, give_up=False)(run.start) for run in kept])
+        elif runs[0].rank_last:  # nothing sound: the best of what there is, to its end
+            best = finish_on(bounds, give_up=False)(runs[0].start)
+            runs = [best, *runs[1:]]
     return EMResult(runs[0], density, tuple(runs[1:]), len(first))
 
 
@@ -131,11 +166,12 @@ def _fitting(
 def _sample(
     density: LogPosterior, rng: np.random.Generator
 ) -> tuple[LogPosterior, Array, Array | None]:
-    """The density on at most ``SAMPLE`` rows, with those rows standardised."""
+    """The density on as many rows as tell its parameters, with those rows standardised."""
     observations = density.observations
     values, weights = observations.matrix, observations.row_weights
+    enough = min(max(_ROWS_PER_PARAMETER * density.size, _FEWEST_ROWS), SAMPLE)
     if len(values) > SAMPLE:
-        part = rng.choice(len(values), SAMPLE, replace=False)
+        part = rng.choice(len(values), enough, replace=False)
         values = values[part]
         weights = None if weights is None else weights[part]
         density = density.on(values, weights)
@@ -146,8 +182,9 @@ def _sample(
 class _Explorer:
     """Runs of EM from many starts at once, on the rows of one density."""
 
-    density: LogPosterior
+    bounds: Bounds
     finish: Callable[[Start], EMRun]
+    effort: Effort
     ridge: Array | None
     avoid_collapse: bool
     cores: int
@@ -158,16 +195,39 @@ class _Explorer:
 
         def run(start: Start) -> EMRun:
             return run_em(
-                self.density, start, max_iter=SHORT, tol=0.0, ridge=self.ridge, accelerate=False,
+                self.bounds, start, max_iter=SHORT, tol=0.0, ridge=self.ridge, accelerate=False,
                 avoid_collapse=self.avoid_collapse,
             )  # fmt: skip
 
         return self._map(run, candidates, stage)
 
-    def best_of(self, tries: list[EMRun], n_best: int, stage: str) -> list[EMRun]:
+    def best_of(self, tries: list[EMRun], stage: str) -> list[EMRun]:
         """The best distinct tries brought to convergence, best first."""
-        chosen = [run.start for run in _distinct(tries)[:n_best]]
+        chosen = [run.start for run in _distinct(tries)[: self.effort.n_best]]
         return _distinct(self._map(self.finish, chosen, stage))
+
+    def improved(
+        self, runs: list[EMRun], spec: MixtureSpec, rng: np.random.Generator
+    ) -> list[EMRun]:
+        """Rounds of moves from the best runs, until some in a row improve nothing."""
+        stale, moved = 0, set[float]()
+        for _ in range(self.effort.rounds):
+            sound = [run for run in runs if not run.rank_last] or runs
+            fresh = [run for run in sound if run.objective not in moved][: self.effort.parents]
+            moved.update(run.objective for run in fresh)
+            tries = [
+                start
+                for run in fresh
+                for start in insertions(self.bounds, run.start, _INSERTIONS, rng)
+            ]
+            tries += swaps([run.start for run in sound[:3]], spec, self.effort.n_swaps, rng)
+            found = self.best_of(self.short(tries, "moving components"), "converging")
+            better = found[0].rank < (runs[0].rank_last, runs[0].rank[1] - 1e-6)
+            runs = _distinct(runs + found)
+            stale = 0 if better else stale + 1
+            if stale == _STALE:
+                break
+        return runs
 
     def _map(
         self, function: Callable[[Start], EMRun], items: list[Start], stage: str
@@ -182,16 +242,22 @@ class _Explorer:
                 self.progress(stage, done, len(items))
             return result
 
-        return thread_map(one, items, 1 if self.density.cores > 1 else self.cores)
+        return thread_map(one, items, 1 if self.bounds.density.cores > 1 else self.cores)
 
 
 def _distinct(runs: list[EMRun]) -> list[EMRun]:
-    """Best first, repeats of the same place left out."""
+    """Best first, repeats of the same place left out.
+
+    Of places that are equally good up to rounding, as mirror images are, the one whose
+    means come first in order is kept, whatever the rounding.
+    """
     chosen: list[EMRun] = []
     for run in sorted(runs, key=lambda run: run.rank):
-        if not any(
-            abs(run.objective - other.objective) < 1e-7 * (1 + abs(other.objective))
-            for other in chosen
-        ):
+        for i, other in enumerate(chosen):
+            if abs(run.objective - other.objective) < 1e-7 * (1 + abs(other.objective)):
+                if run.rank_last == other.rank_last and run.place < other.place:
+                    chosen[i] = run
+                break
+        else:
             chosen.append(run)
     return chosen

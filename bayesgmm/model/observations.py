@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayesgmm.errors import DataError
+from bayesgmm.model.lattice import lattice_step
 from bayesgmm.model.reading import (
     checked_weights,
     default_names,
@@ -28,6 +29,8 @@ from bayesgmm.model.reading import (
 )
 from bayesgmm.model.spec import COVARIANCE, Structure
 from bayesgmm.options import COUNT, TRUTH, shown
+
+_FEW_ENOUGH_TO_COMPARE = 100_000  # rows, to look for equal ones among them
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,6 +141,20 @@ class Observations:
             deviation = self.values[:, j] - self.center[j]
             variance[j] = np.average(deviation * deviation, weights=self.row_weights)
         return np.sqrt(variance)
+
+    @cached_property
+    def typical_weight(self) -> float:
+        """Median weight of a distinct row: 1, or 2 where every row is there twice."""
+        weights = np.ones(self.n_rows) if self.row_weights is None else self.row_weights
+        if self.n_rows <= _FEW_ENOUGH_TO_COMPARE:
+            place = np.unique(self.values + 0.0, axis=0, return_inverse=True)[1]
+            weights = np.bincount(place.ravel(), weights)
+        return float(np.median(weights[weights > 0]))
+
+    @cached_property
+    def resolution(self) -> NDArray[np.float64]:
+        """The step to which each feature (D,) was recorded, 0 where values are continuous."""
+        return np.array([lattice_step(column) for column in self.values.T])
 
     def scale_for(self, covariance: Structure) -> NDArray[np.float64]:
         """Units of the standardised scale, shape (D,).

@@ -109,6 +109,7 @@ class MixtureSpec:
         >>> MixtureSpec(n_components=3, covariance="spherical").synonyms(1)
         ('full', 'diag', 'spherical')
         """
+        n_features = COUNT("n_features", n_features)
         same = {"full": "full", "tied": "tied", "diag": "diag", "spherical": "spherical"}
         if self.n_components == 1:
             same["tied"] = "full"

@@ -1,0 +1,121 @@
+"""Which components of a maximum are artefacts, and of which rows.
+
+The likelihood of a mixture has, beside the maxima that describe the data, many that
+rest on a few rows which happen to lie close together or near a plane: the *spurious*
+maxima of McLachlan and Peel (2000, section 3.10), and, without bound, those that
+collapse onto ties.  Which of them a search meets is luck, so a search looks for the best
+sound maximum, and one that is not sound names the component and its rows.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bayesgmm.inference.maximise import on_the_floor, variance_floor
+from bayesgmm.model.covariance import DIAGONAL, TIED
+from bayesgmm.model.density import LogPosterior
+from bayesgmm.model.observations import Observations
+from bayesgmm.model.parameters import MixtureParameters
+
+Array = NDArray[np.float64]
+
+_NAMED = 5  # components and rows that a note names
+_EMPTY_WEIGHT = 1e-6  # less than this share of the rows is an emptied component
+
+
+class Soundness(NamedTuple):
+    """What of a maximum is unsound: indices of components, none where it is sound."""
+
+    collapsed: tuple[int, ...]  # at the smallest covariance allowed, or emptied
+    spurious: tuple[int, ...]  # few rows, and tighter than every component of more
+
+    @property
+    def sound(self) -> bool:
+        """True if no component is an artefact."""
+        return not self.collapsed and not self.spurious
+
+    def of(self, order: NDArray[np.int64]) -> Soundness:
+        """The same of the components in another order."""
+        place = np.argsort(order)
+        return Soundness(*(tuple(sorted(int(place[j]) for j in part)) for part in self))
+
+
+def fewest_rows(n_features: int) -> int:
+    """Rows below which a component is of few: 2 D + 2, twice what fixes its covariance."""
+    return 2 * n_features + 2
+
+
+class Bounds:
+    """What a component needs to be sound on the rows of a density."""
+
+    def __init__(self, density: LogPosterior) -> None:
+        self.density = density
+        self.likelihood = not density.prior.active
+        self.floor = variance_floor(density)
+        #: Rows below which a component is of few, in units of a typical one.
+        self.few = fewest_rows(density.observations.n_features)
+
+    def judge(self, log_weights: Array, factors: Array) -> Soundness:
+        """The components that are artefacts, of parameters on the standardised scale.
+
+        A posterior mode is not called spurious: its prior says how tight is too tight.
+        """
+        return Soundness(self.collapsed(log_weights, factors), self.spurious(log_weights, factors))
+
+    def collapsed(self, log_weights: Array, factors: Array) -> tuple[int, ...]:
+        """Components at their bound, where the objective is a property of that bound."""
+        structure = self.density.structure
+        low = on_the_floor(factors, structure, self.floor, clipped=self.likelihood)
+        weights = np.exp(log_weights)
+        if structure == TIED:  # one matrix for all: no component in particular
+            low = np.full(len(weights), low[0])
+        return _indices(low | (weights < _EMPTY_WEIGHT))
+
+    def spurious(self, log_weights: Array, factors: Array) -> tuple[int, ...]:
+        """Components of few rows that are tighter than every other; none where all share one."""
+        structure = self.density.structure
+        if not self.likelihood or structure == TIED:
+            return ()
+        observations = self.density.observations
+        rows = np.exp(log_weights) * observations.total_weight / observations.typical_weight
+        few = rows < self.few - 1e-6
+        if few.all() or not few.any():
+            return ()
+        diagonals = (
+            factors[0] if structure >= DIAGONAL else np.diagonal(factors, axis1=-2, axis2=-1)
+        )
+        volume = np.log(diagonals).sum(axis=-1)
+        return _indices(few & (volume < volume[~few].min()))
+
+
+def weak_components(
+    mixture: MixtureParameters, observations: Observations, soundness: Soundness
+) -> str:
+    """What to know of the components that are artefacts or rest on few rows, with their rows."""
+    rows = mixture.weights * observations.total_weight
+    least = fewest_rows(observations.n_features)
+    told = dict.fromkeys(soundness.spurious, "is spurious; it")
+    told |= dict.fromkeys(soundness.collapsed, "has collapsed; it")
+    few = rows < least * observations.typical_weight - 1e-6
+    named = sorted({*told, *np.flatnonzero(few).tolist()})
+    if not named:
+        return ""
+    shares = mixture.memberships(observations.matrix)
+    return " ".join(
+        f"Component {j} {told[j] + ' ' if j in told else ''}rests on {rows[j]:.1f} rows"
+        + (f", fewer than {least}" if few[j] else "")
+        + _listed(observations.index[shares[:, j] > 0.5])
+        for j in named[:_NAMED]
+    ) + (f" ({len(named) - _NAMED} more.)" if len(named) > _NAMED else "")
+
+
+def _listed(labels: NDArray[Any]) -> str:
+    shown = ", ".join(str(label) for label in labels[:_NAMED])
+    return f" ({shown}{', …' if len(labels) > _NAMED else ''})." if shown else "."
+
+
+def _indices(which: NDArray[np.bool_]) -> tuple[int, ...]:
+    return tuple(np.flatnonzero(which).tolist())
