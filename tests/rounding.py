@@ -6,7 +6,7 @@ there as well.  One machine can round in several ways: Numba, OpenBLAS and NumPy
 which instructions to use.  Each way is run with the seeds as they are and with others
 (``--other-seeds``, see conftest.py), with caches of compiled code of its own.
 
-``--quick`` is one of the runs, the farthest from any machine's own, without the models that
+``--quick`` is one of these runs, the farthest from any machine's own, without the models that
 PyMC compiles for minutes.  Ways to run can be named.
 """
 
@@ -52,7 +52,7 @@ def ways() -> dict[str, dict[str, str]]:
 
 class Result(NamedTuple):
     way: str
-    seeds: str
+    seeds: int  # 0 as they are, or which others
     passed: int
     failed: list[str]
     skipped: int
@@ -62,7 +62,6 @@ class Result(NamedTuple):
 
 def run(way: str, settings: dict[str, str], other: int, quick: bool) -> Result:
     """The tests in one way with one set of seeds."""
-    seeds = "others" if other else "as they are"
     folder = BUILD / way
     folder.mkdir(parents=True, exist_ok=True)
     report = folder / f"seeds-{other}.xml"
@@ -93,30 +92,33 @@ def run(way: str, settings: dict[str, str], other: int, quick: bool) -> Result:
             skipped += 1
         else:
             passed += 1
-    return Result(way, seeds, passed, failed, skipped, minutes, code)
+    return Result(way, other, passed, failed, skipped, minutes, code)
 
 
 def main() -> int:
     possible = ways()
     parser = argparse.ArgumentParser(description="The tests under several ways of rounding.")
     parser.add_argument("--quick", action="store_true", help="one run, without PyMC's models")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1], metavar="N",
+                        help="0 for the seeds as they are, N for the Nth others (0 1)")  # fmt: skip
     parser.add_argument("ways", nargs="*", metavar="way", help=f"of {', '.join(possible)}")
     asked = parser.parse_args()
     if unknown := [way for way in asked.ways if way not in possible]:
         parser.error(f"this machine has no way {unknown[0]!r}, only {', '.join(possible)}")
     chosen = asked.ways or (["generic"] if asked.quick else list(possible))
+    seeds = [1] if asked.quick else asked.seeds
     results = []
     for way in chosen:
-        for other in (1,) if asked.quick else (0, 1):
+        for other in seeds:
             results.append(run(way, possible[way], other, asked.quick))
             told = results[-1]
             log = (BUILD / way / f"seeds-{other}.log").relative_to(ROOT)
             print(f"{way}, seeds {told.seeds}: {told.minutes:.1f} minutes, see {log}", flush=True)
             for name in told.failed:
                 print(f"  failed: {name}", flush=True)
-    print(f"\n{'way':10}{'seeds':14}{'passed':>8}{'failed':>8}{'skipped':>9}{'minutes':>9}")
+    print(f"\n{'way':10}{'seeds':>6}{'passed':>8}{'failed':>8}{'skipped':>9}{'minutes':>9}")
     for told in results:
-        print(f"{told.way:10}{told.seeds:14}{told.passed:8}{len(told.failed):8}"
+        print(f"{told.way:10}{told.seeds:6}{told.passed:8}{len(told.failed):8}"
               f"{told.skipped:9}{told.minutes:9.1f}")  # fmt: skip
     for told in results:
         if told.code and not told.failed:

@@ -230,8 +230,8 @@ def test_laplace_says_when_it_does_not_hold(faithful):
 
 
 def test_sparse_weights_can_be_sampled(galaxies):
-    """Weights whose density has no bound in the corners: components empty and fill again, and no
-    step diverges.  Whether so few draws agree is the luck of their seed, and told if they do not."""
+    """Their density has no bound in the corners: components empty and fill again, and steps do not
+    diverge.  Whether so few draws agree is the luck of their seed; where they do not it is told."""
     spec = bg.MixtureSpec(4, priors=bg.Priors(weights=0.2))
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always")
