@@ -8,6 +8,9 @@ import numpy as np
 
 WORKER = "PYTEST_XDIST_WORKER" in os.environ
 
+# OpenMP's threads sleep while they wait: spinning, those of one worker would take the other's core.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
 
 def pytest_addoption(parser):
     parser.addoption(
