@@ -1,5 +1,6 @@
 # Needs GNU make, a POSIX shell and a Python with pip; everything else goes into .venv.
 # Another Python can be named: make test PYTHON=/path/to/python3.13
+# Some of the tests, in one process: make test WORKERS=0 PYTEST_ARGS="-k statistics -x"
 
 SHELL := /bin/sh
 VENV := .venv
@@ -7,6 +8,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
 PYTEST_ARGS :=
+WORKERS := 2
 
 # True of a Python that bayesgmm runs on; PyMC sets the upper bound.
 SUPPORTED := import sys, venv; sys.exit(not (3, 12) <= sys.version_info[:2] < (3, 15))
@@ -31,11 +33,11 @@ MAKE_ENVIRONMENT = \
 	fi
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint types imports bench lock clean $(VENV)
+.PHONY: help demo test test-rounding test-rounding-quick check lint types imports bench lock clean $(VENV)
 
 help:  ## Say what there is
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' Makefile \
-		| while IFS='|' read -r name what; do printf '%-15s%s\n' "$$name" "$$what"; done
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile \
+		| while IFS='|' read -r name what; do printf '%-28s%s\n' "$$name" "$$what"; done
 
 demo: $(READY)  ## Set up, then choose a mixture for the Old Faithful data
 	@echo "Choosing a mixture for Old Faithful (the first run compiles, which takes a minute or more)..."
@@ -43,7 +45,15 @@ demo: $(READY)  ## Set up, then choose a mixture for the Old Faithful data
 
 test: check  ## Set up, then every check, the tests and the doctests
 	@echo "Tests and doctests (the first run compiles, which takes a minute or more)..."
-	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal $(PYTEST_ARGS)
+
+test-rounding: $(READY)  ## The tests as on other processors: three ways of rounding, two sets of seeds
+	@echo "Six runs of the tests (an hour at most)..."
+	@$(BIN)/python -m tests.rounding
+
+test-rounding-quick: $(READY)  ## The one of these runs that is farthest from this machine, without PyMC's models
+	@echo "The tests with another rounding and other seeds..."
+	@$(BIN)/python -m tests.rounding --quick
 
 check: lint types imports  ## The quick checks: lint, types, imports
 
@@ -77,6 +87,7 @@ lock:  ## Write the newest versions that work together to constraints.txt
 
 clean:  ## Remove the environment, caches and what was built
 	@rm -rf $(VENV) build dist *.egg-info .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	@rm -rf __pycache__
 	@find bayesgmm tests benchmarks examples -name __pycache__ -prune -exec rm -rf {} +
 
 $(VENV): $(READY)

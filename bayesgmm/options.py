@@ -224,13 +224,16 @@ def seed_sequence(seed: Any) -> np.random.SeedSequence:
     left as it is.  A Generator gives its next numbers, and moves on.
     """
     seed = SEED("seed", seed)
-    if isinstance(seed, np.random.SeedSequence):
-        return np.random.SeedSequence(
-            seed.entropy, spawn_key=seed.spawn_key, pool_size=seed.pool_size
-        )
     if isinstance(seed, np.random.Generator):
-        return np.random.SeedSequence(seed.integers(2**32, size=4).tolist())
-    return np.random.SeedSequence(seed)
+        return _root(seed.integers(2**32, size=4).tolist())
+    if isinstance(seed, np.random.SeedSequence):
+        return _root(seed.entropy, seed.spawn_key, seed.pool_size)
+    return _root(seed)
+
+
+def _root(entropy: Any, spawn_key: Any = (), pool_size: int = 4) -> np.random.SeedSequence:
+    """Where every seed goes through, so that the tests can run with other seeds."""
+    return np.random.SeedSequence(entropy, spawn_key=spawn_key, pool_size=pool_size)
 
 
 def generator(seed: Any) -> np.random.Generator:

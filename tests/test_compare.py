@@ -1,5 +1,7 @@
 """Comparison, agreement and selection, against ArviZ and against known answers."""
 
+from dataclasses import replace
+
 import arviz as az
 import numpy as np
 import pytest
@@ -102,11 +104,33 @@ def test_select_orders_models_and_samples_the_best(galaxies):
     assert chosen.best.spec.label == table.index[0]
     assert chosen.fits["K=3, full"].log_likelihood >= -203.1793
     assert chosen.verdict.startswith(f"BIC prefers {table.index[0]}")
-    assert "elpd_loo puts" in chosen.verdict
+    told = chosen.verdict.split("; ")[1]
+    assert told.startswith("elpd_loo ") and all(label in told for label in chosen.posteriors)
     assert table.index[0] in repr(chosen)
     assert any(what.startswith("sampling") for what, _, _ in seen)
     with pytest.raises(bg.FitError, match="There is no fit 'K=9, full'"):
         chosen["K=9, full"]
+
+
+def test_elpd_loo_orders_two_models_in_words_where_it_can(galaxies):
+    """Within twice its error which is above is noise, and the words are the same either way."""
+    chosen = bg.select(
+        galaxies, [1, 2], ["full"], seed=1,
+        sampling={"draws": 100, "tune": 100, "chains": 1},
+    )  # fmt: skip
+    first, second = chosen.table.index
+
+    def told(gap):
+        table = chosen.table.copy()
+        table["elpd_loo"] = [-210.0, -210.0 + gap]
+        table["dse"] = [0.0, 2.0] if gap < 0 else [2.0, 0.0]
+        return replace(chosen, table=table).verdict.split("; ")[1]
+
+    near = f"elpd_loo does not tell {first} from {second}, with a difference of 3.0 ± 2.0, less"
+    assert told(3.0).startswith(near) and told(-3.0).startswith(near)
+    far = "by 5.0 ± 2.0, more than twice its error"
+    assert told(5.0).startswith(f"elpd_loo puts {second} above {first} {far}")
+    assert told(-5.0).startswith(f"elpd_loo puts {first} above {second} {far}")
 
 
 def test_a_model_of_two_names_is_one_row(galaxies):

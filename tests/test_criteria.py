@@ -22,6 +22,7 @@ from bayesgmm.analysis.leave_one_out import elpd_loo, leave_one_out
 from bayesgmm.analysis.left_out_row import RowsLeftOut
 from bayesgmm.model.spec import STRUCTURES
 from bayesgmm.status import Status
+from tests.monte_carlo import ERRORS, batch_error
 
 
 class Quadrature:
@@ -103,14 +104,23 @@ def test_waic_dic_and_loo_agree_with_quadrature(clean):
     means = np.array([(p * row).sum() for row in exact.rows])
     variances = np.array([(p * row**2).sum() for row in exact.rows]) - means**2
     elpd_i = lppd - variances
-    found = quietly(waic, fit)
-    np.testing.assert_allclose(found.value, elpd_i.sum(), atol=0.05)
-    np.testing.assert_allclose(found.p, variances.sum(), atol=0.05)
-    np.testing.assert_allclose(found.se, np.sqrt(40 * elpd_i.var(ddof=1)), atol=0.05)
-    deviance = dic(fit)
-    np.testing.assert_allclose(deviance.value, -4 * means.sum() + 2 * lppd.sum(), atol=0.1)
-    np.testing.assert_allclose(deviance.p, 2 * (lppd.sum() - means.sum()), atol=0.05)
-    np.testing.assert_allclose(elpd_loo(fit).value, exact.elpd.sum(), atol=0.05)
+    expected = {
+        "waic": elpd_i.sum(),
+        "p of waic": variances.sum(),
+        "se of waic": np.sqrt(40 * elpd_i.var(ddof=1)),
+        "dic": -4 * means.sum() + 2 * lppd.sum(),
+        "p of dic": 2 * (lppd.sum() - means.sum()),
+        "elpd_loo": exact.elpd.sum(),
+    }
+
+    def estimated(fit):
+        w, d = quietly(waic, fit), dic(fit)
+        return np.array([w.value, w.p, w.se, d.value, d.p, quietly(elpd_loo, fit).value])
+
+    z = (estimated(fit) - list(expected.values())) / batch_error(fit, estimated)
+    assert np.abs(z).max() < ERRORS, dict(zip(expected, z, strict=True))
+    assert batch_error(fit, estimated).max() < 0.1
+    found, deviance = quietly(waic, fit), dic(fit)
     # Two parameters, and three estimates of their effective number.
     assert all(1 < value < 3 for value in (found.p, deviance.p, elpd_loo(fit).p))
 
@@ -187,7 +197,6 @@ def test_repair_of_a_mixture_agrees_with_moment_matching(faithful):
     assert float(peer.pareto_k[272]) < 0.5
     after = leave_one_out(fit, repair=True, seed=2)
     assert after.elpd.repaired == (272,)
-    assert abs(float(loo.elpd_i[272] - peer.elpd_i[272])) > 0.3
     np.testing.assert_allclose(after.arviz.elpd_i.values[272], peer.elpd_i[272], atol=0.15)
 
 

@@ -7,14 +7,14 @@ from itertools import product
 
 import numpy as np
 import pytest
-from scipy.integrate import quad
 from scipy.special import gammaln, logsumexp
-from scipy.stats import gamma, halfnorm, invgamma, lognorm, multivariate_normal
+from scipy.stats import gamma, halfnorm, invgamma, lognorm
 
 import bayesgmm as bg
 from bayesgmm.inference import evidence as module
 from bayesgmm.inference.importance import Importance
 from bayesgmm.inference.one_labelling import Region
+from tests.monte_carlo import ERRORS
 
 pytestmark = pytest.mark.filterwarnings("ignore::bayesgmm.FitWarning")
 
@@ -35,23 +35,25 @@ def prior_of(family, weights, location=0.0):
     )  # fmt: skip
 
 
+#: Log standard deviations at which the density of one component's rows is summed.
+LOG_SIGMA = np.linspace(-16, 6, 4001)
+
+
 def log_marginal(x, scales, location, spread):
-    """Log marginal likelihood of one normal: its mean by algebra, its scale by quadrature."""
+    """Log marginal likelihood of one normal: its mean by algebra, its scale by the trapezoid rule,
+    which is right to 1e-6 for a smooth curve that is as small at both ends."""
     n = len(x)
     if n == 0:
         return 0.0
-
-    def log_integrand(log_sigma):
-        sigma = np.exp(log_sigma)
-        covariance = sigma**2 * np.eye(n) + spread**2
-        density = multivariate_normal.logpdf(x, np.full(n, location), covariance)
-        return density + float(scales.logpdf(sigma)) + log_sigma
-
-    grid = np.linspace(-4, 4, 60)
-    top = max(log_integrand(t) for t in grid)
-    area, _ = quad(lambda t: np.exp(log_integrand(t) - top), -8, 6, points=[-2, -1, 0, 1],
-                   epsabs=1e-10, limit=400)  # fmt: skip
-    return top + np.log(area)
+    noise = np.exp(2 * LOG_SIGMA)
+    whole = noise + n * spread**2  # covariance: noise * identity + spread^2
+    scatter, shift = ((x - x.mean()) ** 2).sum(), x.mean() - location
+    log_density = -0.5 * (
+        n * np.log(2 * np.pi) + (n - 1) * np.log(noise) + np.log(whole)
+        + scatter / noise + n * shift**2 / whole
+    )  # fmt: skip
+    values = log_density + scales.logpdf(np.exp(LOG_SIGMA)) + LOG_SIGMA
+    return logsumexp(values) + np.log(LOG_SIGMA[1] - LOG_SIGMA[0])
 
 
 @cache
@@ -83,17 +85,17 @@ def test_one_component_equals_numerical_integration(family):
     priors = prior_of(family, 2.0, location=0.3)
     fit = bg.fit(bg.MixtureSpec(1, priors=priors), X[:, None], method="nuts", seed=1)
     found = bg.log_evidence(fit, seed=1)
-    assert abs(found.value - exact(family, 1, 2.0, 0.3)[0]) < 0.02
+    assert abs(found.value - exact(family, 1, 2.0, 0.3)[0]) < ERRORS * found.se
     assert found.se < 0.01
 
 
-@pytest.mark.parametrize("method", ["bridge", "importance"])
-def test_two_components_equal_the_sum_over_all_allocations(method):
+def test_two_components_equal_the_sum_over_all_allocations():
     priors = prior_of("InverseGamma", 1.5)
     fit = bg.fit(bg.MixtureSpec(2, priors=priors), X[:, None], method="nuts", seed=1, draws=2500)
-    found = bg.log_evidence(fit, method=method, seed=1)
-    assert abs(found.value - exact("InverseGamma", 2, 1.5)[0]) < 0.02
-    assert found.se < 0.01
+    for method in ("bridge", "importance"):
+        found = bg.log_evidence(fit, method=method, seed=1)
+        assert abs(found.value - exact("InverseGamma", 2, 1.5)[0]) < ERRORS * found.se
+        assert found.se < 0.01
 
 
 def test_a_sparse_mixture_tells_how_many_components_are_occupied():

@@ -1,5 +1,7 @@
 """Merging: ridgelines against brute force, trees against slow ones, and the edges."""
 
+import warnings
+
 import numpy as np
 import pytest
 from scipy.stats import multivariate_normal
@@ -369,7 +371,9 @@ def test_labels_may_differ_between_draws(by):
 
 @pytest.mark.parametrize("by", METHODS)
 def test_faithful_is_two_clusters_by_every_method(faithful, nuts_faithful, em_faithful, by):
-    laplace = bg.fit(bg.MixtureSpec(3), faithful, method="laplace", draws=200, seed=1)
+    with warnings.catch_warnings():  # its k-hat is about 0.7, and merging takes any draws
+        warnings.simplefilter("ignore", bg.FitWarning)
+        laplace = bg.fit(bg.MixtureSpec(3), faithful, method="laplace", draws=200, seed=1)
     for fit in (nuts_faithful, em_faithful, laplace):
         merging = merge_components(fit, by=by, max_draws=200)
         assert merging.n_clusters.idxmax() == 2

@@ -16,8 +16,10 @@ import numpy as np
 import pytest
 
 import bayesgmm as bg
+from bayesgmm import options
 from bayesgmm.analysis.credible_ball import CredibleBall
 from bayesgmm.inference import fitting
+from conftest import shift_seeds
 
 X = np.random.default_rng(5).normal(size=(30, 2)) + np.repeat([[0.0], [6.0]], 15, axis=0)
 SPEC = bg.MixtureSpec(2)
@@ -493,3 +495,20 @@ def test_what_no_memory_holds_is_said_before_it_is_tried(made):
     wide = np.random.default_rng(0).normal(size=(60, 40))
     with pytest.raises(bg.SpecError, match=gigabytes + "; draw fewer"):
         bg.fit(SPEC, wide, method="laplace", draws=10**7)
+
+
+def test_other_seeds_are_other_numbers_and_the_same_stay_the_same(monkeypatch):
+    """What ``pytest --other-seeds`` does to every seed, once however often it is read."""
+    before = options.generator(1).random()
+    monkeypatch.setattr(options, "_root", options._root)  # put back when this test ends
+    shift_seeds(7)
+    shifted = options.generator(1).random()
+    assert shifted != before
+    assert shifted == options.generator(1).random()
+    assert shifted == options.generator(np.random.SeedSequence(1)).random()
+    assert shifted == options.generator(options.seed_sequence(options.seed_sequence(1))).random()
+    assert shifted != options.generator(2).random()
+    one, two = options.seed_sequence(1).spawn(2)
+    assert options.generator(one).random() != options.generator(two).random()
+    shift_seeds(8)
+    assert options.generator(1).random() != shifted

@@ -4,16 +4,21 @@ One PyMC model is sampled (its compilation takes minutes where caches are cold) 
 shared; log densities are compared without compiling, in every structure.
 """
 
-import arviz as az
+import warnings
+
 import numpy as np
+import pytensor
 import pytest
 from pytensor.compile.mode import Mode
 
 import bayesgmm as bg
 from bayesgmm.inference import chains, nutpie_bridge
+from bayesgmm.inference.convergence import VERDICTS
+from bayesgmm.inference.nuts import MANY_DIVERGENCES
 from bayesgmm.inference.pymc_model import initial_values, to_pymc
 from bayesgmm.status import Status
 from tests.conftest import STRUCTURES
+from tests.monte_carlo import ERRORS, z_scores
 
 SLOW = Mode(linker="py", optimizer="fast_compile")  # Python: nothing is compiled
 
@@ -28,18 +33,27 @@ def pymc_faithful(faithful):
     )  # fmt: skip
 
 
-def z_scores(a, b):
-    """Differences of posterior means in Monte Carlo standard errors, by ArviZ's ESS."""
-    scores = []
-    for name in ("weights", "means", "scales"):
-        x, y = a.tree["posterior"][name], b.tree["posterior"][name]
-        error = np.sqrt(az.mcse(x).values ** 2 + az.mcse(y).values ** 2)
-        scores.append(
-            ((x.mean(("chain", "draw")) - y.mean(("chain", "draw"))).values / error).ravel()
-        )
-    return np.concatenate(scores)
+def own_values(model):
+    """A function of the values of a model's variables by name: those it has by itself, which are
+    without bounds.  Compiled once, since that takes far longer than a call."""
+    given, own = [], []
+    for variable in model.value_vars:
+        owner = model.values_to_rvs[variable]
+        transform = model.rvs_to_transforms[owner]
+        given.append(owner.type(owner.name))
+        inputs = owner.owner.inputs
+        own.append(given[-1] if transform is None else transform.forward(given[-1], *inputs))
+    compiled = pytensor.function(given, own, mode=SLOW, on_unused_input="ignore")
+    names = [variable.name for variable in model.value_vars]
+
+    def values_of(values):
+        called = compiled(*(values[symbol.name] for symbol in given))
+        return dict(zip(names, called, strict=True))
+
+    return values_of
 
 
+@pytest.mark.pymc
 @pytest.mark.parametrize(
     ("covariance", "d"),
     [("full", 1), ("full", 3), ("tied", 2), ("diag", 2), ("spherical", 2)],  # PyMC compiles each
@@ -52,6 +66,7 @@ def test_log_density_equals_pymcs_up_to_a_constant(covariance, d, blobs):
     model = to_pymc(spec, x)
     density = bg.LogPosterior(spec, x, jacobian=False)
     joint = model.compile_logp(jacobian=False, mode=SLOW)
+    to_own = own_values(model)
     top = density.unconstrain(bg.fit(spec, x, method="map", seed=0).parameters[0, 0])
     rng = np.random.default_rng(0)
     gaps = []
@@ -59,14 +74,7 @@ def test_log_density_equals_pymcs_up_to_a_constant(covariance, d, blobs):
         theta = top + 0.3 * rng.normal(size=density.size)
         p = density.constrain(theta)
         values = initial_values(spec, p)
-        point = {}
-        for variable in model.value_vars:
-            owner = model.values_to_rvs[variable]
-            transform = model.rvs_to_transforms[owner]
-            value = values[owner.name]
-            if transform is not None:
-                value = transform.forward(value, *owner.owner.inputs).eval(mode=SLOW)
-            point[variable.name] = value
+        point = to_own(values)
         extra = 0.0
         if d > 1 and covariance in ("full", "tied"):
             factor = values["corrchol"].reshape(-1, d, d)
@@ -75,6 +83,7 @@ def test_log_density_equals_pymcs_up_to_a_constant(covariance, d, blobs):
     np.testing.assert_allclose(gaps, gaps[0], atol=1e-8)
 
 
+@pytest.mark.pymc
 @pytest.mark.parametrize("covariance", ["diag", "spherical"])
 def test_map_is_where_pymcs_own_maximisation_ends(covariance, faithful):
     """Where the definitions coincide (no correlations), pm.find_MAP stays at our MAP."""
@@ -95,12 +104,14 @@ def test_map_is_where_pymcs_own_maximisation_ends(covariance, faithful):
     np.testing.assert_allclose(found["weights"], ours.weights, rtol=1e-3)
 
 
+@pytest.mark.pymc
 def test_pymc_engine_and_the_default_sample_one_posterior(pymc_faithful, faithful):
     ours = bg.fit(pymc_faithful.spec, faithful, method="nuts", seed=4)
     assert pymc_faithful.status is Status.CONVERGED
-    assert np.abs(z_scores(ours, pymc_faithful)).max() < 4
+    assert np.abs(z_scores(ours, pymc_faithful)).max() < ERRORS
 
 
+@pytest.mark.pymc
 def test_pymc_model_predicts_and_scores_rows(faithful):
     """Its pointwise log-likelihood is ours; prior and posterior prediction work."""
     import pymc as pm
@@ -123,15 +134,7 @@ def test_pymc_model_predicts_and_scores_rows(faithful):
     )  # fmt: skip
     point = bg.fit(spec, x, method="map", seed=0)
     values = initial_values(spec, point.parameters[0, 0])
-    arguments = []
-    for variable in model.value_vars:
-        owner = model.values_to_rvs[variable]
-        transform = model.rvs_to_transforms[owner]
-        value = values[owner.name]
-        arguments.append(
-            value if transform is None
-            else transform.forward(value, *owner.owner.inputs).eval(mode=SLOW)
-        )  # fmt: skip
+    arguments = own_values(model)(values).values()
     np.testing.assert_allclose(
         pointwise(*arguments), point.tree["log_likelihood/x"].values[0, 0], rtol=1e-10
     )
@@ -152,12 +155,7 @@ def test_nuts_agrees_with_importance_sampling_from_the_laplace_draws(covariance,
     laplace = bg.fit(spec, x, method="laplace", seed=2, draws=2000)
     assert nuts.status is Status.CONVERGED
     assert float(laplace.tree["fit/pareto_k"]) < 0.7
-    for name in ("weights", "means", "scales"):
-        a = nuts.tree["posterior"][name]
-        b = laplace.tree["posterior"][name]
-        sd = np.maximum(a.std(("chain", "draw")).values, 1e-12)
-        gap = np.abs(a.mean(("chain", "draw")) - b.mean(("chain", "draw"))).values / sd
-        assert gap.max() < 0.15, name  # five or so Monte Carlo errors of 2,000 weighted draws
+    assert np.abs(z_scores(nuts, laplace)).max() < ERRORS
 
 
 def test_nuts_of_one_normal_is_the_posterior_by_integration(galaxies):
@@ -232,10 +230,20 @@ def test_laplace_says_when_it_does_not_hold(faithful):
 
 
 def test_sparse_weights_can_be_sampled(galaxies):
+    """Their density has no bound in the corners: components empty and fill again, and steps do not
+    diverge.  Whether so few draws agree is the luck of their seed; where they do not it is told."""
     spec = bg.MixtureSpec(4, priors=bg.Priors(weights=0.2))
-    with pytest.warns(bg.FitWarning):
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
         fit = bg.fit(spec, galaxies, method="nuts", seed=1, draws=200, tune=300, chains=2)
-    assert np.all(np.isfinite(fit.parameters.means))
+    assert fit.status in VERDICTS
+    assert bool(told) == (not fit.status.ok)
+    for name in ("weights", "means", "scales"):
+        assert np.isfinite(getattr(fit.parameters, name)).all()
+    assert (fit.parameters.weights > 0).all()
+    smallest = fit.parameters.weights.min(axis=-1)
+    assert smallest.min() < 1 / 82 < smallest.max()  # of 82 rows less than one has it, or more
+    assert fit.tree["sample_stats/diverging"].mean() <= MANY_DIVERGENCES
 
 
 def test_interrupted_sampling_keeps_what_was_drawn(faithful, monkeypatch):
@@ -319,23 +327,40 @@ def test_nutpies_internal_class_still_fits_and_the_public_way_gives_the_same(
 
     monkeypatch.setattr(nutpie_bridge, "_internal_model", refuse)
     public = bg.fit(bg.MixtureSpec(2), faithful, **options)
-    np.testing.assert_allclose(
-        public.parameters.means.mean((0, 1)), fast.parameters.means.mean((0, 1)), rtol=0.05
-    )
+    assert np.abs(z_scores(public, fast)).max() < ERRORS
 
 
 def test_gradient_threads_sample_the_same_posterior(blobs, monkeypatch):
-    """One chain on two cores runs its rows on threads: same seed, same draws to rounding."""
+    """One chain on two cores runs its rows on threads, which add in another order: the same
+    density to rounding at every point, and after some steps another chain of the same posterior."""
     _, x, _ = blobs
-    options = {"method": "nuts", "seed": 5, "draws": 100, "tune": 100, "chains": 1}
+    options = {"method": "nuts", "seed": 5, "draws": 400, "tune": 200, "chains": 1}
     one = bg.fit(bg.MixtureSpec(3), x, cores=1, **options)
+    used = []
+    whitened, public = chains.whitened_model, nutpie_bridge._public_model
+
+    def watched(density, mode, initial_point):
+        used.extend((density, mode))
+        return whitened(density, mode, initial_point)
+
+    def watched_public(size, value_and_grad, initial_point):
+        used.append(value_and_grad)
+        return public(size, value_and_grad, initial_point)
+
+    monkeypatch.setattr(chains, "whitened_model", watched)
+    monkeypatch.setattr(nutpie_bridge, "_public_model", watched_public)
     for module in ("statistics", "density"):
         monkeypatch.setattr(f"bayesgmm.model.{module}.CHUNK", 100)
     monkeypatch.setattr(nutpie_bridge, "CHUNK", 100)
     two = bg.fit(bg.MixtureSpec(3), x, cores=2, **options)
-    np.testing.assert_allclose(
-        two.parameters.means.mean((0, 1)), one.parameters.means.mean((0, 1)), rtol=1e-3
-    )
+    density, mode, threaded = used
+    header, _alive = nutpie_bridge._header(density, mode)
+    for z in np.random.default_rng(0).standard_normal((20, density.size)):
+        gradient = np.empty(density.size)
+        value = nutpie_bridge._whitened(z, gradient, header)
+        np.testing.assert_allclose(threaded(z)[0], value, rtol=1e-12)
+        np.testing.assert_allclose(threaded(z)[1], gradient, atol=1e-11 * np.abs(value))
+    assert np.abs(z_scores(one, two)).max() < ERRORS
 
 
 @pytest.mark.parametrize("options", [{"draws": 0}, {"engine": "stan"}, {"chains": 0}])

@@ -170,11 +170,17 @@ class Selection:
         first, second = sampled.index[:2]
         gap = sampled["elpd_loo"].iloc[0] - sampled["elpd_loo"].iloc[1]
         error = sampled["dse"].iloc[1]
-        sure = "more" if gap > 2 * error else "less"
-        text = (
-            f"elpd_loo puts {first} above {second} by {gap:.1f} ± {error:.1f}, {sure} than twice "
-            "its error"
-        )
+        if gap > 2 * error:
+            text = (
+                f"elpd_loo puts {first} above {second} by {gap:.1f} ± {error:.1f}, more than "
+                "twice its error"
+            )
+        else:  # which of the two is above is noise, so they are named in the table's order
+            one, other = (label for label in ok.index if label in (first, second))
+            text = (
+                f"elpd_loo does not tell {one} from {other}, with a difference of {gap:.1f} ± "
+                f"{error:.1f}, less than twice its error"
+            )
         if self.by in ("loo", "all") and self.simplest != first:
             text += f"; the simplest within one error of the best is {self.simplest}"
         return text

@@ -63,7 +63,8 @@ class CompleteDataScale:
         for j in range(k):
             if density.structure in (FULL, TIED):
                 whiten = np.linalg.inv(factors[j if density.structure == FULL else 0])
-                information = counts[j] * whiten.T @ whiten + np.diag(prior_precision)
+                with np.errstate(over="ignore", invalid="ignore"):  # refused in the next line
+                    information = counts[j] * whiten.T @ whiten + np.diag(prior_precision)
                 block = _root_of_inverse(information)
             else:
                 block = 1 / np.sqrt(counts[j] / factors[0, j] ** 2 + prior_precision)
