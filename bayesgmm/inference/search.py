@@ -75,7 +75,7 @@ class Effort:
         starts = max(4, round(40 * share)) if n_starts is None else n_starts
         best = max(2, round(10 * share)) if n_best is None else n_best
         if rounds is None:
-            rounds = 20 if share == 1.0 else round(6 * share)
+            rounds = round(20 * share) if share > 0.2 else 0
         return cls(starts, best, rounds, 2, max(2, round(12 * share)))
 
 
