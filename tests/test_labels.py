@@ -6,9 +6,10 @@ from itertools import permutations
 
 import numpy as np
 import pytest
+from scipy.stats import chi2
 
 import bayesgmm as bg
-from bayesgmm.inference.convergence import by_component, r_hat_and_ess
+from bayesgmm.inference.convergence import AGREE, by_component, r_hat_and_ess
 from bayesgmm.inference.labelling import by_ecr, by_stephens, to_pivot
 from bayesgmm.layout import with_facts, with_groups
 
@@ -159,15 +160,21 @@ def test_relabelling_refuses_what_it_cannot_do(nuts_faithful, em_faithful, faith
 
 @pytest.mark.parametrize("k", [3, 4, 5, 6])
 def test_galaxies_means_mix_wherever_what_labels_cannot_fool_does(k, galaxies):
-    """Rank-normalised split R-hat by ArviZ, four chains of 2,000."""
+    """Rank-normalised split R-hat by ArviZ, four chains of 2,000.
+
+    Of eight halves that agree, with E effective draws in all, R-hat squared is about
+    1 + (8 / E) chi^2_7 / 7: noise, of which 1 in 100,000 is left out.  E is that of what labels cannot
+    fool, so that means which do not mix are not excused by their own.
+    """
     fit = bg.fit(bg.MixtureSpec(k), galaxies, method="nuts", seed=1, draws=2000)
     label_free = float(fit.tree["fit/r_hat"])
     own = by_component(fit.parameters, fit.feature_names)
     means = np.stack([v for name, v in own.items() if name.startswith("means")], axis=-1)
     r_hat = r_hat_and_ess(means)[0].max()
+    noise = 0.5 * 8 / float(fit.tree["fit/ess"]) * chi2.isf(1e-5, 7) / 7
     print(f"galaxies, K={k}: label-free R-hat {label_free:.4f}, means {r_hat:.4f}, "
           f"ambiguous {float(fit.tree['fit/ambiguous']):.1%}")  # fmt: skip
-    assert label_free >= 1.01 or r_hat < 1.01
+    assert label_free >= AGREE or r_hat < max(AGREE, 1 + noise)
     assert str(fit.tree["fit/verdict"].item()) in repr(fit)
 
 
