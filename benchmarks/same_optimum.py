@@ -78,9 +78,10 @@ def main() -> None:
                 below = misses(values, sound, np.ones_like(ours))
                 total, by_ours, by_plain = total + len(seeds), by_ours + missed, by_plain + below
                 if missed or below:
-                    ends = sorted(set(values.round(2)), reverse=True)
+                    ends, times = np.unique(-values.round(2), return_counts=True)
+                    told = ", ".join(f"{-end} x {n}" for end, n in zip(ends, times, strict=True))
                     print(f"{name}, {covariance}, K={k}: {missed} ours, {below} plain of "
-                          f"{len(seeds)}; ends {ends[:6]}", flush=True)  # fmt: skip
+                          f"{len(seeds)}; ends {told}", flush=True)  # fmt: skip
     seconds = (time.perf_counter() - began) / total
     print(f"missed: {by_ours} of {total} ({by_ours / total:.1%}) by our rule, {by_plain} "
           f"({by_plain / total:.1%}) by the plain one; {seconds:.2f} s a fit")  # fmt: skip
