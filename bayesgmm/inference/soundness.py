@@ -55,8 +55,9 @@ class Bounds:
         self.density = density
         self.likelihood = not density.prior.active
         self.floor = variance_floor(density)
-        #: Rows below which a component is of few, in units of a typical one.
-        self.few = fewest_rows(density.observations.n_features)
+        rows, typical = density.rows, density.observations.typical_weight
+        weight = float(rows.row_weights.sum()) if len(rows.row_weights) else len(rows.values)
+        self.n_rows = weight / typical  # of this density, which may be on a part of the data
 
     def judge(self, log_weights: Array, factors: Array) -> Soundness:
         """The components that are artefacts, of parameters on the standardised scale.
@@ -79,9 +80,8 @@ class Bounds:
         structure = self.density.structure
         if not self.likelihood or structure == TIED:
             return ()
-        observations = self.density.observations
-        rows = np.exp(log_weights) * observations.total_weight / observations.typical_weight
-        few = rows < self.few - 1e-6
+        least = fewest_rows(self.density.observations.n_features)
+        few = np.exp(log_weights) * self.n_rows < least - 1e-6
         if few.all() or not few.any():
             return ()
         diagonals = (
