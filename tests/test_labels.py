@@ -163,8 +163,8 @@ def test_galaxies_means_mix_wherever_what_labels_cannot_fool_does(k, galaxies):
     """Rank-normalised split R-hat by ArviZ, four chains of 2,000.
 
     Of eight halves that agree, with E effective draws in all, R-hat squared is about
-    1 + (8 / E) chi^2_7 / 7: noise, of which 1 in 100,000 is left out.  E is that of what labels cannot
-    fool, so that means which do not mix are not excused by their own.
+    1 + (8 / E) chi^2_7 / 7: noise, of which 1 in 100,000 is left out.  E is that of what labels
+    cannot fool, so that means which do not mix are not excused by their own.
     """
     fit = bg.fit(bg.MixtureSpec(k), galaxies, method="nuts", seed=1, draws=2000)
     label_free = float(fit.tree["fit/r_hat"])
