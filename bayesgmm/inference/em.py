@@ -125,6 +125,7 @@ def run_em(
     log_weights, means, factors = start.log_weights, start.means, start.factors
     if not prior.active and no_ridge:
         factors = raised_to_floor(factors, density.structure, bounds.floor)
+    give_up = give_up and no_ridge  # a ridge has bounds of its own
     floor = bounds.floor if no_ridge else np.full_like(bounds.floor, FLOOR)
     trace: list[float] = []
     monotone = _Monotone(n * means.shape[1])

@@ -242,7 +242,10 @@ def variance_floor(density: LogPosterior) -> NDArray[np.float64]:
     """Smallest variance of each feature (D,) of a component, on the standardised scale.
 
     Values recorded to r carry a variance of r^2 / 12 whatever they are of (Sheppard 1898).
+    A posterior mode is bounded by its prior, and is watched only for what numbers can hold.
     """
+    if density.prior.active:
+        return np.full(len(density.scale), FLOOR)
     recorded = density.observations.resolution**2 / (12 * density.scale**2)
     if density.structure == SPHERICAL:
         recorded = np.full(len(recorded), recorded.max())

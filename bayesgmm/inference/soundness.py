@@ -73,7 +73,7 @@ class Bounds:
         weights = np.exp(log_weights)
         if structure == TIED:  # one matrix for all: no component in particular
             low = np.full(len(weights), low[0])
-        return _indices(low | (weights < _EMPTY_WEIGHT))
+        return _indices(low | (self.likelihood & (weights < _EMPTY_WEIGHT)))
 
     def spurious(self, log_weights: Array, factors: Array) -> tuple[int, ...]:
         """Components of few rows that are tighter than every other; none where all share one."""
