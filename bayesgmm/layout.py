@@ -57,10 +57,14 @@ def lay_out(
             {"x": ((*first, "obs"), pointwise)},
             coords={**{name: coords[name] for name in first}, **rows},
         )
+    constant = {}
+    if observations.resolution.any():
+        constant["resolution"] = (("feature",), observations.resolution)
     if observations.row_weights is not None:
-        groups["constant_data"] = xr.Dataset(
-            {"row_weights": ("obs", observations.row_weights)}, coords=rows
-        )
+        constant["row_weights"] = (("obs",), observations.row_weights)
+    if constant:
+        of_rows = rows if "row_weights" in constant else {}
+        groups["constant_data"] = xr.Dataset(constant, coords={**of_rows, "feature": names})
     scalars = {
         "log_likelihood": float(
             parameters.log_likelihood(

@@ -136,10 +136,13 @@ class MixtureFit:
     @cached_property
     def observations(self) -> Observations:
         """The data that were fitted."""
-        weights = None
-        if "constant_data" in self.tree.children:
-            weights = self.tree["constant_data"].to_dataset()["row_weights"].values
-        return Observations(self.tree["observed_data"].to_dataset()["x"], row_weights=weights)
+        there = "constant_data" in self.tree.children
+        constant = self.tree["constant_data"].to_dataset() if there else {}
+        return Observations(
+            self.tree["observed_data"].to_dataset()["x"],
+            row_weights=constant["row_weights"].values if "row_weights" in constant else None,
+            resolution=constant["resolution"].values if "resolution" in constant else 0,
+        )
 
     @property
     def log_likelihood(self) -> float:

@@ -124,7 +124,7 @@ def by_pymc(
         compiled, draws=DRAWS, tune=TUNE, chains=CHAINS, cores=2, seed=1, progress_bar=False
     )
     took = time.perf_counter() - began
-    draws = parameters_of(bg.MixtureSpec(k), tree["posterior"])
+    draws = parameters_of(bg.MixtureSpec(k), tree["posterior"], bg.Observations(x, resolution=0))
     return {**out, "ess": smallest_ess(draws, start), "sampling": took}
 
 

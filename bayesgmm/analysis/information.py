@@ -256,8 +256,9 @@ def wbic(fit: MixtureFit, *, draws: int = 1000, seed: Any = None, cores: int | N
         raise FitError(f"WBIC needs three rows or more and there are {n:g}; use log_evidence.")
     each = np.ones(observations.n_rows) if weights is None else weights
     warm = Observations(
-        observations.matrix, row_weights=each / np.log(n), names=fit.feature_names
-    )
+        observations.matrix, row_weights=each / np.log(n), names=fit.feature_names,
+        resolution=observations.resolution,
+    )  # fmt: skip
     run = fitted(fit.spec, warm, method="nuts", draws=draws, seed=seed, cores=cores)
     if run.status not in (Status.CONVERGED, Status.AMBIGUOUS_LABELS):  # no label matters here
         warn(f"WBIC of {fit.spec.label} is uncertain: {run.status.sentence} {run.status.remedy}")

@@ -112,12 +112,15 @@ class RowsLeftOut:
         return log_evidence(fit, seed=self._seed(), cores=self.cores)
 
     def _without(self, row: int) -> Observations:
-        names, weights = self.fit.feature_names, self.fit.observations.row_weights
+        whole = self.fit.observations
+        names, steps, weights = self.fit.feature_names, whole.resolution, whole.row_weights
         if weights is not None and weights[row] > 1:
             fewer = weights - (np.arange(len(weights)) == row)
-            return Observations(self.values, row_weights=fewer, names=names)
-        rest = None if weights is None else np.delete(weights, row)
-        return Observations(np.delete(self.values, row, axis=0), row_weights=rest, names=names)
+            return Observations(self.values, row_weights=fewer, names=names, resolution=steps)
+        return Observations(
+            np.delete(self.values, row, axis=0), names=names, resolution=steps,
+            row_weights=None if weights is None else np.delete(weights, row),
+        )  # fmt: skip
 
     def _seed(self) -> int:
         return int(self.rng.integers(2**31))

@@ -17,7 +17,6 @@ from bayesgmm.inference.ascent import ascend
 from bayesgmm.inference.initialize import Start
 from bayesgmm.inference.maximise import FLOOR, m_step, raised_to_floor
 from bayesgmm.inference.soundness import Bounds, Soundness
-from bayesgmm.model.covariance import factors_to_tril
 from bayesgmm.model.density import LogPosterior, log_prior_and_gradient
 from bayesgmm.model.parameters import MixtureParameters
 from bayesgmm.model.statistics import PrecisionForm, SufficientStatistics
@@ -61,12 +60,7 @@ class EMRun:
 
     def parameters(self, density: LogPosterior) -> MixtureParameters:
         """In the data's units."""
-        tril = factors_to_tril(self.factors, density.spec.covariance, len(self.means))
-        return MixtureParameters(
-            np.exp(self.log_weights),
-            self.means * density.scale + density.observations.center,
-            tril * density.scale[:, None],
-        )
+        return density.mixture(self.log_weights, self.means, self.factors)
 
 
 class _Monotone:

@@ -28,7 +28,7 @@ from bayesgmm.model.covariance import (
     cholesky,
     invert_triangular,
 )
-from bayesgmm.model.statistics import PrecisionForm, Rows, row_log_density
+from bayesgmm.model.statistics import Rows, row_log_density
 
 Array = NDArray[np.float64]
 
@@ -136,11 +136,12 @@ def insertions(
     few = Rows.of(x, row_weights=row_weights)
     for gone in range(k):
         log_weights, means, factors = _without(bounds, place, gone)
-        form = PrecisionForm.of(log_weights, means, factors, structure)
+        form = density.precision(log_weights, means, factors)
         others = row_log_density(few, form)[0]
         weights, candidates, covariances = _around_rows(x, rng)
         if structure == TIED:
-            covariances[:] = factors[0] @ factors[0].T
+            total = density.of_recorded(factors)[0]
+            covariances[:] = total @ total.T
         else:
             covariances[:] += np.diag(bounds.floor)
         tril, gains = np.empty_like(covariances), np.empty(len(weights))

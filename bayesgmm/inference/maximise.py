@@ -25,6 +25,7 @@ from bayesgmm.model.covariance import (
     SPHERICAL,
     cholesky,
     invert_triangular,
+    recorded_factors,
     scatter_about_means,
 )
 from bayesgmm.model.density import LogPosterior, tril_log_density
@@ -72,6 +73,17 @@ def _mode_of_mean(n, s1, whiten, prior, mean, precision, factor):  # type: ignor
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
+def _whiten(tril, prior, whiten):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+    """Inverse of the factor of T of a factor of Sigma."""
+    if prior.recorded.max() > 0.0:
+        total = np.empty((1, *tril.shape))
+        recorded_factors(tril.reshape(total.shape), FULL, prior.recorded, total)
+        invert_triangular(total[0], whiten)
+    else:
+        invert_triangular(tril, whiten)
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
 def _improve_factor(tril, scatter, n, prior):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Raise the objective of one Cholesky factor by scoring steps, in place.
 
@@ -82,7 +94,7 @@ def _improve_factor(tril, scatter, n, prior):  # type: ignore[no-untyped-def]  #
     d = tril.shape[0]
     whiten, slopes = np.empty((d, d)), np.empty((d, d))
     trial, step = np.empty((d, d)), np.empty((d, d))
-    invert_triangular(tril, whiten)
+    _whiten(tril, prior, whiten)
     a, b = tril_log_density(tril, whiten, scatter, n, prior, slopes)
     value = a + b
     room = 2.0 + 2.0 * prior.eta
@@ -114,7 +126,7 @@ def _improve_factor(tril, scatter, n, prior):  # type: ignore[no-untyped-def]  #
             if smallest * smallest < FLOOR:  # where the scatter has no digits left
                 length *= 0.5
                 continue
-            invert_triangular(trial, whiten)
+            _whiten(trial, prior, whiten)
             a, b = tril_log_density(trial, whiten, scatter, n, prior, slopes)
             if a + b >= value:
                 accepted = True
@@ -130,13 +142,17 @@ def _improve_factor(tril, scatter, n, prior):  # type: ignore[no-untyped-def]  #
 
 @njit(nogil=True, cache=True, error_model="numpy")
 def _improve_scale(sigma, scatter, n, prior, i):  # type: ignore[no-untyped-def]  # pragma: no cover
-    """The scale that maximises -n log s - scatter / (2 s^2) + log prior(s), by scoring."""
+    """The scale s that maximises -n/2 log t - scatter / (2 t) + log prior(s), by scoring.
+
+    ``t`` is s^2 and the variance of recording.
+    """
     family, a, b = prior.family, prior.scale_a[i], prior.scale_b[i]
     v, slope = scale_log_prior(family, a, b, sigma)
-    value = v - n * np.log(sigma) - 0.5 * scatter / (sigma * sigma)
+    total = sigma * sigma + prior.recorded[i]
+    value = v - 0.5 * n * np.log(total) - 0.5 * scatter / total
     for _ in range(20):
-        q = scatter / (sigma * sigma)
-        step = (q - n + slope) / (n + q + 2.0)
+        q, share = scatter / total, sigma * sigma / total
+        step = ((q - n) * share + slope) / ((n + q) * share + 2.0)
         if abs(step) < 1e-13:
             break
         step = max(-1.0, min(1.0, step))
@@ -144,7 +160,8 @@ def _improve_scale(sigma, scatter, n, prior, i):  # type: ignore[no-untyped-def]
         for _ in range(25):
             trial = max(sigma * np.exp(step), np.sqrt(FLOOR))
             v, s = scale_log_prior(family, a, b, trial)
-            u = v - n * np.log(trial) - 0.5 * scatter / (trial * trial)
+            total = trial * trial + prior.recorded[i]
+            u = v - 0.5 * n * np.log(total) - 0.5 * scatter / total
             if u >= value:
                 accepted = True
                 break
@@ -242,13 +259,11 @@ def variance_floor(density: LogPosterior) -> NDArray[np.float64]:
     """Smallest variance of each feature (D,) of a component, on the standardised scale.
 
     Values recorded to r carry a variance of r^2 / 12 whatever they are of (Sheppard 1898).
-    A posterior mode is bounded by its prior, and is watched only for what numbers can hold.
+    A posterior mode has it on top of its covariances, and is watched for what numbers can hold.
     """
     if density.prior.active:
         return np.full(len(density.scale), FLOOR)
-    recorded = density.observations.resolution**2 / (12 * density.scale**2)
-    if density.structure == SPHERICAL:
-        recorded = np.full(len(recorded), recorded.max())
+    recorded = density.observations.recorded_variance(density.spec.covariance)
     return np.maximum(recorded, FLOOR)
 
 

@@ -62,12 +62,14 @@ def _whitened(z, gradient, header):  # type: ignore[no-untyped-def]  # pragma: n
     spread = carray(_pointer(header[at + 7]), (d,), np.float64)
     scale_a = carray(_pointer(header[at + 8]), (d,), np.float64)
     scale_b = carray(_pointer(header[at + 9]), (d,), np.float64)
-    reals = carray(_pointer(header[at + 10]), (3,), np.float64)
-    mode = carray(_pointer(header[at + 11]), (p,), np.float64)
-    root = carray(_pointer(header[at + 12]), (p, p), np.float64)
+    recorded = carray(_pointer(header[at + 10]), (d,), np.float64)
+    reals = carray(_pointer(header[at + 11]), (4,), np.float64)
+    mode = carray(_pointer(header[at + 12]), (p,), np.float64)
+    root = carray(_pointer(header[at + 13]), (p, p), np.float64)
     prior = PriorTerms(
-        True, True, alpha, location, spread, family, scale_a, scale_b, reals[0], reals[1]
-    )
+        True, True, alpha, location, spread, family, scale_a, scale_b, header[7] == 1, reals[0],
+        reals[1], recorded, reals[3],
+    )  # fmt: skip
     theta, slope = np.empty(p), np.empty(p)
     for i in range(p):
         t = mode[i]
@@ -75,9 +77,9 @@ def _whitened(z, gradient, header):  # type: ignore[no-untyped-def]  # pragma: n
             t += root[i, j] * z[j]
         theta[i] = t
     value = call_log_posterior(
-        header[at + 13],
+        header[at + 14],
         (
-            header[at + 14], header[at + 15], theta, x, center, inverse_scale, row_weights, basis,
+            header[at + 15], header[at + 16], theta, x, center, inverse_scale, row_weights, basis,
             structure, k, prior, slope,
         ),
     )  # fmt: skip
@@ -121,7 +123,7 @@ def _expand_callback(size, expanded, z_, out_, user):  # type: ignore[no-untyped
     return 0
 
 
-_HEADER = _INTEGERS + 16
+_HEADER = _INTEGERS + 17
 
 
 def _header(density: LogPosterior, mode: Mode) -> tuple[NDArray[np.int64], list[Array]]:
@@ -129,17 +131,18 @@ def _header(density: LogPosterior, mode: Mode) -> tuple[NDArray[np.int64], list[
     prior, rows = density.prior, density.rows
     n, d = rows.values.shape
     k = density.spec.n_components
-    reals = np.array([prior.eta, prior.constant, density.log_unit])
+    reals = np.array([prior.eta, prior.constant, density.log_unit, prior.temperature])
     arrays = [
         np.ascontiguousarray(array, dtype=np.float64)
         for array in (
             rows.values, rows.center, rows.inverse_scale, rows.row_weights, density.basis,
             prior.weights, prior.mean_location, prior.mean_scale, prior.scale_a, prior.scale_b,
-            reals, mode.theta, mode.spread,
+            prior.recorded, reals, mode.theta, mode.spread,
         )
     ]  # fmt: skip
     numbers = [
-        n, d, k, density.structure, prior.family, len(rows.row_weights), density.size, 0
+        n, d, k, density.structure, prior.family, len(rows.row_weights), density.size,
+        int(prior.marginals),
     ]  # fmt: skip
     functions = [log_posterior_address(), accumulate_address(), log_prior_address()]
     header = np.array(

@@ -107,6 +107,6 @@ def _by_pymc(
             **options,
         )
     statistics = tree["sample_stats"]
-    return parameters_of(spec, tree["posterior"]), {
+    return parameters_of(spec, tree["posterior"], observations), {
         name: statistics[own].values for name, own in SAMPLER_STATISTICS.items()
     }

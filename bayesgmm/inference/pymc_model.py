@@ -84,7 +84,7 @@ def to_pymc(spec: MixtureSpec, data: Any) -> Any:
             dims=("component", "feature"),
         )
         scales = _scales(spec, prior, unit)
-        factors = _factors(spec, k, d, scales)
+        factors = _factors(spec, k, d, scales, prior.recorded * unit**2)
         pm.CustomDist(
             "x",
             weights,
@@ -127,7 +127,10 @@ def _scales(spec: MixtureSpec, prior: PriorTerms, unit: NDArray[np.float64]) -> 
     return pm.InverseGamma("scales", alpha=a, beta=b * unit, dims=dims)
 
 
-def _factors(spec: MixtureSpec, k: int, d: int, scales: Any) -> Any:
+def _factors(
+    spec: MixtureSpec, k: int, d: int, scales: Any, recorded: NDArray[np.float64]
+) -> Any:
+    """Factors of T = Sigma + S, the covariances of what is recorded."""
     import pymc as pm
     import pytensor.tensor as pt
 
@@ -135,16 +138,34 @@ def _factors(spec: MixtureSpec, k: int, d: int, scales: Any) -> Any:
     if kind == "scales":
         rows = scales[None, :] if spec.covariance == "tied" else scales
         rows = rows[:, None] if spec.covariance == "spherical" else rows
+        if recorded.any():
+            rows = pt.sqrt(rows**2 + recorded)
         return pt.broadcast_to(rows, (k, d))
     shape = (k, d, d) if kind == "matrices" else (d, d)
     factor = pm.LKJCorr(
         _CORRELATION,
         n=d,
-        eta=spec.priors.correlations,
+        eta=spec.priors.eta(d),
         shape=shape,
         default_transform=_transform(d),
     )
-    return scales[..., None] * factor
+    if spec.priors.correlations == "uniform":
+        pm.Potential("uniform_marginals", _log_uniform_marginals(factor))
+    tril = scales[..., None] * factor
+    if not recorded.any():
+        return tril
+    return pt.linalg.cholesky(tril @ tril.mT + np.diag(recorded))
+
+
+def _log_uniform_marginals(factor: Any) -> Any:
+    """What their density has beside that of eta = 1, without its constant."""
+    import pytensor.tensor as pt
+
+    d = factor.type.shape[-1]
+    inverse = pt.linalg.solve_triangular(factor, pt.eye(d), lower=True)
+    log_determinant = 2 * pt.log(pt.diagonal(factor, axis1=-2, axis2=-1)).sum(axis=-1)
+    log_inverse = pt.log((inverse**2).sum(axis=-2)).sum(axis=-1)
+    return (-(d + 1) * (log_determinant + 0.5 * log_inverse)).sum()
 
 
 def _transform(d: int) -> Any:
@@ -221,7 +242,10 @@ def _simulator_of(covariance: str, d: int) -> Any:
 def initial_values(
     spec: MixtureSpec, parameters: MixtureParameters
 ) -> dict[str, NDArray[np.float64]]:
-    """Values of the model's variables at one mixture, for ``initvals``."""
+    """Values of the model's variables at one mixture, for ``initvals``.
+
+    Its covariances may be those of what is recorded, which are near enough for a start.
+    """
     weights, means = parameters.weights, parameters.means
     scales, d = parameters.scales, parameters.n_features
     values = {"weights": weights, "means": means, "scales": scales}
@@ -235,7 +259,9 @@ def initial_values(
     return values
 
 
-def parameters_of(spec: MixtureSpec, posterior: Any) -> MixtureParameters:
+def parameters_of(
+    spec: MixtureSpec, posterior: Any, observations: Observations
+) -> MixtureParameters:
     """The draws of the PyMC model's posterior group as mixture parameters."""
     weights, means = posterior["weights"].values, posterior["means"].values
     scales = posterior["scales"].values
@@ -249,6 +275,9 @@ def parameters_of(spec: MixtureSpec, posterior: Any) -> MixtureParameters:
     if _CORRELATION in posterior:
         factor = posterior[_CORRELATION].values
         factor = factor[..., None, :, :] if spec.covariance == "tied" else factor
-    return MixtureParameters(
-        weights, means, np.broadcast_to(scales[..., None] * factor, (*means.shape, d))
-    )
+    tril = scales[..., None] * factor
+    unit = observations.scale_for(spec.covariance)
+    recorded = observations.recorded_variance(spec.covariance) * unit**2
+    if recorded.any():
+        tril = np.linalg.cholesky(tril @ np.swapaxes(tril, -1, -2) + np.diag(recorded))
+    return MixtureParameters(weights, means, np.broadcast_to(tril, (*means.shape, d)))

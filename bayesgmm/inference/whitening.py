@@ -55,10 +55,12 @@ class Mode:
 
     def relabelled(self, density: LogPosterior, permutation: NDArray[np.int64]) -> Mode:
         """The same mode with its components in another order."""
-        # Relabelling is linear in theta, so a unit step along each coordinate shows its matrix.
-        steps = self.theta + np.vstack([np.zeros(density.size), np.eye(density.size)])
-        theta, *moved = density.unconstrain(density.constrain(steps).permute(permutation))
-        return Mode(theta, (np.stack(moved) - theta).T @ self.spread, self.value)
+        # Relabelling is linear in theta, so that it moves the columns of C as it does theta.
+        return Mode(
+            density.relabelled(self.theta, permutation),
+            density.relabelled(self.spread.T, permutation).T,
+            self.value,
+        )
 
 
 def prepare(

@@ -33,9 +33,13 @@ def zero_sum_basis(k: int) -> NDArray[np.float64]:
 
 def coordinate_count(covariance: Structure, k: int, d: int) -> int:
     """Length of theta."""
-    triangle = d * (d + 1) // 2
-    block = {"full": k * triangle, "tied": triangle, "diag": k * d, "spherical": k}
-    return k - 1 + k * d + block[covariance]
+    shared = d * (d + 1) // 2 if covariance == "tied" else 0
+    return k - 1 + k * d + k * factor_coordinates(covariance, d) + shared
+
+
+def factor_coordinates(covariance: Structure, d: int) -> int:
+    """Coordinates of the factor of one component; none where all share one."""
+    return {"full": d * (d + 1) // 2, "tied": 0, "diag": d, "spherical": 1}[covariance]
 
 
 def coordinate_names(covariance: Structure, k: int, names: tuple[str, ...]) -> list[str]:

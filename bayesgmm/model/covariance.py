@@ -18,6 +18,8 @@ from bayesgmm.model.spec import STRUCTURES, Structure
 
 #: Codes of the structures in compiled code, in the order of ``STRUCTURES``.
 FULL, TIED, DIAGONAL, SPHERICAL = range(4)
+#: Least variance of a component, in variances of recording, that numbers tell from none.
+_LEAST = 1e-8
 
 
 def structure_code(covariance: Structure) -> int:
@@ -43,6 +45,28 @@ def factors_to_tril(
         return np.broadcast_to(factors, (*factors.shape[:-3], k, d, d))
     scales = factors[..., 0, :, :]
     return scales[..., None] * np.eye(scales.shape[-1])
+
+
+def without_recording(
+    factors: NDArray[np.float64], recorded: NDArray[np.float64], covariance: Structure
+) -> NDArray[np.float64]:
+    """Factors of Sigma = T - S of factors of T, with any leading batch shape.
+
+    Where T leaves nothing for Sigma, in a direction, it is given the least that is told from
+    nothing: the variance of recording has then all of T.
+    """
+    if not recorded.any():
+        return factors
+    least = _LEAST * recorded.max()
+    if covariance in ("diag", "spherical"):
+        return np.sqrt(np.maximum(factors**2 - recorded, least))
+    sigma = factors @ np.swapaxes(factors, -1, -2) - recorded * np.eye(len(recorded))
+    try:
+        return np.linalg.cholesky(sigma)
+    except np.linalg.LinAlgError:
+        values, vectors = np.linalg.eigh(sigma)
+        raised = (vectors * np.maximum(values, least)[..., None, :]) @ np.swapaxes(vectors, -1, -2)
+        return np.linalg.cholesky(raised)
 
 
 def tril_to_factors(tril: NDArray[np.float64], covariance: Structure) -> NDArray[np.float64]:
@@ -124,6 +148,29 @@ def invert_triangular(tril, out):  # type: ignore[no-untyped-def]  # pragma: no 
             for m in range(j, i):
                 t -= tril[i, m] * out[m, j]
             out[i, j] = t / tril[i, i]
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def recorded_factors(factors, structure, recorded, out):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+    """Factors of T = Sigma + S into ``out``, S the diagonal variances ``recorded`` (D,)."""
+    d = recorded.size
+    if structure >= DIAGONAL:
+        for j in range(factors.shape[1]):
+            for i in range(d):
+                out[0, j, i] = np.sqrt(factors[0, j, i] * factors[0, j, i] + recorded[i])
+        return
+    square = np.empty((d, d))
+    for g in range(factors.shape[0]):
+        for i in range(d):
+            for j in range(i + 1):
+                t = recorded[i] if i == j else 0.0
+                for m in range(j + 1):
+                    t += factors[g, i, m] * factors[g, j, m]
+                square[i, j] = t
+        if not cholesky(square, out[g]):  # singular to rounding, which recording leaves as it is
+            for i in range(d):
+                for j in range(d):
+                    out[g, i, j] = factors[g, i, j]
 
 
 @njit(nogil=True, cache=True, error_model="numpy")

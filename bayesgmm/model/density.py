@@ -8,6 +8,13 @@ are all that it needs.  With A_k the scatter about mu_k and W_k the inverse of L
     d / d L_k     = tril(W_k' W_k A_k W_k') - n_k diag(1 / diag L_k)
     d / d log w_k = n_k                       (before the simplex map)
 
+Values recorded to a resolution have the covariance T = Sigma + S (docs/mathematics.md): the
+pass works with the factors of T, W is their inverse, and with M = W A W' - n I
+
+    d / d L_k     = tril(W' M W L_k)
+
+of which the line above is the case S = 0.
+
 The prior of scales and correlations in these coordinates, sigma_i the norm of
 row i of L (from one):
 
@@ -15,7 +22,8 @@ row i of L (from one):
 
 with up_i = D - i + 2 eta and down = D + 2 eta - 2 where the Jacobian of the map is
 included (a density over theta), and up = down = 2 (eta - 1) where it is not (the
-joint density of sigma and R, whose maximum is the MAP).  docs/mathematics.md
+joint density of sigma and R, whose maximum is the MAP).  Correlations of uniform
+marginals add their density to that of eta = 1, which is flat.  docs/mathematics.md
 derives both.
 """
 
@@ -34,6 +42,7 @@ from bayesgmm.model.coordinates import (
     constrain_many,
     coordinate_count,
     coordinate_names,
+    factor_coordinates,
     unconstrain_many,
     zero_sum_basis,
 )
@@ -43,10 +52,13 @@ from bayesgmm.model.covariance import (
     SPHERICAL,
     factor_shape,
     factors_to_tril,
+    invert_triangular,
     precision_form,
+    recorded_factors,
     scatter_about_means,
     structure_code,
     tril_to_factors,
+    without_recording,
 )
 from bayesgmm.model.observations import Observations
 from bayesgmm.model.parallel import available_cores
@@ -66,13 +78,47 @@ from bayesgmm.options import TRUTH
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
+def add_uniform_marginals(tril, gradient):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+    """Log density of correlations with uniform marginals, its slope added to ``gradient``.
+
+    That is |R|^-(D + 1) prod_i (R^-1)_ii^(-(D + 1) / 2), without its constant.
+    """
+    d = tril.shape[0]
+    whiten = np.empty((d, d))
+    invert_triangular(tril, whiten)
+    power = d + 1.0
+    value = 0.0
+    for i in range(d):
+        square, inverse = 0.0, 0.0
+        for j in range(i + 1):
+            square += tril[i, j] * tril[i, j]
+        for m in range(i, d):
+            inverse += whiten[m, i] * whiten[m, i]  # of Sigma^-1 at (i, i)
+        log_scale = 0.5 * np.log(square)
+        value -= power * (2.0 * (np.log(tril[i, i]) - log_scale))
+        value -= power * (0.5 * np.log(inverse) + log_scale)
+        gradient[i, i] -= 2.0 * power / tril[i, i]
+        for j in range(i + 1):
+            gradient[i, j] += power * tril[i, j] / square
+        # d (Sigma^-1)_ii / d L = -2 p (W e_i)', p = Sigma^-1 e_i
+        for a in range(d):
+            p = 0.0
+            for m in range(max(a, i), d):
+                p += whiten[m, a] * whiten[m, i]
+            for b in range(i, a + 1):  # below, W e_i is zero
+                gradient[a, b] += power * p * whiten[b, i] / inverse
+    return value
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
 def tril_log_density(  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     tril, whiten, scatter, n, prior, gradient
 ):
-    """Expected log density of one Cholesky factor plus its prior.
+    """Expected log density of one Cholesky factor of Sigma plus its prior.
 
-    ``scatter`` is about the mean.  Writes the slope in the entries of ``tril``
-    (not in the logarithm of its diagonal) and returns (likelihood part, prior part).
+    ``scatter`` is about the mean, ``whiten`` the inverse of the factor of T.  Writes the
+    slope in the entries of ``tril`` (not in the logarithm of its diagonal) and returns
+    (likelihood part, prior part).
     """
     d = tril.shape[0]
     half = np.zeros((d, d))  # W A
@@ -86,14 +132,26 @@ def tril_log_density(  # type: ignore[no-untyped-def]  # pragma: no cover - comp
         for j in range(d):
             for m in range(j + 1):
                 inner[i, j] += half[i, m] * whiten[j, m]
-        value -= n * np.log(tril[i, i]) + 0.5 * inner[i, i]
+        value += n * np.log(whiten[i, i]) - 0.5 * inner[i, i]
+        inner[i, i] -= n
+    if prior.recorded.max() > 0.0:
+        for i in range(d):
+            for j in range(d):
+                t = 0.0  # of M W
+                for m in range(j, d):
+                    t += inner[i, m] * whiten[m, j]
+                half[i, j] = t
+        for i in range(d):
+            for j in range(d):
+                inner[i, j] = 0.0
+                for m in range(j, d):
+                    inner[i, j] += half[i, m] * tril[m, j]
     for i in range(d):
         for j in range(i + 1):
             t = 0.0
             for m in range(i, d):
                 t += whiten[m, i] * inner[m, j]
             gradient[i, j] = t
-        gradient[i, i] -= n / tril[i, i]
     if not prior.active:
         return value, 0.0
     log_prior = 0.0
@@ -112,6 +170,8 @@ def tril_log_density(  # type: ignore[no-untyped-def]  # pragma: no cover - comp
         for j in range(i + 1):
             gradient[i, j] += (slope - down) / square * tril[i, j]
         gradient[i, i] += up / tril[i, i]
+    if prior.marginals:
+        log_prior += add_uniform_marginals(tril, gradient)
     return value, log_prior
 
 
@@ -169,6 +229,7 @@ def log_prior_and_gradient(  # type: ignore[no-untyped-def]  # pragma: no cover 
             for i in range(d):
                 a = scatters[0, j, i] - means[j, i] * (2.0 * sums[j, i] - counts[j] * means[j, i])
                 t = a * whiten[j, i] * whiten[j, i] - counts[j]
+                t *= (factors[0, j, i] * whiten[j, i]) ** 2  # Sigma's share of T
                 if prior.active and (structure == DIAGONAL or i == 0):
                     sigma = factors[0, j, i]
                     v, s = scale_log_prior(
@@ -235,14 +296,22 @@ def log_posterior(  # type: ignore[no-untyped-def]  # pragma: no cover - compile
     whiten, shift, log_constant = np.empty((rows, d)), np.empty((k, d)), np.empty(k)
     counts, sums = np.zeros(k), np.zeros((k, d))
     constrain(theta, basis, structure, log_weights, means, factors)
-    precision_form(log_weights, means, factors, structure, whiten, shift, log_constant)
-    loglik = call_accumulate(
+    total = factors
+    if prior.recorded.max() > 0.0:
+        total = np.empty(shape)
+        recorded_factors(factors, structure, prior.recorded, total)
+    precision_form(log_weights, means, total, structure, whiten, shift, log_constant)
+    loglik = prior.temperature * call_accumulate(
         pass_at,
         (
             x, center, inverse_scale, row_weights, whiten, shift, log_constant, structure,
             counts, sums, scatters, np.empty(0), np.empty((0, 0)),
         ),
     )  # fmt: skip
+    if prior.temperature != 1.0:  # the slope is linear in the statistics
+        counts *= prior.temperature
+        sums *= prior.temperature
+        scatters *= prior.temperature
     log_prior = call_log_prior(
         prior_at,
         (
@@ -347,8 +416,28 @@ class LogPosterior:
         factors: NDArray[np.float64],
     ) -> tuple[SufficientStatistics, PrecisionForm]:
         """One pass over the data at parameters on the standardised scale."""
-        form = PrecisionForm.of(log_weights, means, factors, self.structure)
+        form = self.precision(log_weights, means, factors)
         return expected_statistics(self.rows, form, cores=self.cores), form
+
+    def precision(
+        self,
+        log_weights: NDArray[np.float64],
+        means: NDArray[np.float64],
+        factors: NDArray[np.float64],
+    ) -> PrecisionForm:
+        """What the pass over the data reads, of factors of Sigma."""
+        return PrecisionForm.of(log_weights, means, self.of_recorded(factors), self.structure)
+
+    def of_recorded(self, factors: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Factors of T of factors (..., *) of Sigma."""
+        recorded = self.prior.recorded
+        if not recorded.any():
+            return factors
+        flat = np.ascontiguousarray(factors.reshape(-1, *factors.shape[-3:]))
+        out = np.empty_like(flat)
+        for s in range(len(flat)):
+            recorded_factors(flat[s], self.structure, recorded, out[s])
+        return out.reshape(factors.shape)
 
     def value_and_grad(self, theta: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
         """Log density at theta, and its gradient, both by one pass over the data."""
@@ -367,6 +456,8 @@ class LogPosterior:
         factors = np.empty(factor_shape(self.spec.covariance, k, d))
         constrain(theta, self.basis, self.structure, log_weights, means, factors)
         statistics, form = self.statistics(log_weights, means, factors)
+        if self.prior.temperature != 1.0:
+            statistics = statistics.scaled(self.prior.temperature)
         log_prior = log_prior_and_gradient(
             log_weights, means, factors, form.whiten, self.structure, statistics.counts,
             statistics.sums, statistics.scatters, self.basis, self.prior, gradient,
@@ -386,7 +477,17 @@ class LogPosterior:
         log_weights, means, factors = constrain_many(
             theta, spec.covariance, spec.n_components, self.observations.n_features
         )
-        tril = factors_to_tril(factors, spec.covariance, spec.n_components)
+        return self.mixture(log_weights, means, factors)
+
+    def mixture(
+        self,
+        log_weights: NDArray[np.float64],
+        means: NDArray[np.float64],
+        factors: NDArray[np.float64],
+    ) -> MixtureParameters:
+        """In the data's units, with the covariances T of what is recorded."""
+        spec = self.spec
+        tril = factors_to_tril(self.of_recorded(factors), spec.covariance, spec.n_components)
         return MixtureParameters(
             np.exp(log_weights),
             means * self.scale + self.observations.center,
@@ -396,13 +497,14 @@ class LogPosterior:
     def standardise(
         self, parameters: MixtureParameters
     ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-        """Log weights, means and factors on the standardised scale."""
+        """Log weights, means and factors of Sigma on the standardised scale."""
         with np.errstate(divide="ignore"):
             log_weights = np.log(parameters.weights)
         means = (parameters.means - self.observations.center) / self.scale
         factors = tril_to_factors(
             parameters.scale_tril / self.scale[:, None], self.spec.covariance
         )
+        factors = without_recording(factors, self.prior.recorded, self.spec.covariance)
         return log_weights, means, factors
 
     def unconstrain(self, parameters: MixtureParameters) -> NDArray[np.float64]:
@@ -410,6 +512,22 @@ class LogPosterior:
         log_weights, means, factors = self.standardise(parameters)
         log_weights = np.maximum(log_weights, -700.0)  # an empty component has no log-ratio
         return unconstrain_many(log_weights, means, factors, self.spec.covariance)
+
+    def relabelled(
+        self, theta: NDArray[np.float64], permutation: NDArray[np.int64]
+    ) -> NDArray[np.float64]:
+        """theta (..., P) with its components in another order, the same for all."""
+        k, d = self.spec.n_components, self.observations.n_features
+        log_ratios = (theta[..., : k - 1] @ self.basis.T)[..., permutation] @ self.basis
+        parts, p = [log_ratios], k - 1
+        for each in (d, factor_coordinates(self.spec.covariance, d)):
+            if each == 0:  # factors that all share
+                continue
+            block = theta[..., p : p + k * each]
+            blocks = block.reshape(*theta.shape[:-1], k, each)[..., permutation, :]
+            parts.append(blocks.reshape(block.shape))
+            p += k * each
+        return np.concatenate([*parts, theta[..., p:]], axis=-1)
 
     def refuse_not_finite(self, theta: NDArray[np.float64]) -> None:
         """Raise, naming the parameter, where the density is not finite."""

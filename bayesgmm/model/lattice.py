@@ -6,12 +6,76 @@ are an infinite likelihood to a component that shrinks onto them.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
+
+from bayesgmm.errors import DataError
+from bayesgmm.options import Kind, real, shown
 
 #: Values recorded to less than this share of their range are as good as continuous.
 _FINEST = 1e-5
 _OFF = 0.01  # of a step, by which a value may be off the lattice
+_SHOWN = 4  # features by name
+_STEP: Kind[float] = real("'auto' or a number from 0 to 1e150", lambda number: 0 <= number <= 1e150)
+
+
+def recorded_steps(
+    given: Any, values: NDArray[np.float64], names: tuple[str, ...]
+) -> NDArray[np.float64]:
+    """The step to which each feature (D,) was recorded: as given, or found.
+
+    ``given`` is ``"auto"``, a number, one for each feature, or a mapping from names.
+    """
+    d = values.shape[1]
+    if isinstance(given, Mapping):
+        unknown = [name for name in given if name not in names]
+        if unknown:
+            raise DataError(
+                f"resolution names {shown(unknown[0])}, which is not among the features "
+                f"({', '.join(names)})."
+            )
+        each = [given.get(name, "auto") for name in names]
+    elif isinstance(given, (list, tuple, np.ndarray)) and np.ndim(given):
+        each = list(given)
+        if len(each) != d:
+            raise DataError(
+                f"resolution has {len(each)} entries for {d} features; give one number, or one "
+                "per feature."
+            )
+    else:
+        each = [given] * d
+    steps = [
+        lattice_step(column) if isinstance(step, str) and step == "auto"
+        else _STEP(f"resolution of {name!r}", step)
+        for step, column, name in zip(each, values.T, names, strict=True)
+    ]  # fmt: skip
+    wide = [j for j in range(d) if steps[j] > np.ptp(values[:, j]) > 0]
+    if wide:
+        name = names[wide[0]]
+        raise DataError(
+            f"The resolution of {name!r}, {steps[wide[0]]:g}, is more than its values differ by; "
+            "give the step between neighbouring values.",
+            column=name,
+        )
+    return np.array(steps)
+
+
+def steps_in_words(steps: NDArray[np.float64], names: tuple[str, ...]) -> str:
+    """Steps for people: ``0.1``, or ``0.5 (length), 1 (age)``; empty where there are none.
+
+    >>> steps_in_words(np.array([0.1, 0.1]), ("a", "b"))
+    '0.1'
+    >>> steps_in_words(np.array([0.1, 0.0]), ("a", "b"))
+    '0.1 (a)'
+    """
+    words = [f"{step:.6g}" if step else "" for step in steps]
+    if len(set(words)) == 1:
+        return words[0]
+    told = [f"{word} ({name})" for word, name in zip(words, names, strict=True) if word]
+    return ", ".join(told[:_SHOWN]) + (", …" if len(told) > _SHOWN else "")
 
 
 def lattice_step(values: NDArray[np.float64]) -> float:

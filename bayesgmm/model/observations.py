@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayesgmm.errors import DataError
-from bayesgmm.model.lattice import lattice_step
+from bayesgmm.model.lattice import recorded_steps, steps_in_words
 from bayesgmm.model.reading import (
     checked_weights,
     default_names,
@@ -47,6 +47,13 @@ class Observations:
         Non-negative weight of each row in the likelihood: 2 counts a row twice.
     names : sequence of D strings, optional
         Feature names, where the data bring none or others are wanted.
+    resolution : "auto", number, mapping or sequence of D numbers, default "auto"
+        The step to which values were recorded, in their units: 0.1 for a length to a
+        millimetre in centimetres, 1 for counts, 0 for what is as good as continuous.  One
+        for all features, one for each by name (others are found), or ``"auto"``: a
+        feature's is the lattice on which all its values lie, where some are equal, and
+        otherwise 0.  Values recorded to r have r^2 / 12 of variance from that alone
+        (Sheppard 1898), so no component has less; see docs/mathematics.md.
 
     Attributes
     ----------
@@ -62,6 +69,7 @@ class Observations:
     labelled : bool
         Whether the names came with the data or were given; without, they are x0, x1, ...
     row_weights : array of shape (N,) or None
+    resolution : array of shape (D,)
 
     Raises
     ------
@@ -78,6 +86,7 @@ class Observations:
     data: Any = field(repr=False)
     row_weights: NDArray[np.float64] | None = None
     names: Sequence[str] | None = None
+    resolution: Any = "auto"
     matrix: NDArray[np.float64] = field(init=False, repr=False)
     index: NDArray[Any] = field(init=False)
     labelled: bool = field(init=False, repr=False)
@@ -90,6 +99,8 @@ class Observations:
             own = list(other.names or ()) if other.labelled else None
             if self.row_weights is None:
                 put(self, "row_weights", other.row_weights)
+            if isinstance(self.resolution, str) and self.resolution == "auto":
+                put(self, "resolution", other.resolution)
         else:
             values, own, index = read(self.data)
         if self.names is not None:
@@ -105,6 +116,7 @@ class Observations:
         put(self, "labelled", own is not None)
         if self.row_weights is not None:
             put(self, "row_weights", checked_weights(self.row_weights, len(values)))
+        put(self, "resolution", recorded_steps(self.resolution, self.matrix, tuple(names)))
 
     @property
     def values(self) -> NDArray[np.float64]:
@@ -151,10 +163,15 @@ class Observations:
             weights = np.bincount(place.ravel(), weights)
         return float(np.median(weights[weights > 0]))
 
-    @cached_property
-    def resolution(self) -> NDArray[np.float64]:
-        """The step to which each feature (D,) was recorded, 0 where values are continuous."""
-        return np.array([lattice_step(column) for column in self.values.T])
+    def recorded_variance(self, covariance: Structure) -> NDArray[np.float64]:
+        """Variance of each feature (D,) from recording alone, on the standardised scale.
+
+        One for all features where one scale has to serve them: the largest.
+        """
+        variance = self.resolution**2 / (12 * self.scale_for(covariance) ** 2)
+        if covariance == "spherical":
+            return np.full(self.n_features, variance.max())
+        return np.asarray(variance)
 
     def scale_for(self, covariance: Structure) -> NDArray[np.float64]:
         """Units of the standardised scale, shape (D,).
@@ -217,15 +234,23 @@ class Observations:
                 raise DataError(
                     f"There is no feature {shown(name)}; the features are {', '.join(own)}."
                 )
-        columns = self.values[:, [own.index(name) for name in names]]
-        chosen = Observations(columns, row_weights=self.row_weights, names=names)
+        at = [own.index(name) for name in names]
+        chosen = Observations(
+            self.values[:, at], row_weights=self.row_weights, names=names,
+            resolution=self.resolution[at],
+        )  # fmt: skip
         object.__setattr__(chosen, "index", self.index)
         return chosen
 
     def __repr__(self) -> str:
         shown = ", ".join((self.names or ())[:6]) + (", …" if self.n_features > 6 else "")
         weighted = "" if self.row_weights is None else ", weighted"
-        return f"Observations({self.n_rows} rows{weighted}; features {shown})"
+        steps = "" if not self.resolution.any() else f"; recorded to {self.recorded()}"
+        return f"Observations({self.n_rows} rows{weighted}; features {shown}{steps})"
+
+    def recorded(self) -> str:
+        """The steps to which values were recorded, for people; empty where there are none."""
+        return steps_in_words(self.resolution, tuple(self.names or ()))
 
 
 def features_like(data: Any, names: Sequence[str]) -> Observations:

@@ -1,5 +1,5 @@
-"""The priors as numbers: hyperparameters on the standardised scale, constants, and the
-log density of a scale.
+"""The model as numbers: the priors' hyperparameters and constants, what recording adds to a
+covariance, and the log density of a scale.
 
 The compiled density reads one :class:`PriorTerms`; whatever the units in which the
 priors were given, it holds them on the scale on which the density works.
@@ -34,8 +34,11 @@ class PriorTerms(NamedTuple):
     family: int
     scale_a: NDArray[np.float64]  # (D,)
     scale_b: NDArray[np.float64]  # (D,)
+    marginals: bool  # correlations have uniform marginals; otherwise LKJ
     eta: float
     constant: float  # everything in the log prior that does not depend on theta
+    recorded: NDArray[np.float64]  # (D,) variance of recording, on top of every Sigma
+    temperature: float  # the power of the likelihood: 1 for the posterior, 0 for the prior
 
     @classmethod
     def of(
@@ -58,7 +61,8 @@ class PriorTerms(NamedTuple):
         terms = cls(
             active, jacobian, alpha, location, spread, priors.scales.code,
             np.ascontiguousarray(pairs[:, 0]), np.ascontiguousarray(pairs[:, 1]),
-            priors.correlations, 0.0,
+            priors.correlations == "uniform", priors.eta(d), 0.0,
+            observations.recorded_variance(spec.covariance) * active, 1.0,
         )  # fmt: skip
         return terms._replace(constant=_constant(terms, spec, d))
 
@@ -67,7 +71,7 @@ class PriorTerms(NamedTuple):
 PRIOR_TERMS = types.NamedTuple(
     [
         types.boolean, types.boolean, VECTOR, VECTOR, VECTOR, types.int64, VECTOR, VECTOR,
-        types.float64, types.float64,
+        types.boolean, types.float64, types.float64, VECTOR, types.float64,
     ],
     PriorTerms,
 )  # fmt: skip
@@ -123,8 +127,21 @@ def _constant(terms: PriorTerms, spec: MixtureSpec, d: int) -> float:
     matrices = 1 if spec.covariance == "tied" else k
     total += matrices * (each[0] if spec.covariance == "spherical" else each.sum())
     if spec.covariance in ("full", "tied"):
-        total += matrices * log_lkj_constant(terms.eta, d)
+        total += matrices * (
+            log_uniform_marginals_constant(d) if terms.marginals else log_lkj_constant(terms.eta, d)
+        )
     return float(total)
+
+
+def log_uniform_marginals_constant(d: int) -> float:
+    """Log normalising constant of the correlations of an inverse Wishart with D + 1 degrees.
+
+    The scales are integrated out of its density; docs/mathematics.md derives it.
+    """
+    from scipy.special import gammaln, multigammaln
+
+    nu = d + 1.0
+    return float(d * gammaln(nu / 2) - multigammaln(nu / 2, d))
 
 
 def log_lkj_constant(eta: float, d: int) -> float:

@@ -26,6 +26,10 @@ _PURE = real("a finite number above 0, from 1e-9 to 1e9", lambda number: 1e-9 <=
 _SCALE = real(
     "a finite number above 0, from 1e-150 to 1e150", lambda number: 1e-150 <= number <= 1e150
 )
+_CORRELATIONS: Kind[Any] = Kind(
+    f"{_PURE.words}, 'uniform' or None",
+    lambda value: value if value is None or value == "uniform" else _PURE.read(value),
+)
 _PLACE = real("a finite number, from -1e150 to 1e150", lambda number: abs(number) <= 1e150)
 
 
@@ -187,9 +191,13 @@ class Priors:
         Prior of the standard deviations within a component.  The default is
         zero-avoiding, because a mixture's likelihood is unbounded when a
         component collapses on tied rows.
-    correlations : float, default 2.0
-        The LKJ shape eta; 1 is flat over correlation matrices, above 1 prefers
-        weak correlations, and 2 is zero at a singular matrix.
+    correlations : float or "uniform", optional
+        The LKJ shape eta; 1 is flat over correlation matrices, above 1 prefers weak
+        correlations, and more so in more dimensions.  By default 1 + D / 2, the least at
+        which the posterior mode of continuous data is bounded: 2 with two features.
+        ``"uniform"``: each correlation by itself is uniform from -1 to 1, in any dimension,
+        as of an inverse Wishart with D + 1 degrees of freedom; for strong correlations among
+        many features.
     units : {"standardised", "data"}, default "standardised"
         Whether these numbers are on the scale where each feature has mean 0 and
         standard deviation 1 (one common factor for the spherical structure), or
@@ -206,6 +214,8 @@ class Priors:
     ----------
     Lewandowski, Kurowicka and Joe (2009), Generating random correlation matrices
     based on vines and extended onion method, J. Multivariate Analysis 100.
+    Barnard, McCulloch and Meng (2000), Modeling covariance matrices in terms of standard
+    deviations and correlations, with application to shrinkage, Statistica Sinica 10.
 
     Examples
     --------
@@ -218,7 +228,7 @@ class Priors:
     mean_location: float | tuple[float, ...] = 0.0
     mean_scale: float | tuple[float, ...] = 2.0
     scales: ScalePrior = field(default_factory=LogNormal)
-    correlations: float = 2.0
+    correlations: float | Literal["uniform"] | None = None
     units: Literal["standardised", "data"] = "standardised"
 
     def __post_init__(self) -> None:
@@ -226,7 +236,7 @@ class Priors:
             "weights": _number_or_tuple("Priors.weights", self.weights, _PURE),
             "mean_location": _number_or_tuple("Priors.mean_location", self.mean_location, _PLACE),
             "mean_scale": _number_or_tuple("Priors.mean_scale", self.mean_scale, _SCALE),
-            "correlations": _PURE("Priors.correlations", self.correlations),
+            "correlations": _CORRELATIONS("Priors.correlations", self.correlations),
             "units": one_of("standardised", "data")("Priors.units", self.units),
         }
         for name, value in checked.items():
@@ -236,6 +246,12 @@ class Priors:
                 f"Priors.scales must be one of {', '.join(FAMILIES)}, got {shown(self.scales)}; "
                 "for example bayesgmm.LogNormal(median=0.5, sigma=1.0)."
             )
+
+    def eta(self, n_features: int) -> float:
+        """The LKJ shape among D features; 1, where it is flat, under uniform marginals."""
+        if self.correlations is None:
+            return 1.0 + n_features / 2
+        return 1.0 if self.correlations == "uniform" else float(self.correlations)
 
     def __repr__(self) -> str:
         changed = {

@@ -178,7 +178,9 @@ class MixtureSpec:
             "weights": f"Dirichlet({priors.weights})",
             "means": f"Normal({priors.mean_location}, {priors.mean_scale})",
             "scales": repr(priors.scales),
-            "correlations": f"LKJ({priors.correlations})",
+            "correlations": {None: "LKJ(1 + D / 2)", "uniform": "uniform marginals"}.get(
+                priors.correlations, f"LKJ({priors.correlations})"  # type: ignore[arg-type]
+            ),
             "prior units": priors.units,
         }
         if self.covariance in ("diag", "spherical"):

@@ -328,6 +328,13 @@ class SufficientStatistics:
             self.scatters + other.scatters,
         )
 
+    def scaled(self, power: float) -> SufficientStatistics:
+        """Those of the likelihood to a power."""
+        return SufficientStatistics(
+            power * self.log_likelihood, power * self.counts, power * self.sums,
+            power * self.scatters,
+        )  # fmt: skip
+
 
 @dataclass(frozen=True)
 class Rows:
