@@ -19,6 +19,7 @@ _TITLES = {
     "map": "MAP, posterior mode",
     "laplace": "Laplace, {}",
     "nuts": "NUTS, {}",
+    "tempering": "tempering, {}",
 }
 
 

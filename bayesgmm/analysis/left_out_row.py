@@ -27,7 +27,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayesgmm.errors import FitError
-from bayesgmm.inference.evidence import Evidence, bridge_ratio, log_evidence
+from bayesgmm.inference.bridge import bridge_ratio
+from bayesgmm.inference.evidence import Evidence, log_evidence
 from bayesgmm.inference.fitting import fitted
 from bayesgmm.model.observations import Observations
 from bayesgmm.options import generator

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayesgmm.errors import FitError
+from bayesgmm.inference.drawn import Drawn
 from bayesgmm.inference.nutpie_bridge import whitened_model
 from bayesgmm.inference.search import Progress
 from bayesgmm.inference.whitening import Mode, shares_of
@@ -42,21 +43,13 @@ class Chain(NamedTuple):
     statistics: dict[str, NDArray[Any]]  # each (draw,)
 
 
-class Chains(NamedTuple):
-    """Chains of one length."""
-
-    theta: NDArray[np.float64]  # (chain, draw, P)
-    statistics: dict[str, NDArray[Any]]  # each (chain, draw)
-    status: Status  # whether all was drawn; no verdict on the draws
-
-
 def run_chains(
     density: LogPosterior,
     modes: list[Mode],
     settings: dict[str, Any],
     progress: Progress | None,
     progressbar: bool,
-) -> Chains:
+) -> Drawn:
     """Draw from the density by NUTS, whitened at the modes where chains start.
 
     ``settings`` are nutpie's ``draws``, ``tune``, ``chains``, ``cores``,
@@ -86,13 +79,14 @@ def run_chains(
     if not theta:
         raise FitError("Sampling stopped before any chain had two draws; nothing can be kept.")
     length = min(len(chain) for chain in theta)
-    return Chains(
+    return Drawn(
         np.stack([chain[:length] for chain in theta]),
         {
             name: np.stack([each[name][:length] for each in statistics])
             for name in SAMPLER_STATISTICS
         },
         status,
+        {"sampler": "nuts"},
     )
 
 

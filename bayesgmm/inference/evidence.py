@@ -23,9 +23,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayesgmm.errors import FitError, warn
+from bayesgmm.inference.bridge import bridge_ratio
 from bayesgmm.inference.importance import Importance, importance
 from bayesgmm.inference.laplace import K_HAT_LIMIT
-from bayesgmm.inference.one_labelling import Region, fitted_normals
+from bayesgmm.inference.normals import fitted_normals
+from bayesgmm.inference.one_labelling import Region
 from bayesgmm.interrupts import whole_imports
 from bayesgmm.model.observations import Observations
 from bayesgmm.model.parallel import available_cores, one_blas_thread
@@ -163,40 +165,6 @@ def _bridge(region: Region, rng: np.random.Generator) -> Evidence:
     # The halves' errors are nearly independent: each draw is compared once.
     value = float(np.logaddexp(values[0], values[1]) - np.log(2)) + region.log_labellings
     return Evidence(value, float(np.hypot(errors[0], errors[1]) / 2), "bridge")
-
-
-def bridge_ratio(on_draws: Array, on_proposed: Array) -> tuple[float, float]:
-    """Log of the ratio of constants by the optimal bridge, and its relative error.
-
-    Both take log density less log proposal: at draws (chain, draw), and at proposals.
-    """
-    from arviz_stats.base import array_stats
-
-    if not np.isfinite(on_proposed).any():
-        raise FitError("No proposal falls where the posterior has mass; draw more.")
-    ess = max(float(array_stats.ess(on_draws, chain_axis=0, draw_axis=1, method="mean")), 1.0)
-    flat = on_draws.ravel()
-    s_draws = ess / (ess + len(on_proposed))
-    s_proposed = 1 - s_draws
-    log_z = float(np.median(flat))
-    for _ in range(1000):
-        # p = exp(l - log_z) is density over proposal; see Meng and Wong (1996), (4.1).
-        upper = 1 / (s_draws + s_proposed * np.exp(np.minimum(log_z - on_proposed, 700)))
-        lower = 1 / (s_draws * np.exp(np.minimum(flat - log_z, 700)) + s_proposed)
-        step = float(np.log(upper.mean()) - np.log(lower.mean()))
-        log_z += step
-        if abs(step) < 1e-10:
-            break
-    rho = max(
-        1.0,
-        lower.size
-        / float(array_stats.ess(lower.reshape(on_draws.shape), chain_axis=0, draw_axis=1,
-                                method="mean")),
-    )  # fmt: skip
-    relative = upper.var(ddof=1) / (len(upper) * upper.mean() ** 2) + rho * lower.var(ddof=1) / (
-        len(lower) * lower.mean() ** 2
-    )
-    return log_z, float(np.sqrt(relative))
 
 
 # PyMC's defaults move too little on mixtures: on the galaxies with K = 4 they give -226.3,

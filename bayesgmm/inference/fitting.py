@@ -36,7 +36,7 @@ from bayesgmm.result import MixtureFit
 if TYPE_CHECKING:  # the samplers are loaded by the methods that need them
     from bayesgmm.inference.nuts import Draws
 
-Method = Literal["em", "map", "laplace", "nuts"]
+Method = Literal["em", "map", "laplace", "nuts", "tempering"]
 
 
 @whole_imports
@@ -60,11 +60,13 @@ def fit(
         The model.
     data : array, DataFrame, DataArray, Dataset or Observations
         N rows and D features.
-    method : {"em", "map", "laplace", "nuts"}, default "em"
+    method : {"em", "map", "laplace", "nuts", "tempering"}, default "em"
         ``em``: maximum likelihood; ``map``: the maximum of the joint posterior
         density of (w, mu, sigma, R), no Jacobian; ``laplace``: draws from normals at
         the posterior's modes, reweighted to the exact density; ``nuts``: posterior
-        draws.
+        draws, by NUTS where the search finds one mode, by chains that jump between them
+        where it finds several, and by tempering where that is not enough;
+        ``tempering``: posterior draws by tempering from the prior alone.
     seed : int, SeedSequence or Generator, optional
         The same seed gives the same fit.
     start : MixtureParameters or a point MixtureFit, optional
@@ -100,8 +102,8 @@ def fit(
         is), and for ``em`` one in which a component of fewer than 2 D + 2 rows is tighter
         than every component of more.
     draws, tune, chains : int
-        ``nuts``: kept draws a chain (1000, at least 2), warm-up draws a chain (500), chains (4);
-        ``laplace``: draws (1000).
+        ``nuts`` and ``tempering``: kept draws a chain (1000, at least 2), warm-up draws a
+        chain (500), chains (4); ``laplace``: draws (1000).
     target_accept : float
         ``nuts``: default 0.9, at which whitened chains take seven steps a draw and draws
         are worth more than independent ones; fewer steps gain little and diverge more.
@@ -131,7 +133,8 @@ def fit(
     ----------
     Dempster, Laird and Rubin (1977), Maximum likelihood from incomplete data via the
     EM algorithm, JRSS B 39.  Hoffman and Gelman (2014), The No-U-Turn sampler,
-    JMLR 15.
+    JMLR 15.  Syed, Bouchard-Cote, Deligiannidis and Doucet (2022), Non-reversible
+    parallel tempering, JRSS B 84.
 
     Examples
     --------
@@ -173,11 +176,11 @@ def fitted(
     observations = data
     if not isinstance(data, Observations) or row_weights is not None:
         observations = Observations(data, row_weights=row_weights)
-    if method in ("nuts", "laplace"):
+    if method in ("nuts", "tempering", "laplace"):
         _refuse_too_many(spec, observations, options["draws"] * options.get("chains", 1))
     if start is None and spec.n_components > 1:
         import sklearn.cluster  # noqa: F401  - before OpenMP, which it loads, is held to one thread
-    how = {"nuts": _nuts, "laplace": _laplace}.get(method, _point)
+    how = {"nuts": _nuts, "tempering": _nuts, "laplace": _laplace}.get(method, _point)
     return how(spec, observations, method, **common, **options)
 
 
@@ -187,14 +190,18 @@ _SEARCH: dict[str, tuple[Any, Kind[Any]]] = {
     "max_iter": (2000, LIMIT), "tol": (1e-9, NOT_NEGATIVE), "accelerate": (True, TRUTH),
     "avoid_collapse": (True, TRUTH),
 }  # fmt: skip
+_CHAINS: dict[str, tuple[Any, Kind[Any]]] = {
+    "draws": (1000, AT_LEAST_TWO), "tune": (500, COUNT), "chains": (4, COUNT),
+}  # fmt: skip
 #: The options of each method: their defaults and kinds.
 _METHODS: dict[str, dict[str, tuple[Any, Kind[Any]]]] = {
     "em": {**_SEARCH, "reg_covar": (0.0, NOT_NEGATIVE)},
     "map": _SEARCH,
     "laplace": {"draws": (1000, COUNT)},
+    "tempering": _CHAINS,
     "nuts": {
-        "draws": (1000, AT_LEAST_TWO), "tune": (500, COUNT), "chains": (4, COUNT),
-        "target_accept": (0.9, PROBABILITY), "engine": ("bayesgmm", one_of("bayesgmm", "pymc")),
+        **_CHAINS, "target_accept": (0.9, PROBABILITY),
+        "engine": ("bayesgmm", one_of("bayesgmm", "pymc")),
         "progressbar": (None, optional(TRUTH)),
     },
 }  # fmt: skip
@@ -268,7 +275,9 @@ def _nuts(
 ) -> MixtureFit:
     from bayesgmm.inference.nuts import sample
 
-    drawn = sample(spec, observations, seed=seed, **options)
+    if method == "tempering":
+        options |= {"engine": "bayesgmm", "target_accept": 0.9, "progressbar": False}
+    drawn = sample(spec, observations, method=method, seed=seed, **options)
     facts = {"engine": options["engine"], "tune": options["tune"]}
     return _of_draws(spec, observations, method, drawn, facts, seed, options["cores"])
 

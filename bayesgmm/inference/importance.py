@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from bayesgmm.errors import FitError
 from bayesgmm.inference.laplace import smoothed_weights
-from bayesgmm.inference.one_labelling import Region, fitted_normals
+from bayesgmm.inference.normals import fitted_normals
+from bayesgmm.inference.one_labelling import Region
 
 Array = NDArray[np.float64]
 

@@ -80,7 +80,7 @@ def _whitened(z, gradient, header):  # type: ignore[no-untyped-def]  # pragma: n
         header[at + 14],
         (
             header[at + 15], header[at + 16], theta, x, center, inverse_scale, row_weights, basis,
-            structure, k, prior, slope,
+            structure, k, prior, slope, np.empty(1),
         ),
     )  # fmt: skip
     for j in range(p):

@@ -1,8 +1,11 @@
-"""NUTS: draws from the posterior, in one labelling, with a verdict on their mixing.
+"""Draws from the posterior, in one labelling, with a verdict on their mixing.
 
-Two engines sample the same posterior.  ``bayesgmm`` runs nutpie on the fused
-density in whitened coordinates, with nothing to compile; ``pymc`` samples the
-PyMC model of the spec.
+Two engines sample the same posterior.  ``bayesgmm`` samples the fused density, with nothing
+to compile; ``pymc`` samples the PyMC model of the spec by NUTS.
+
+The first decides by itself how: by NUTS (nutpie) where the search has found one mode, by
+chains that jump where it has found several, and where either is not enough by tempering,
+which needs no modes to be found and takes longer.
 """
 
 from __future__ import annotations
@@ -15,10 +18,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayesgmm.inference.chains import SAMPLER_STATISTICS, run_chains
-from bayesgmm.inference.convergence import assess
+from bayesgmm.inference.convergence import Convergence, assess
+from bayesgmm.inference.drawn import Drawn
+from bayesgmm.inference.jumps import jump
 from bayesgmm.inference.labelling import to_pivot
 from bayesgmm.inference.search import Progress
-from bayesgmm.inference.whitening import pivot_of, prepare
+from bayesgmm.inference.tempering import temper
+from bayesgmm.inference.whitening import Mode, pivot_of, prepare
+from bayesgmm.model.density import LogPosterior
 from bayesgmm.model.observations import Observations
 from bayesgmm.model.parallel import one_blas_thread
 from bayesgmm.model.parameters import MixtureParameters
@@ -27,6 +34,12 @@ from bayesgmm.status import Status
 
 #: Share of divergent transitions above which part of the posterior may be missed.
 MANY_DIVERGENCES = 0.01
+#: R-hat above which another way to sample is tried.
+_TRY_ON = 1.02
+#: Work of tempering, in densities x rows x components x (D^2 + 12), and coordinates, up to
+#: which it is tried unasked: half a minute on two cores, and what it mixes well.
+_AFFORDABLE, _MOST_COORDINATES = 1e11, 45
+_DENSITIES = 120  # of tempering, for each draw: temperatures times steps of a trajectory
 
 
 @dataclass(frozen=True)
@@ -43,6 +56,7 @@ def sample(
     spec: MixtureSpec,
     observations: Observations,
     *,
+    method: str,
     engine: str,
     draws: int,
     tune: int,
@@ -54,35 +68,89 @@ def sample(
     progress: Progress | None,
     progressbar: bool | None,
 ) -> Draws:
-    """Find the modes, sample from them by an engine, relabel, judge."""
+    """Find the modes, sample, relabel, judge."""
     if progressbar is None:
         progressbar = progress is None and sys.stderr.isatty()
     density, modes, root = prepare(
         spec, observations, start=start, seed=seed, cores=cores, progress=progress
     )
     pivot = pivot_of(density, modes[0])
-    settings = {
-        "draws": draws, "tune": tune, "chains": chains, "target_accept": target_accept,
-        "cores": min(chains, density.cores),
+    settings = {"draws": draws, "tune": tune, "chains": chains}
+    nutpie = {
+        **settings, "target_accept": target_accept, "cores": min(chains, density.cores),
         "seed": int(root.generate_state(1, np.uint64)[0] >> np.uint64(1)),
     }  # fmt: skip
+    by_ladder, by_jumps = root.spawn(2)
+    own: dict[str, Any] = {**settings, "cores": density.cores, "progress": progress}
+
+    def judged(drawn: Drawn) -> _Judged:
+        return _Judged.of(density.constrain(drawn.theta), drawn, pivot, observations)
+
     with one_blas_thread():
         if engine == "pymc":
             if progress is not None:
                 progress("compiling with PyMC", 0, 0)
-            parameters, stats = _by_pymc(spec, observations, pivot, settings, progressbar)
-            status = Status.CONVERGED
+            parameters, drawn = _by_pymc(spec, observations, pivot, nutpie, progressbar)
+            best = _Judged.of(parameters, drawn, pivot, observations)
+        elif method == "tempering":
+            best = judged(temper(density, **own, seed=by_ladder))
         else:
-            theta, stats, status = run_chains(density, modes, settings, progress, progressbar)
-            parameters = density.constrain(theta)
-    permutation, ambiguous = to_pivot(parameters, pivot, observations.total_weight)
-    relabelled = parameters.permute(permutation)
-    found = assess(relabelled, stats["lp"], ambiguous, observations)
-    if status.ok:
-        many = stats["diverging"].mean() > MANY_DIVERGENCES
-        status = Status.DIVERGENT if many else found.status(len(modes))
-    facts = {**found.facts(), "n_modes": len(modes)}
-    return Draws(relabelled, {**stats, "permutation": permutation}, status, facts)
+            cheap = _affordable(density, draws + tune, chains)
+            if len(modes) > 1 and cheap and _exchangeable(density):
+                best = judged(jump(density, modes, **own, seed=by_jumps))
+            else:
+                best = judged(run_chains(density, modes, nutpie, progress, progressbar))
+            tempering = cheap and density.size <= _MOST_COORDINATES
+            if best.found.r_hat > _TRY_ON and best.drawn.status.ok and tempering:
+                other = judged(temper(density, **own, seed=by_ladder))
+                best = min(best, other, key=lambda each: each.found.r_hat)
+    return best.draws(modes)
+
+
+def _exchangeable(density: LogPosterior) -> bool:
+    """Whether the prior is the same for every component, so that labels mean nothing."""
+    return bool(np.ptp(density.prior.weights) == 0)
+
+
+def _affordable(density: LogPosterior, length: int, chains: int) -> bool:
+    n, d = density.rows.values.shape
+    work = n * density.spec.n_components * (d * d + 12.0)
+    return work * length * chains * _DENSITIES <= _AFFORDABLE
+
+
+@dataclass(frozen=True)
+class _Judged:
+    """Draws in one labelling, and how well they mix."""
+
+    parameters: MixtureParameters
+    permutation: NDArray[np.int64]
+    drawn: Drawn
+    found: Convergence
+
+    @classmethod
+    def of(
+        cls,
+        parameters: MixtureParameters,
+        drawn: Drawn,
+        pivot: MixtureParameters,
+        observations: Observations,
+    ) -> _Judged:
+        """Relabel and judge."""
+        permutation, ambiguous = to_pivot(parameters, pivot, observations.total_weight)
+        relabelled = parameters.permute(permutation)
+        found = assess(relabelled, drawn.statistics["lp"], ambiguous, observations)
+        return cls(relabelled, permutation, drawn, found)
+
+    def draws(self, modes: list[Mode]) -> Draws:
+        """What a fit keeps."""
+        drawn, status = self.drawn, self.drawn.status
+        if status.ok:
+            diverging = drawn.statistics.get("diverging", np.zeros(1))
+            many = diverging.mean() > MANY_DIVERGENCES
+            status = Status.DIVERGENT if many else self.found.status(len(modes))
+        facts = {**self.found.facts(), **drawn.facts, "n_modes": len(modes)}
+        statistics = {**drawn.statistics, "permutation": self.permutation}
+        return Draws(self.parameters, statistics, status, facts)
 
 
 def _by_pymc(
@@ -91,7 +159,7 @@ def _by_pymc(
     start: MixtureParameters,
     settings: dict[str, Any],
     progressbar: bool,
-) -> tuple[MixtureParameters, dict[str, NDArray[Any]]]:
+) -> tuple[MixtureParameters, Drawn]:
     import pymc as pm
 
     from bayesgmm.inference.pymc_model import initial_values, parameters_of, to_pymc
@@ -106,7 +174,7 @@ def _by_pymc(
             compute_convergence_checks=False,  # of draws before relabelling
             **options,
         )
-    statistics = tree["sample_stats"]
-    return parameters_of(spec, tree["posterior"], observations), {
-        name: statistics[own].values for name, own in SAMPLER_STATISTICS.items()
-    }
+    kept = tree["sample_stats"]
+    statistics = {name: kept[own].values for name, own in SAMPLER_STATISTICS.items()}
+    drawn = Drawn(np.empty(0), statistics, Status.CONVERGED, {"sampler": "nuts"})
+    return parameters_of(spec, tree["posterior"], observations), drawn

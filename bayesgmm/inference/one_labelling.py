@@ -1,4 +1,4 @@
-"""The posterior on the region of one labelling, and proposals for it.
+"""The posterior on the region of one labelling.
 
 The matching of components to a pivot cuts the space of theta into K! regions that
 relabelling maps onto each other.  The posterior on one of them has all that there is to
@@ -13,21 +13,14 @@ from math import lgamma
 import numpy as np
 from numpy.typing import NDArray
 
-from bayesgmm.inference.fitting import fitted
 from bayesgmm.inference.labelling import highest, to_pivot
 from bayesgmm.inference.whitening import find_modes, shares_of
 from bayesgmm.model.density import LogPosterior
 from bayesgmm.model.parallel import thread_map
-from bayesgmm.model.parameters import MixtureParameters
-from bayesgmm.model.spec import MixtureSpec
 from bayesgmm.model.statistics import CHUNK
 from bayesgmm.result import MixtureFit
 
 Array = NDArray[np.float64]
-
-#: Components of a proposal that are tried.
-_MOST_NORMALS = 4
-
 
 class Region:
     """The posterior on the region of one labelling, and its draws.
@@ -78,21 +71,3 @@ class Region:
             == np.arange(self.density.spec.n_components)
         ).all(axis=-1)
         return np.where(inside & np.isfinite(values), values, -np.inf)
-
-
-def fitted_normals(draws: Array, seed: int) -> MixtureParameters:
-    """A mixture of normals fitted to draws (n, P), with as many as BIC asks for."""
-    n, p = draws.shape
-    best, found = np.inf, None
-    for k in range(1, _MOST_NORMALS + 1):
-        if k > 1 and k * p * 5 > n:
-            break
-        em = fitted(
-            MixtureSpec(k), draws, method="em", seed=seed, n_starts=4, n_best=1,
-            rounds=0, accelerate=False, max_iter=200, tol=1e-5,
-        )  # fmt: skip  - near the best will do: any proposal gives the same answer
-        if em.bic() >= best:
-            break
-        best, found = em.bic(), em.parameters[0, 0]
-    assert found is not None
-    return found

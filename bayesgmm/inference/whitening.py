@@ -32,7 +32,7 @@ Array = NDArray[np.float64]
 _LARGEST_HESSIAN = 4e11
 _STEP = 1e-4  # of a complete-data standard error, in central differences
 #: A mode with less than this share of the Laplace mass is left aside.
-_SMALLEST_SHARE = 0.01
+_SMALLEST_SHARE = 0.002
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ def find_modes(
     seed: np.random.SeedSequence,
     cores: int | None,
     progress: Progress | None,
-    n_modes: int = 4,
+    n_modes: int = 8,
 ) -> list[Mode]:
     """The modes that hold the posterior's mass, largest first.
 

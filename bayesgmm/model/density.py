@@ -277,12 +277,12 @@ log_prior_address, call_log_prior = by_address(
 @njit(nogil=True, cache=True, error_model="numpy")
 def log_posterior(  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     pass_at, prior_at, theta, x, center, inverse_scale, row_weights, basis, structure, k, prior,
-    gradient,
+    gradient, likelihood,
 ):
     """Log density at ``theta`` on the standardised scale, gradient into ``gradient``.
 
     ``pass_at`` and ``prior_at`` are the addresses of the pass over the data and of
-    the prior.
+    the prior.  The log-likelihood by itself, at temperature 1, goes to ``likelihood`` (1,).
     """
     d = x.shape[1]
     log_weights, means = np.empty(k), np.empty((k, d))
@@ -301,14 +301,16 @@ def log_posterior(  # type: ignore[no-untyped-def]  # pragma: no cover - compile
         total = np.empty(shape)
         recorded_factors(factors, structure, prior.recorded, total)
     precision_form(log_weights, means, total, structure, whiten, shift, log_constant)
-    loglik = prior.temperature * call_accumulate(
+    loglik = call_accumulate(
         pass_at,
         (
             x, center, inverse_scale, row_weights, whiten, shift, log_constant, structure,
             counts, sums, scatters, np.empty(0), np.empty((0, 0)),
         ),
     )  # fmt: skip
+    likelihood[0] = loglik
     if prior.temperature != 1.0:  # the slope is linear in the statistics
+        loglik *= prior.temperature
         counts *= prior.temperature
         sums *= prior.temperature
         scatters *= prior.temperature
@@ -326,7 +328,7 @@ log_posterior_address, call_log_posterior = by_address(
     log_posterior,
     (
         types.int64, types.int64, VECTOR, MATRIX, VECTOR, VECTOR, VECTOR, MATRIX, types.int64,
-        types.int64, PRIOR_TERMS, VECTOR,
+        types.int64, PRIOR_TERMS, VECTOR, VECTOR,
     ),
 )  # fmt: skip
 
@@ -449,8 +451,9 @@ class LogPosterior:
                 accumulate_address(), log_prior_address(), theta, rows.values, rows.center,
                 rows.inverse_scale, rows.row_weights,
                 self.basis, self.structure, self.spec.n_components, self.prior, gradient,
+                np.empty(1),
             )  # fmt: skip
-            return value - self.log_unit, gradient
+            return value - self.prior.temperature * self.log_unit, gradient
         k, d = self.spec.n_components, self.observations.n_features
         log_weights, means = np.empty(k), np.empty((k, d))
         factors = np.empty(factor_shape(self.spec.covariance, k, d))
@@ -462,7 +465,8 @@ class LogPosterior:
             log_weights, means, factors, form.whiten, self.structure, statistics.counts,
             statistics.sums, statistics.scatters, self.basis, self.prior, gradient,
         )  # fmt: skip
-        return statistics.log_likelihood - self.log_unit + log_prior, gradient
+        log_unit = self.prior.temperature * self.log_unit
+        return statistics.log_likelihood - log_unit + log_prior, gradient
 
     def value(self, theta: NDArray[np.float64]) -> float:
         """Log density at theta."""

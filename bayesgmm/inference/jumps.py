@@ -1,0 +1,141 @@
+"""Chains that jump between the modes found: each mode in its share of the posterior.
+
+First every mode is sampled by itself, and normals are fitted to what it drew; then chains
+jump between Student t's of their centres and covariances.  How often a jump is accepted says
+how good these are, and how many to try for each draw.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bayesgmm.errors import FitError
+from bayesgmm.inference.drawn import Drawn
+from bayesgmm.inference.jumping import Jumper, Students, run_jumper
+from bayesgmm.inference.normals import fitted_normals
+from bayesgmm.inference.search import Progress
+from bayesgmm.inference.whitening import Mode, shares_of
+from bayesgmm.model.density import LogPosterior
+from bayesgmm.model.parallel import thread_map
+from bayesgmm.status import Status
+
+Array = NDArray[np.float64]
+
+_LOCAL = 4  # draws of each mode, in lengths of the warm-up
+_FIRST_JUMPS, _MOST_JUMPS = 10, 60  # proposals of modes between two trajectories
+_EVEN = 0.3  # share of the proposals that is divided evenly
+_PROPOSALS = 200  # from each t, to see what it holds
+_BLOCK = 100  # draws between looks at the clock and at Ctrl-C
+
+
+def jump(
+    density: LogPosterior,
+    modes: list[Mode],
+    *,
+    draws: int,
+    tune: int,
+    chains: int,
+    cores: int,
+    seed: np.random.SeedSequence,
+    progress: Progress | None,
+) -> Drawn:
+    """Draw from a posterior whose modes are known, and whose components are exchangeable."""
+    one = density.with_cores(1)
+    rng = np.random.default_rng(seed)
+    report = progress or _silent
+    report(f"sampling each of {len(modes)} modes", 0, draws)
+    students, log_steps = _students(one, modes, _LOCAL * tune, rng, cores)
+    begin = students.centers[rng.choice(len(students.shares), chains, p=students.shares)]
+    rngs = [np.random.default_rng(child) for child in seed.spawn(chains)]
+    steps = [log_steps.copy() for _ in range(chains)]
+
+    def run(states: Array, n: int, jumps: int, *, adapting: bool) -> list[Jumper]:
+        def one_chain(i: int) -> Jumper:
+            return run_jumper(
+                one, students, steps[i], states[i], n, jumps=jumps, adapting=adapting,
+                rng=rngs[i],
+            )  # fmt: skip
+
+        return thread_map(one_chain, range(chains), cores)
+
+    warm = run(begin, tune, _FIRST_JUMPS, adapting=True)
+    accepted = float(np.mean([part.jumped for part in warm]))
+    jumps = int(np.clip(np.ceil(1.0 / max(accepted, 1e-6)), 2, _MOST_JUMPS))
+    blocks: list[list[Jumper]] = []
+    status, done = Status.CONVERGED, 0
+    try:
+        while done < draws:
+            n = min(_BLOCK, draws - done)
+            last = blocks[-1] if blocks else warm
+            blocks.append(
+                run(np.stack([part.draws[-1] for part in last]), n, jumps, adapting=False)
+            )
+            done += n
+            report(f"jumping between {len(modes)} modes", done, draws)
+    except KeyboardInterrupt:
+        status = Status.INTERRUPTED
+    if done < 2:
+        raise FitError("Sampling stopped before any chain had two draws; nothing can be kept.")
+    by_chain = list(zip(*blocks, strict=True))
+    return Drawn(
+        np.stack([np.concatenate([part.draws for part in own]) for own in by_chain]),
+        {"lp": np.stack([np.concatenate([part.values for part in own]) for own in by_chain])},
+        status,
+        {
+            "sampler": "jumps",
+            "jumps_accepted": float(np.mean([part.jumped for block in blocks for part in block])),
+            "jumps_per_draw": jumps,
+        },
+    )
+
+
+def _silent(stage: str, done: int, total: int) -> None:
+    """Nobody asked for progress."""
+
+
+def _students(
+    density: LogPosterior, modes: list[Mode], n: int, rng: np.random.Generator, cores: int
+) -> tuple[Students, Array]:
+    """Student t's about what ``n`` draws of each mode show, and steps of trajectories there."""
+    start = Students.of(
+        np.stack([mode.theta for mode in modes]),
+        np.stack([mode.spread @ mode.spread.T for mode in modes]),
+        shares_of(modes),
+    )
+    seeds = rng.integers(2**31, size=len(modes)).tolist()
+
+    def local(m: int) -> tuple[Array, Array, Array, float]:
+        steps = np.log(np.full(1, 0.5))
+        drawn = run_jumper(
+            density, start.only(m), steps, start.centers[m], n, jumps=0, adapting=True,
+            rng=np.random.default_rng(seeds[m]),
+        ).draws[n // 4 :]  # fmt: skip
+        normals = fitted_normals(drawn, seeds[m])
+        counts = (normals.weights * len(drawn))[:, None, None]
+        # Where draws are few, their covariance leans on the curvature.
+        covariances = counts * normals.covariances
+        covariances += density.size * (start.roots[m] @ start.roots[m].T)
+        return normals.weights, normals.means, covariances / (counts + density.size), steps[0]
+
+    found = thread_map(local, range(len(modes)), cores)
+    weights, centers, covariances = (
+        np.concatenate([part[i] for part in found]) for i in range(3)
+    )
+    fitted = Students.of(centers, covariances, weights / weights.sum())
+    masses = np.array([
+        _log_mass(density, fitted.only(m), np.random.default_rng(rng.integers(2**31)))
+        for m in range(len(weights))
+    ])  # fmt: skip
+    held = np.exp(masses - np.logaddexp.reduce(masses))
+    steps = np.concatenate([np.full(len(part[0]), part[3]) for part in found])
+    return fitted.shared((1 - _EVEN) * held + _EVEN / len(held)), steps
+
+
+def _log_mass(density: LogPosterior, student: Students, rng: np.random.Generator) -> float:
+    """Log of the integral about one t, by importance sampling from it."""
+    theta, log_t = student.simulate(_PROPOSALS, rng)
+    weights = np.array([density.value(row) for row in theta]) - log_t
+    return float(np.logaddexp.reduce(weights[np.isfinite(weights)], initial=-1e300))
+
+

@@ -1,0 +1,173 @@
+"""One ladder of tempered posteriors, in compiled code: the rungs' moves and their swaps.
+
+Rung r holds a draw of prior x likelihood^beta_r, from the prior at the foot to the posterior
+at the top.  A scan refreshes the foot from the prior, moves every other rung by one
+trajectory of Hamiltonian Monte Carlo, and swaps neighbours, even pairs and odd pairs in
+turn: without that choice being random, what is new at the foot travels up in a straight
+line (Syed, Bouchard-Cote, Deligiannidis and Doucet 2022, Non-reversible parallel tempering,
+JRSS B 84).  Every labelling is as likely as every other at the foot, and so no mode and no
+labelling is out of reach.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from bayesgmm.model.density import (
+    LogPosterior,
+    call_log_posterior,
+    log_posterior_address,
+    log_prior_address,
+)
+from bayesgmm.model.prior_density import PriorTerms
+from bayesgmm.model.statistics import accumulate_address
+
+Array = NDArray[np.float64]
+
+_TARGET = 0.8  # acceptance of a trajectory
+_LEAPFROGS = 5
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _scan(  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+    posterior_at, pass_at, prior_at, x, center, inverse_scale, row_weights, basis, structure, k,
+    prior, betas, widths, log_steps, adapting, rng, done, fresh, states, likelihoods, tops,
+    traces, log_squares, accepted, rejected, replicas, lately, trips,
+):
+    """Run ``len(fresh)`` scans; arrays are updated in place."""
+    rungs, size = states.shape
+    theta, slope = np.empty(size), np.empty(size)
+    momentum, here = np.empty(size), np.empty(1)
+    for t in range(len(fresh)):
+        for r in range(rungs):
+            tempered = PriorTerms(
+                True, True, prior.weights, prior.mean_location, prior.mean_scale, prior.family,
+                prior.scale_a, prior.scale_b, prior.marginals, prior.eta, prior.constant,
+                prior.recorded, betas[r],
+            )
+            if r == 0:
+                theta[:] = fresh[t]
+                steps = 0  # an exact draw of the prior is taken as it is
+            else:
+                theta[:] = states[r]
+                steps = _LEAPFROGS
+            value = call_log_posterior(
+                posterior_at,
+                (
+                    pass_at, prior_at, theta, x, center, inverse_scale, row_weights, basis,
+                    structure, k, tempered, slope, here,
+                ),
+            )
+            if r > 0:
+                likelihoods[r] = here[0] if np.isfinite(here[0]) else -1e300
+                for i in range(size):
+                    log_squares[r, i] += np.log(slope[i] * slope[i] + 1e-12)
+            step = np.exp(log_steps[r]) * (0.5 + rng.random())
+            energy = -value
+            for i in range(size):
+                momentum[i] = rng.standard_normal()
+                energy += 0.5 * momentum[i] * momentum[i]
+            for _ in range(steps):
+                for i in range(size):
+                    momentum[i] += 0.5 * step * widths[r, i] * slope[i]
+                    theta[i] += step * widths[r, i] * momentum[i]
+                value = call_log_posterior(
+                    posterior_at,
+                    (
+                        pass_at, prior_at, theta, x, center, inverse_scale, row_weights, basis,
+                        structure, k, tempered, slope, here,
+                    ),
+                )
+                if not np.isfinite(value):
+                    break
+                for i in range(size):
+                    momentum[i] += 0.5 * step * widths[r, i] * slope[i]
+            after = -value
+            for i in range(size):
+                after += 0.5 * momentum[i] * momentum[i]
+            chance = np.exp(min(0.0, energy - after)) if np.isfinite(after) else 0.0
+            if r == 0:
+                chance = 1.0
+            accepted[r] += chance
+            if rng.random() < chance:
+                for i in range(size):
+                    states[r, i] = theta[i]
+                likelihoods[r] = here[0] if np.isfinite(here[0]) else -1e300
+            if adapting:
+                rate = 1.0 / (10.0 + done + t) ** 0.6
+                log_steps[r] += rate * (chance - _TARGET)
+        for r in range((done + t) % 2, rungs - 1, 2):
+            gain = (betas[r + 1] - betas[r]) * (likelihoods[r] - likelihoods[r + 1])
+            chance = np.exp(min(0.0, gain))
+            rejected[r] += 2.0 * (1.0 - chance)  # each pair is tried in every second scan
+            if rng.random() < chance:
+                for i in range(size):
+                    states[r, i], states[r + 1, i] = states[r + 1, i], states[r, i]
+                likelihoods[r], likelihoods[r + 1] = likelihoods[r + 1], likelihoods[r]
+                replicas[r], replicas[r + 1] = replicas[r + 1], replicas[r]
+        if lately[replicas[0]] == 1:
+            trips[0] += 1
+        lately[replicas[0]] = -1
+        if lately[replicas[rungs - 1]] == -1:
+            lately[replicas[rungs - 1]] = 1
+        tops[t] = states[rungs - 1]
+        traces[t] = likelihoods
+
+
+class Scans(NamedTuple):
+    """What some scans of a ladder gave."""
+
+    tops: Array  # (scan, P) states of the top rung
+    traces: Array  # (scan, rung) log-likelihoods, standardised scale
+    log_squares: Array  # (rung, P) sums of log squared slopes
+    accepted: Array  # (rung,) mean acceptance of trajectories
+    rejected: Array  # (rung - 1,) mean rejection of swaps
+    trips: int  # from the foot to the top and back
+
+
+class Ladder:
+    """A ladder's state between its scans."""
+
+    def __init__(self, density: LogPosterior, betas: Array, states: Array, seed: int) -> None:
+        self.density = density
+        self.betas = betas
+        self.states = np.ascontiguousarray(states)  # (rung, P)
+        self.likelihoods = np.full(len(betas), -1e300)
+        self.widths = np.ones_like(self.states)
+        self.log_steps = np.full(len(betas), -1.5)
+        self.rng = np.random.default_rng(seed)
+        self.done = 0
+        self._replicas = np.arange(len(betas))
+        self._lately = np.zeros(len(betas), dtype=np.int64)
+
+    def scan(self, fresh: Array, *, adapting: bool) -> Scans:
+        """As many scans as ``fresh`` (scan, P) has draws of the prior."""
+        rungs, size = self.states.shape
+        n, density = len(fresh), self.density
+        rows = density.rows
+        tops, traces = np.empty((n, size)), np.empty((n, rungs))
+        log_squares = np.zeros((rungs, size))
+        accepted, rejected = np.zeros(rungs), np.zeros(rungs - 1)
+        trips = np.zeros(1, dtype=np.int64)
+        _scan(
+            log_posterior_address(), accumulate_address(), log_prior_address(), rows.values,
+            rows.center, rows.inverse_scale, rows.row_weights, density.basis, density.structure,
+            density.spec.n_components, density.prior, self.betas, self.widths, self.log_steps,
+            adapting, self.rng, self.done, fresh, self.states,
+            self.likelihoods, tops, traces, log_squares, accepted, rejected, self._replicas,
+            self._lately, trips,
+        )  # fmt: skip
+        self.done += n
+        return Scans(tops, traces, log_squares, accepted / n, rejected / n, int(trips[0]))
+
+    def climbed(
+        self, betas: Array, places: NDArray[np.int64], widths: Array, log_steps: Array
+    ) -> Ladder:
+        """The ladder at other temperatures, from the states at ``places`` of this one."""
+        other = Ladder(self.density, betas, self.states[places], 0)
+        other.rng, other.widths, other.log_steps = self.rng, widths, log_steps.copy()
+        return other

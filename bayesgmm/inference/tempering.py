@@ -1,0 +1,156 @@
+"""Tempering: draws in which every mode has its share, and the evidence beside them.
+
+Chains that start at modes stay in them, in proportion to how many were started there and
+not to the modes' mass.  A ladder of tempered posteriors reaches every mode from the prior,
+in proportion to its mass, without being told of any.  Its temperatures are set by its own
+rejections: where all pairs of neighbours swap equally often, draws travel fastest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bayesgmm.errors import FitError
+from bayesgmm.inference.bridge import bridge_ratio
+from bayesgmm.inference.drawn import Drawn
+from bayesgmm.inference.ladder import Ladder, Scans
+from bayesgmm.inference.search import Progress
+from bayesgmm.model.density import LogPosterior
+from bayesgmm.model.parallel import thread_map
+from bayesgmm.model.prior_draws import prior_draws
+from bayesgmm.status import Status
+
+Array = NDArray[np.float64]
+
+_FIRST_RUNGS = 16
+_FIRST_ROUND = 50  # scans; each round of adaptation has twice as many as the last
+_BLOCK = 100  # scans between looks at the clock and at Ctrl-C
+_LEAST = 1e-3  # rejection of a pair, so that no two temperatures are the same
+_FEWEST_RUNGS = 6
+
+
+def temper(
+    density: LogPosterior,
+    *,
+    draws: int,
+    tune: int,
+    chains: int,
+    cores: int,
+    seed: np.random.SeedSequence,
+    progress: Progress | None,
+) -> Drawn:
+    """Draw from a posterior by ladders from its prior, one for each chain.
+
+    References
+    ----------
+    Syed, Bouchard-Cote, Deligiannidis and Doucet (2022), Non-reversible parallel
+    tempering: a scalable highly parallel MCMC scheme, JRSS B 84.
+    """
+    one = density.with_cores(1)
+    rng = np.random.default_rng(seed)
+    betas = np.linspace(0.0, 1.0, _FIRST_RUNGS) ** 4
+    ladders = [
+        Ladder(one, betas, prior_draws(one, len(betas), rng), int(rng.integers(2**31)))
+        for _ in range(chains)
+    ]
+    rounds = list(_rounds(tune))
+    done, total = 0, sum(rounds) + draws
+
+    def scanned(n: int, *, adapting: bool) -> list[Scans]:
+        nonlocal done
+        fresh = [prior_draws(one, n, rng) for _ in ladders]
+        found = thread_map(
+            lambda pair: pair[0].scan(pair[1], adapting=adapting),
+            list(zip(ladders, fresh, strict=True)), cores,
+        )  # fmt: skip
+        done += n
+        if progress is not None:
+            progress(f"tempering at {len(ladders[0].betas)} temperatures", done, total)
+        return found
+
+    for n in rounds:
+        blocks = [scanned(size, adapting=True) for size in _blocks(n)]
+        ladders = _adapted(ladders, blocks, settled=n > _FIRST_ROUND)
+    blocks, status = [], Status.CONVERGED
+    try:
+        for size in _blocks(draws):
+            blocks.append(scanned(size, adapting=False))
+    except KeyboardInterrupt:
+        status = Status.INTERRUPTED
+    if sum(len(block[0].tops) for block in blocks) < 2:
+        raise FitError("Sampling stopped before any chain had two draws; nothing can be kept.")
+    theta = np.stack([np.concatenate(parts) for parts in _by_ladder(blocks, "tops")])
+    traces = np.stack([np.concatenate(parts) for parts in _by_ladder(blocks, "traces")])
+    traces = traces - density.log_unit
+    lp = thread_map(one.value, list(theta.reshape(-1, theta.shape[-1])), cores)
+    value, se = _stepping_stones(traces, ladders[0].betas)
+    mean = np.mean([[block.rejected for block in part] for part in blocks], axis=(0, 1))
+    facts = {
+        "sampler": "tempering", "temperatures": ladders[0].betas, "swap_rejection": mean,
+        "round_trips": int(sum(scans.trips for block in blocks for scans in block)),
+        "log_evidence_stepping_stone": value, "log_evidence_stepping_stone_se": se,
+    }  # fmt: skip
+    return Drawn(theta, {"lp": np.reshape(lp, theta.shape[:2])}, status, facts)
+
+
+def _rounds(tune: int) -> Iterator[int]:
+    """Scans of each round of adaptation: doubled until they are ``tune`` and half as many."""
+    n, total = _FIRST_ROUND, 0
+    while total < 1.5 * tune:
+        yield n
+        total += n
+        n *= 2
+
+
+def _blocks(n: int) -> list[int]:
+    return [_BLOCK] * (n // _BLOCK) + [n % _BLOCK] * (n % _BLOCK > 0)
+
+
+def _by_ladder(blocks: list[list[Scans]], name: str) -> list[list[Array]]:
+    return [[getattr(scans, name) for scans in one] for one in zip(*blocks, strict=True)]
+
+
+def _adapted(ladders: list[Ladder], blocks: list[list[Scans]], *, settled: bool) -> list[Ladder]:
+    """Ladders with temperatures and trajectories set by what the last round saw.
+
+    Twice as many steps as the sum of rejections is what Syed and others (2022) find best.  A
+    coordinate's width is one over its typical slope: the mean square of a slope is the mean
+    curvature, which holds within a mode, however far apart modes and labellings are.
+    """
+    betas = ladders[0].betas
+    weights = np.array([len(block[0].tops) for block in blocks], dtype=float)
+    rejected = np.average(
+        [np.mean([s.rejected for s in block], axis=0) for block in blocks], axis=0, weights=weights
+    )
+    logs = sum(scans.log_squares for block in blocks for scans in block)
+    logs = logs / (weights.sum() * len(ladders))
+    logs[0] = logs[1]
+    barrier = np.concatenate([[0.0], np.cumsum(np.maximum(rejected, _LEAST))])
+    n = max(_FEWEST_RUNGS, int(np.ceil(2 * barrier[-1])) + 1) if settled else len(betas)
+    other = np.interp(np.linspace(0.0, barrier[-1], n), barrier, betas)
+    other[0], other[-1] = 0.0, 1.0
+    place = np.interp(other, betas, np.arange(len(betas)))
+    low = np.minimum(place.astype(int), len(betas) - 2)
+    share = (place - low)[:, None]
+    widths = np.exp(-0.5 * ((1 - share) * logs[low] + share * logs[low + 1]))
+    log_steps = np.mean([ladder.log_steps for ladder in ladders], axis=0)
+    log_steps = np.interp(place, np.arange(len(betas)), log_steps)
+    return [ladder.climbed(other, np.rint(place).astype(int), widths, log_steps)
+            for ladder in ladders]  # fmt: skip
+
+
+def _stepping_stones(traces: Array, betas: Array) -> tuple[float, float]:
+    """Log evidence by a bridge between all neighbours, and its error from batches."""
+
+    def total(part: Array) -> float:  # (batch, scan, rung)
+        return sum(
+            bridge_ratio(step * part[..., r + 1], step * part[..., r].ravel())[0]
+            for r, step in enumerate(np.diff(betas))
+        )
+
+    halves = np.array_split(traces, 2, axis=1)
+    each = np.array([total(half[i : i + 1]) for half in halves for i in range(len(traces))])
+    return total(traces), float(each.std(ddof=1) / np.sqrt(len(each)))

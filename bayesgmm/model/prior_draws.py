@@ -1,0 +1,73 @@
+"""Draws of theta from its prior, exactly: where the ladder of tempering has its foot."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bayesgmm.model.coordinates import unconstrain_many
+from bayesgmm.model.covariance import tril_to_factors
+from bayesgmm.model.density import LogPosterior
+from bayesgmm.model.prior_density import PriorTerms
+from bayesgmm.model.priors import GAMMA, HALF_NORMAL, LOG_NORMAL
+
+Array = NDArray[np.float64]
+
+
+def prior_draws(density: LogPosterior, n: int, rng: np.random.Generator) -> Array:
+    """``n`` draws (n, P) of theta, on the standardised scale as all of theta."""
+    prior, covariance = density.prior, density.spec.covariance
+    k, d = density.spec.n_components, density.observations.n_features
+    log_weights = _log_dirichlet(prior.weights, n, rng)
+    means = prior.mean_location + prior.mean_scale * rng.standard_normal((n, k, d))
+    matrices = 1 if covariance == "tied" else k
+    scales = _scales(prior, (n, matrices, d), rng)
+    if covariance == "spherical":
+        scales = np.broadcast_to(scales[..., :1], scales.shape)
+    tril = scales[..., None] * np.eye(d)
+    if covariance in ("full", "tied") and d > 1:
+        draw = _uniform_marginals if prior.marginals else _lkj
+        tril = scales[..., None] * draw(prior.eta, d, (n, matrices), rng)
+    factors = tril_to_factors(tril, covariance)
+    return unconstrain_many(log_weights, means, factors, covariance)
+
+
+def _log_dirichlet(alpha: Array, n: int, rng: np.random.Generator) -> Array:
+    # The gamma variates of a small alpha underflow; their logarithms do not.
+    logs = np.log(rng.standard_gamma(alpha + 1.0, (n, len(alpha))))
+    logs += np.log(rng.random((n, len(alpha)))) / alpha
+    return np.asarray(logs - np.logaddexp.reduce(logs, axis=1)[:, None])
+
+
+def _scales(prior: PriorTerms, shape: tuple[int, ...], rng: np.random.Generator) -> Array:
+    a, b = prior.scale_a, prior.scale_b
+    if prior.family == LOG_NORMAL:
+        return np.exp(a + b * rng.standard_normal(shape))
+    if prior.family == HALF_NORMAL:
+        return np.abs(a * rng.standard_normal(shape))
+    gamma = rng.standard_gamma(np.broadcast_to(a, shape)) / b
+    return gamma if prior.family == GAMMA else 1.0 / gamma
+
+
+def _lkj(eta: float, d: int, batch: tuple[int, ...], rng: np.random.Generator) -> Array:
+    """Cholesky factors (*batch, D, D): the squared length of row i left of its diagonal is a
+    beta, its direction uniform (the onion of Lewandowski, Kurowicka and Joe 2009)."""
+    factor = np.zeros((*batch, d, d))
+    factor[..., 0, 0] = 1.0
+    for i in range(1, d):
+        square = rng.beta(0.5 * i, eta + 0.5 * (d - 1 - i), batch)
+        direction = rng.standard_normal((*batch, i))
+        direction /= np.sqrt((direction**2).sum(axis=-1))[..., None]
+        factor[..., i, :i] = np.sqrt(square)[..., None] * direction
+        factor[..., i, i] = np.sqrt(1.0 - square)
+    return factor
+
+
+def _uniform_marginals(
+    eta: float, d: int, batch: tuple[int, ...], rng: np.random.Generator
+) -> Array:
+    """Cholesky factors of the correlations of an inverse Wishart with D + 1 degrees."""
+    wishart = rng.standard_normal((*batch, d, d + 1))
+    covariance = np.linalg.inv(wishart @ np.swapaxes(wishart, -1, -2))
+    factor = np.linalg.cholesky(covariance)
+    return np.asarray(factor / np.sqrt((factor**2).sum(axis=-1))[..., None])
