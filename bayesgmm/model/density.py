@@ -444,13 +444,14 @@ class LogPosterior:
         theta = self._checked(theta)
         gradient = np.empty(self.size)
         rows = self.rows
+        log_unit = self.prior.temperature * self.log_unit
         if len(rows.values) <= CHUNK:
             value = log_posterior(
                 accumulate_address(), log_prior_address(), theta, rows.values, rows.center,
                 rows.inverse_scale, rows.row_weights,
                 self.basis, self.structure, self.spec.n_components, self.prior, gradient,
             )  # fmt: skip
-            return value - self.log_unit, gradient
+            return value - log_unit, gradient
         k, d = self.spec.n_components, self.observations.n_features
         log_weights, means = np.empty(k), np.empty((k, d))
         factors = np.empty(factor_shape(self.spec.covariance, k, d))
@@ -462,7 +463,7 @@ class LogPosterior:
             log_weights, means, factors, form.whiten, self.structure, statistics.counts,
             statistics.sums, statistics.scatters, self.basis, self.prior, gradient,
         )  # fmt: skip
-        return statistics.log_likelihood - self.log_unit + log_prior, gradient
+        return statistics.log_likelihood - log_unit + log_prior, gradient
 
     def value(self, theta: NDArray[np.float64]) -> float:
         """Log density at theta."""
