@@ -41,11 +41,13 @@ def one_line(text: str) -> str:
 def _headlines(fit: MixtureFit) -> list[str]:
     chains, draws = fit.parameters.batch_shape
     some = f"{chains} chain{'s' * (chains != 1)} x {draws} draws"
-    features = len(fit.feature_names)
+    n, d = int(fit.tree["fit/n_rows"].item()), len(fit.feature_names)
+    steps = one_line(fit.observations.recorded())
+    recorded = f" recorded to {steps}" if steps else ""
     likelihood = f"log-likelihood {fit.log_likelihood:.2f}"
     lines = [
         f"MixtureFit {fit.spec.label}: {_TITLES[fit.method].format(some)}",
-        f"{int(fit.tree['fit/n_rows'].item())} rows, {features} feature{'s' * (features != 1)}, "
+        f"{n} rows{recorded}, {d} feature{'s' * (d != 1)}, "
         f"{fit.n_parameters} free parameters; {likelihood}"
         + (" (mean over draws)" if fit.is_posterior else ""),
     ]

@@ -33,8 +33,9 @@ class Status(StrEnum):
         "degenerate",
         "A component has collapsed onto the smallest covariance allowed, or has emptied: the "
         "objective is a property of that bound, not of the data.",
-        "Use fewer components, a simpler covariance, or method='map', where data have ties with "
-        "an InverseGamma scale prior and a larger Priors.correlations.",
+        "Use fewer components, a simpler covariance, or method='map', which is bounded by "
+        "LogNormal or InverseGamma scales with the step to which values were recorded "
+        "(Observations(..., resolution=...)).",
     )
     SPURIOUS = (
         "spurious",

@@ -46,6 +46,11 @@ CASES = {
 }
 
 
+def as_they_are(x: np.ndarray) -> bg.Observations:
+    """The values as the peers take them, without a step to which they were recorded."""
+    return bg.Observations(x, resolution=0)
+
+
 def smallest_ess(parameters: bg.MixtureParameters, pivot: bg.MixtureParameters) -> float:
     import arviz as az
 
@@ -59,10 +64,10 @@ def smallest_ess(parameters: bg.MixtureParameters, pivot: bg.MixtureParameters) 
 
 
 def ours(x: np.ndarray, k: int) -> dict[str, Any]:
-    spec = bg.MixtureSpec(k)
+    spec, rows = bg.MixtureSpec(k), as_they_are(x)
     options = {"method": "nuts", "draws": DRAWS, "tune": TUNE, "chains": CHAINS}
     began = time.perf_counter()
-    bg.fit(spec, x, seed=1, **options)
+    bg.fit(spec, rows, seed=1, **options)
     first = time.perf_counter() - began
     from bayesgmm.inference import nuts
 
@@ -76,7 +81,7 @@ def ours(x: np.ndarray, k: int) -> dict[str, Any]:
         return out
 
     nuts.run_chains = timed
-    fit = bg.fit(spec, x, seed=2, **options)
+    fit = bg.fit(spec, rows, seed=2, **options)
     nuts.run_chains = inner
     return {
         "fit": fit, "ess": smallest_ess(fit.parameters, fit.parameters[0, 0]),
@@ -95,7 +100,7 @@ def pymc_mixture(x: np.ndarray, k: int) -> Any:
         weights = pm.Dirichlet("weights", np.full(k, 2.0))
         means = pm.Normal("means", center, 2 * unit, shape=(k, d))
         scales = pm.LogNormal("scales", np.log(0.5 * unit), 1.0, shape=(k, d))
-        factor = pm.LKJCorr("corrchol", n=d, eta=2.0, shape=(k, d, d))
+        factor = pm.LKJCorr("corrchol", n=d, eta=1 + d / 2, shape=(k, d, d))
         chol = scales[..., None] * factor
         components = [pm.MvNormal.dist(means[j], chol=pt.as_tensor(chol[j])) for j in range(k)]
         pm.Mixture("x", weights, components, observed=x)
@@ -109,9 +114,10 @@ def by_pymc(
 
     from bayesgmm.inference.pymc_model import initial_values, parameters_of
 
+    spec, rows = bg.MixtureSpec(k), as_they_are(x)
     model = pymc_mixture(x, k)
     model.rvs_to_initial_values.update(
-        {model[name]: value for name, value in initial_values(bg.MixtureSpec(k), start).items()}
+        {model[name]: value for name, value in initial_values(spec, start, rows).items()}
     )
     began = time.perf_counter()
     compiled = nutpie.compile_pymc_model(model)
@@ -124,7 +130,7 @@ def by_pymc(
         compiled, draws=DRAWS, tune=TUNE, chains=CHAINS, cores=2, seed=1, progress_bar=False
     )
     took = time.perf_counter() - began
-    draws = parameters_of(bg.MixtureSpec(k), tree["posterior"], bg.Observations(x, resolution=0))
+    draws = parameters_of(spec, tree["posterior"], rows)
     return {**out, "ess": smallest_ess(draws, start), "sampling": took}
 
 
@@ -163,7 +169,7 @@ def by_numpyro(x: np.ndarray, k: int, start: bg.MixtureParameters) -> dict[str, 
             scales = numpyro.sample(
                 "scales", dist.LogNormal(jnp.log(0.5 * unit), 1.0).to_event(1)
             )
-            factor = numpyro.sample("corrchol", dist.LKJCholesky(d, 2.0))
+            factor = numpyro.sample("corrchol", dist.LKJCholesky(d, 1 + d / 2))
         chol = scales[..., None] * factor
         with numpyro.plate("obs", len(x)):
             numpyro.sample(
@@ -205,7 +211,7 @@ def our_gradient(x: np.ndarray, k: int, fit: bg.MixtureFit) -> tuple[float, floa
     from bayesgmm.inference.maximise import m_step
     from bayesgmm.model.statistics import PrecisionForm, expected_statistics
 
-    density = bg.LogPosterior(fit.spec, x)
+    density = bg.LogPosterior(fit.spec, as_they_are(x))
     likelihood = bg.LogPosterior(fit.spec, x, prior=False)
     theta = density.unconstrain(fit.parameters[0, 0])
     state = likelihood.standardise(fit.parameters[0, 0])

@@ -31,6 +31,7 @@ PARTS = {
     "labels": ("Relabelling", []),
     "partitions": ("Partitions", []),
     "averaging": ("Averaging over K against a single K, on rows that none has seen", []),
+    "correlation_priors": ("Priors of correlations, among few and many features", []),
     "generate": ("Generating ten million rows", []),
     "evidence": ("The evidence", []),
     "first_use": ("A fresh process to a posterior", []),

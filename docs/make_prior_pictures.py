@@ -91,18 +91,20 @@ def scales():
 
 
 def correlations():
-    """The marginal density of one correlation under LKJ, in two and five dimensions."""
-    figure, axes = plt.subplots(1, 2, figsize=(10, 3.4), layout="constrained", sharey=True)
+    """The marginal density of one correlation in two, five and ten dimensions."""
+    figure, axes = plt.subplots(1, 3, figsize=(12, 3.6), layout="constrained", sharey=True)
     at = np.linspace(-1, 1, 801)
-    for ax, d in zip(axes, (2, 5), strict=True):
-        for eta, color, style in zip((1.0, 2.0, 8.0), PALETTE, ("--", "-", ":"), strict=False):
+    for ax, d in zip(axes, (2, 5, 10), strict=True):
+        lines = {"LKJ(1)": 1.0, f"LKJ({bg.Priors().eta(d):g}), the default": bg.Priors().eta(d)}
+        for (name, eta), color, style in zip(lines.items(), PALETTE[1:], ("--", "-"), strict=False):
             shape = eta + d / 2 - 1  # of a beta on (-1, 1)
-            default = " (default)" if eta == 2 else ""
             ax.plot(at, stats.beta(shape, shape, loc=-1, scale=2).pdf(at), style, color=color,
-                    lw=2, label=f"$\\eta$ = {eta:g}{default}")
-        ax.set(title=f"D = {d}", xlabel="correlation of two features")
-        ax.legend(frameon=False, fontsize=9)
+                    lw=2, label=name)
+        ax.plot(at, np.full(len(at), 0.5), ":", color=PALETTE[0], lw=2, label="'uniform'")
+        ax.set(title=f"{d} features", xlabel="correlation of two of them")
+        ax.legend(frameon=False, fontsize=9, loc="upper right")
     axes[0].set_ylabel("density")
+    axes[0].set_ylim(bottom=0)
     return figure
 
 
@@ -134,7 +136,7 @@ def one_mixture(priors, rng, k, d):
     weights = rng.dirichlet(np.full(k, priors.weights))
     means = rng.normal(priors.mean_location, priors.mean_scale, size=(k, d))
     scale = DISTRIBUTIONS[type(priors.scales)](priors.scales).rvs((k, d), random_state=rng)
-    factors = np.stack([lkj_factor(priors.correlations, d, rng) for _ in range(k)])
+    factors = np.stack([lkj_factor(priors.eta(d), d, rng) for _ in range(k)])
     return bg.MixtureParameters(weights, means, scale[..., None] * factors)
 
 

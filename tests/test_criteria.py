@@ -354,7 +354,7 @@ def test_work_is_bounded_and_what_was_not_repaired_is_told(with_outlier, monkeyp
 
 
 def test_a_row_without_which_nothing_can_be_fitted_stays_bad():
-    x = np.array([0.0] * 12 + [1.0])
+    x = bg.Observations([0.0] * 12 + [1.0], resolution=0)
     fit = bg.fit(bg.MixtureSpec(1), x, method="nuts", seed=1, draws=300)
     with pytest.warns(bg.FitWarning, match="row 12 not: Column 'x0' is constant"):
         found = elpd_loo(fit, repair=True, max_refits=1)

@@ -1,13 +1,15 @@
 """The log posterior against differences, SciPy, integrals, and PyMC's own density."""
 
+from copy import copy
+
 import numpy as np
 import pytest
-from scipy import stats
+from scipy import special, stats
 
 import bayesgmm as bg
 from bayesgmm.model import statistics
 from bayesgmm.model.coordinates import zero_sum_basis
-from bayesgmm.model.prior_density import log_lkj_constant
+from bayesgmm.model.prior_density import log_lkj_constant, log_uniform_marginals_constant
 from tests.conftest import STRUCTURES
 
 FAMILIES = [
@@ -40,30 +42,51 @@ def test_gradient_equals_central_differences(family, covariance, k, d, jacobian)
     )
 
 
+def scipy_log_likelihood(p, x):
+    logs = [
+        np.log(w) + stats.multivariate_normal(mean, covariance).logpdf(x)
+        for w, mean, covariance in zip(p.weights, p.means, p.covariances, strict=True)
+    ]
+    return np.logaddexp.reduce(logs, axis=0).sum()
+
+
 @pytest.mark.parametrize("covariance", STRUCTURES)
 def test_likelihood_part_is_scipys_in_data_units(covariance):
     density, rng = densities(3, 3, covariance)
     alone = bg.LogPosterior(density.spec, density.observations, prior=False)
     theta = rng.normal(size=density.size) * 0.3
-    p = density.constrain(theta)
-    logs = [
-        np.log(p.weights[j])
-        + stats.multivariate_normal(p.means[j], p.covariances[j]).logpdf(
-            density.observations.values
-        )
-        for j in range(3)
-    ]
     np.testing.assert_allclose(
-        alone.value(theta), np.logaddexp.reduce(logs, axis=0).sum(), rtol=1e-10
-    )
+        alone.value(theta),
+        scipy_log_likelihood(density.constrain(theta), density.observations.values), rtol=1e-10,
+    )  # fmt: skip
 
 
-def scipy_log_prior(spec, density, theta):
+def scipy_log_correlation(r, correlations):
+    """Log density of a correlation matrix with its constant: LKJ, or uniform marginals.
+
+    LKJ's constant is the product of betas of its authors' vines.  The other is what an inverse
+    Wishart of D + 1 degrees has at R when the scales, whose squares are inverse gammas given R,
+    have been divided out; the scales may be any.
+    """
+    d = len(r)
+    if correlations != "uniform":
+        eta = 1 + d / 2 if correlations is None else correlations
+        b = [eta + (d - m - 1) / 2 for m in range(1, d)]
+        logs = [(2 * c - 1) * np.log(2) + special.betaln(c, c) for c in b]
+        return (eta - 1) * np.linalg.slogdet(r)[1] - sum(
+            (d - m) * each for m, each in zip(range(1, d), logs, strict=True)
+        )
+    s = np.linspace(0.5, 2.0, d)
+    whole = stats.invwishart(d + 1, np.eye(d)).logpdf(np.outer(s, s) * r)
+    jacobian = d * np.log(2) + d * np.log(s).sum()
+    squares = stats.invgamma((d + 1) / 2, scale=np.diag(np.linalg.inv(r)) / 2)
+    return whole + jacobian - (squares.logpdf(s**2) + np.log(2 * s)).sum()
+
+
+def scipy_log_prior(spec, p, unit, center):
     """Log prior of (w, mu, sigma, R) on the standardised scale, by SciPy's densities."""
-    p = density.constrain(theta)
-    unit, priors = density.scale, spec.priors
-    means = (p.means - density.observations.center) / unit
-    sigma = p.scales / unit
+    priors = spec.priors
+    means, sigma = (p.means - center) / unit, p.scales / unit
     family = {
         bg.LogNormal: lambda f: stats.lognorm(f.sigma, scale=f.median),
         bg.HalfNormal: lambda f: stats.halfnorm(scale=f.sd),
@@ -80,10 +103,8 @@ def scipy_log_prior(spec, density, theta):
     owners = owners[:, :1] if spec.covariance == "spherical" else owners
     total += family.logpdf(owners).sum()
     if spec.covariance in ("full", "tied"):
-        d = p.n_features
         for r in p.correlations[: 1 if spec.covariance == "tied" else k]:
-            eta = priors.correlations
-            total += (eta - 1) * np.linalg.slogdet(r)[1] + log_lkj_constant(eta, d)
+            total += scipy_log_correlation(r, priors.correlations)
     return total
 
 
@@ -95,9 +116,124 @@ def test_prior_without_jacobian_is_scipys_with_every_constant(family, covariance
     whole = bg.LogPosterior(spec, base.observations, jacobian=False)
     alone = bg.LogPosterior(spec, base.observations, prior=False)
     theta = rng.normal(size=whole.size) * 0.4
-    np.testing.assert_allclose(
-        whole.value(theta) - alone.value(theta), scipy_log_prior(spec, whole, theta), rtol=1e-10
+    expected = scipy_log_prior(
+        spec, whole.constrain(theta), whole.scale, whole.observations.center
     )
+    np.testing.assert_allclose(whole.value(theta) - alone.value(theta), expected, rtol=1e-10)
+
+
+# Values recorded to a step ----------------------------------------------------
+
+CORRELATIONS = [None, 3.0, "uniform"]
+
+
+def recorded(covariance, correlations, k=2, d=3, *, jacobian=False):
+    """A density of values recorded to steps, of which one feature has none, and a generator."""
+    rng = np.random.default_rng(k + 10 * d)
+    steps = np.array([2.0, 0.0, 0.5])[:d]
+    observations = bg.Observations(
+        rng.normal(size=(40, d)) * np.array([3.0, 0.1, 0.7])[:d] + 100, resolution=steps
+    )
+    spec = bg.MixtureSpec(k, covariance, bg.Priors(correlations=correlations))
+    return bg.LogPosterior(spec, observations, jacobian=jacobian), rng
+
+
+def recording(density):
+    """S in the data's units, said without the package."""
+    variance = np.array([2.0, 0.0, 0.5])[: len(density.scale)] ** 2 / 12
+    if density.spec.covariance == "spherical":  # one unit, so the largest serves all
+        variance = np.full(len(variance), variance.max())
+    return np.diag(variance)
+
+
+@pytest.mark.parametrize("correlations", CORRELATIONS)
+@pytest.mark.parametrize("covariance", STRUCTURES)
+def test_recorded_values_have_scipys_density_of_sigma_and_s(covariance, correlations):
+    """The likelihood at T = Sigma + S by SciPy, the prior at Sigma, from matrices and back."""
+    density, rng = recorded(covariance, correlations)
+    theta = 0.3 * rng.normal(size=density.size)
+    steps_gone = bg.LogPosterior(
+        density.spec, bg.Observations(density.observations, resolution=0), jacobian=False
+    )
+    latent = steps_gone.constrain(theta)  # the same theta says the same Sigma
+    x, center = density.observations.values, density.observations.center
+    total = bg.MixtureParameters.from_covariances(
+        latent.weights, latent.means, latent.covariances + recording(density)
+    )
+    np.testing.assert_allclose(density.constrain(theta).covariances, total.covariances, rtol=1e-10)
+    np.testing.assert_allclose(density.unconstrain(total), theta, atol=1e-9)
+    np.testing.assert_allclose(
+        density.value(theta),
+        scipy_log_likelihood(total, x)
+        + scipy_log_prior(density.spec, latent, density.scale, center),
+        rtol=1e-10,
+    )
+
+
+@pytest.mark.parametrize("jacobian", [True, False])
+@pytest.mark.parametrize("correlations", CORRELATIONS)
+@pytest.mark.parametrize("covariance", STRUCTURES)
+def test_gradient_of_recorded_values_equals_central_differences(
+    covariance, correlations, jacobian
+):
+    """Of the tempered density as well, whose value is t log likelihood + log prior."""
+    density, rng = recorded(covariance, correlations, jacobian=jacobian)
+    theta = 0.3 * rng.normal(size=density.size)
+    values = {}
+    for temperature in (1.0, 0.4, 0.0):
+        density = copy(density)
+        density.prior = density.prior._replace(temperature=temperature)
+        values[temperature], gradient = density.value_and_grad(theta)
+        step = 1e-5
+        by_differences = [
+            (density.value(theta + step * e) - density.value(theta - step * e)) / (2 * step)
+            for e in np.eye(density.size)
+        ]
+        np.testing.assert_allclose(
+            gradient, by_differences, rtol=1e-6, atol=1e-6 * np.abs(gradient).max()
+        )
+    log_likelihood = scipy_log_likelihood(density.constrain(theta), density.observations.values)
+    np.testing.assert_allclose(values[1.0] - values[0.0], log_likelihood, rtol=1e-10)
+    np.testing.assert_allclose(values[0.4] - values[0.0], 0.4 * log_likelihood, rtol=1e-10)
+
+
+@pytest.mark.parametrize("temperature", [1.0, 0.4])
+def test_pieces_of_recorded_values_give_the_value_of_one(temperature, monkeypatch):
+    density, rng = recorded("full", "uniform", jacobian=True)
+    density.prior = density.prior._replace(temperature=temperature)
+    theta = 0.3 * rng.normal(size=density.size)
+    value, gradient = density.value_and_grad(theta)
+    monkeypatch.setattr(statistics, "CHUNK", 7)
+    monkeypatch.setattr("bayesgmm.model.density.CHUNK", 7)
+    v, g = density.with_cores(2).value_and_grad(theta)
+    np.testing.assert_allclose(v, value, rtol=1e-13)
+    np.testing.assert_allclose(g, gradient, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("covariance", STRUCTURES)
+def test_relabelling_theta_is_relabelling_the_mixture(covariance):
+    density, rng = recorded(covariance, None, k=3)
+    theta, order = rng.normal(size=(2, density.size)), np.array([2, 0, 1])
+    moved = density.constrain(density.relabelled(theta, order))
+    permuted = density.constrain(theta).permute(order)
+    np.testing.assert_allclose(moved.weights, permuted.weights, rtol=1e-12)
+    np.testing.assert_allclose(moved.means, permuted.means, rtol=1e-12)
+    np.testing.assert_allclose(moved.covariances, permuted.covariances, rtol=1e-12)
+
+
+@pytest.mark.parametrize("covariance", STRUCTURES)
+def test_a_covariance_of_recording_alone_has_the_least_sigma_that_is_told(covariance):
+    """T = S leaves nothing for Sigma; theta is finite there, and gives T back."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(40, 2)) * [3.0, 0.3]
+    density = bg.LogPosterior(
+        bg.MixtureSpec(1, covariance), bg.Observations(x, resolution=[0.5, 0.1])
+    )
+    s = density.observations.recorded_variance(covariance) * density.scale**2
+    bare = bg.MixtureParameters([1.0], x.mean(axis=0)[None], np.diag(np.sqrt(s))[None])
+    theta = density.unconstrain(bare)
+    assert np.isfinite(theta).all()
+    np.testing.assert_allclose(density.constrain(theta).covariances, bare.covariances, atol=1e-6)
 
 
 @pytest.mark.parametrize(("covariance", "k", "d"), [
@@ -149,6 +285,63 @@ def test_lkj_of_three_dimensions_integrates_to_one():
     valid = (determinant > 0) & (np.abs(a) <= 1)
     total = np.where(valid, determinant, 0).sum() * (grid[1] - grid[0]) ** 3
     np.testing.assert_allclose(np.exp(log_lkj_constant(2.0, 3)) * total, 1.0, rtol=1e-3)
+
+
+# Correlations of uniform marginals: p(R) ∝ |R|^-(D + 1) prod (R^-1)_ii^(-(D + 1) / 2) ----------
+
+
+def log_uniform_marginals(r):
+    """Of correlation matrices (..., D, D), with the package's constant."""
+    d = r.shape[-1]
+    inverse = np.linalg.inv(r)
+    return log_uniform_marginals_constant(d) - (d + 1) * (
+        np.linalg.slogdet(r)[1] + 0.5 * np.log(np.diagonal(inverse, axis1=-2, axis2=-1)).sum(-1)
+    )
+
+
+@pytest.mark.parametrize("d", [2, 3, 6])
+def test_uniform_marginals_are_what_an_inverse_wishart_leaves(d):
+    """The formula against SciPy's inverse Wishart at random matrices."""
+    for sigma in stats.invwishart(d + 3, np.eye(d)).rvs(5, random_state=d):
+        s = np.sqrt(np.diag(sigma))
+        r = sigma / np.outer(s, s)
+        np.testing.assert_allclose(
+            log_uniform_marginals(r), scipy_log_correlation(r, "uniform"), rtol=1e-9
+        )
+
+
+def test_uniform_marginals_of_two_features_are_flat():
+    r = np.array([[[1, c], [c, 1]] for c in (-0.999, -0.3, 0.0, 0.8, 0.99999)])
+    np.testing.assert_allclose(np.exp(log_uniform_marginals(r)), 0.5, rtol=1e-9)
+
+
+def test_uniform_marginals_of_three_features_integrate_to_one():
+    """By Gauss-Legendre nodes over r12, r13 and the partial correlation c of the others, which
+    reach every correlation matrix once, each as sin(t), since the density has an integrable
+    singularity on the border.  Away from it the marginal density of r12 is seen to be 1 / 2."""
+    nodes, weights = np.polynomial.legendre.leggauss(80)
+    at, w = np.sin(nodes * np.pi / 2), weights * np.pi / 2 * np.cos(nodes * np.pi / 2)
+    a, b, c = np.meshgrid(at, at, at, indexing="ij")
+    root = np.sqrt((1 - a * a) * (1 - b * b))
+    r23, one = a * b + c * root, np.ones_like(a)
+    r = np.stack([one, a, b, a, one, r23, b, r23, one], axis=-1).reshape(*a.shape, 3, 3)
+    marginal = (np.exp(log_uniform_marginals(r)) * root) @ w @ w
+    np.testing.assert_allclose(marginal[np.abs(at) < 0.9], 0.5, rtol=1e-3)
+    np.testing.assert_allclose(marginal @ w, 1.0, rtol=1e-3)
+
+
+def test_uniform_marginals_of_five_features_are_an_inverse_wisharts_of_six_degrees():
+    """SciPy's draws of it: each correlation is uniform, and they integrate LKJ(6), a density
+    that is known, to one when weighted by it over ours."""
+    sigma = stats.invwishart(6, np.eye(5)).rvs(100_000, random_state=1)
+    s = np.sqrt(np.diagonal(sigma, axis1=-2, axis2=-1))
+    r = sigma / (s[:, :, None] * s[:, None, :])
+    assert stats.kstest(r[:, 3, 1], stats.uniform(-1, 2).cdf).pvalue > 1e-4
+    lkj = 5.0 * np.linalg.slogdet(r)[1] + log_lkj_constant(6.0, 5)
+    weights = np.exp(lkj - log_uniform_marginals(r))
+    error = weights.std() / np.sqrt(len(r))
+    assert error < 0.05
+    assert abs(weights.mean() - 1) < 5 * error
 
 
 @pytest.mark.parametrize("family", FAMILIES, ids=lambda f: type(f).__name__)

@@ -361,6 +361,101 @@ def test_weights_that_cannot_be_used(weights, match):
     refused(match, Observations, ROWS, row_weights=weights)
 
 
+# The step to which values were recorded ----------------------------------------
+
+
+@pytest.fixture
+def lengths():
+    """To 0.5 and continuous, with ties in the first."""
+    rng = np.random.default_rng(0)
+    rows = np.column_stack([np.round(rng.normal(size=40) * 6) / 2, rng.normal(size=40)])
+    return pd.DataFrame(rows, columns=["length", "share"])
+
+
+@pytest.mark.parametrize(
+    ("given", "steps"),
+    [
+        ("auto", [0.5, 0.0]),
+        (0, [0.0, 0.0]),
+        (0.25, [0.25, 0.25]),
+        (np.float32(0.25), [0.25, 0.25]),
+        (np.array(0.25), [0.25, 0.25]),
+        ([1, 0.01], [1.0, 0.01]),
+        ((1, "auto"), [1.0, 0.0]),
+        (["auto", 0.01], [0.5, 0.01]),
+        (np.array([1.0, 0.01]), [1.0, 0.01]),
+        ({"share": 0.01}, [0.5, 0.01]),
+        ({"share": "auto", "length": 0}, [0.0, 0.0]),
+        ({}, [0.5, 0.0]),
+    ],
+)
+def test_resolution_is_found_or_given(lengths, given, steps):
+    """One for all, one for each, or by name, where a feature that is not named is found."""
+    observations = Observations(lengths, resolution=given)
+    np.testing.assert_allclose(observations.resolution, steps, rtol=1e-12)
+    assert observations.resolution.dtype == float
+
+
+def test_resolution_goes_where_the_data_go(lengths):
+    """Through a copy, a choice of features, other weights, and to what is given in its place."""
+    given = Observations(lengths, resolution=[0.25, 0.01])
+    for other in (
+        Observations(given), Observations(given, row_weights=np.ones(40)),
+        Observations(given, names=["a", "b"]), copy.deepcopy(given),
+    ):  # fmt: skip
+        np.testing.assert_array_equal(other.resolution, [0.25, 0.01])
+    np.testing.assert_array_equal(given.select(["share", "length"]).resolution, [0.01, 0.25])
+    np.testing.assert_array_equal(given.select(["share"]).resolution, [0.01])
+    np.testing.assert_array_equal(Observations(given, resolution=0).resolution, [0, 0])
+    np.testing.assert_array_equal(Observations(given, resolution={"length": 1}).resolution, [1, 0])
+
+
+def test_resolution_is_told(lengths):
+    assert repr(Observations(lengths, resolution=0)) == (
+        "Observations(40 rows; features length, share)"
+    )
+    assert repr(Observations(lengths)) == (
+        "Observations(40 rows; features length, share; recorded to 0.5 (length))"
+    )
+    assert Observations(lengths, resolution=0.1).recorded() == "0.1"
+    assert Observations(lengths, resolution=[0.1, 1]).recorded() == "0.1 (length) and 1 (share)"
+    three = Observations(np.arange(6.0).reshape(2, 3), resolution=[1, 2, 3])
+    assert three.recorded() == "1 (x0), 2 (x1) and 3 (x2)"
+    many = Observations(np.arange(12.0).reshape(2, 6), resolution=[1, 2, 3, 4, 5, 0])
+    assert many.recorded() == "1 (x0), 2 (x1), 3 (x2), 4 (x3), …"
+
+
+@pytest.mark.parametrize(
+    ("given", "match"),
+    [
+        ({"depth": 1}, "resolution names 'depth', which is not among the features .length, share."),
+        ([1], "resolution has 1 entries for 2 features; give one number, or one per feature"),
+        ([1, 1, 1], "resolution has 3 entries for 2 features"),
+        (100, "The resolution of 'length', 100, is more than its values differ by; give the step"),
+        ({"share": 30}, "The resolution of 'share', 30, is more than"),
+    ],
+)
+def test_resolutions_that_do_not_fit(lengths, given, match):
+    refused(match, Observations, lengths, resolution=given)
+
+
+@pytest.mark.parametrize("wrong", [-0.1, np.nan, np.inf, None, "fine", True, 1e300, [1, "x"]])
+def test_resolutions_that_are_none(lengths, wrong):
+    with pytest.raises(bg.SpecError, match=r"^resolution of '(length|share)' must be 'auto' or a"):
+        Observations(lengths, resolution=wrong)
+
+
+@pytest.mark.parametrize("covariance", STRUCTURES)
+def test_the_variance_of_recording_is_a_twelfth_of_the_squared_step(lengths, covariance):
+    """On the standardised scale (Sheppard 1898); the largest where one scale is for all."""
+    observations = Observations(lengths, resolution=[0.5, 0.1])
+    unit = lengths.to_numpy().std(axis=0)
+    expected = np.array([0.25, 0.01]) / 12 / unit**2
+    if covariance == "spherical":
+        expected = np.full(2, 0.25 / 12 / np.mean(unit**2))
+    np.testing.assert_allclose(observations.recorded_variance(covariance), expected)
+
+
 # Refusals at the door ---------------------------------------------------------
 
 

@@ -90,7 +90,7 @@ SCALAR = {
     "mass": PROBABILITY, "level": PROBABILITY, "rate": PROBABILITY, "interval": PROBABILITY,
     "q": (*NOT_NUMBERS, 0, 1, 2, -1, [0.5, 1.5], [[0.5]], ["a"]), "threshold": SHARE,
     "levels": (*NOT_NUMBERS, 0, 1, [0.5, 1.5], [[0.5]], ["a"]),
-    "weights": POSITIVE, "mean_scale": POSITIVE, "correlations": POSITIVE,
+    "weights": POSITIVE, "mean_scale": POSITIVE, "correlations": but_none(POSITIVE),
     "mean_location": (*NOT_NUMBERS, 1e300), "median": POSITIVE, "sigma": POSITIVE, "sd": POSITIVE,
     "shape": POSITIVE, "rate_of_gamma": POSITIVE, "scale": POSITIVE,
     # truth values and names
@@ -127,6 +127,9 @@ WRONG = SCALAR | {
     "content": (object(), None, [], 3, "x", {}, {"k": 1}, {3: 1, "k": 1}),
     "text": (object(), None, [], 3, "x", "[]", b"\xff", "{}"),
     "label": (object(), None, [], {}, 3, "K=9, full"),
+    "resolution": (object(), None, {"depth": 1}, [], 1j, "x", True, -1, 1e300, float("nan"), [1],
+                   [1, 2, 3], [1, "x"], [1, None], {"x0": "x"}, {"x0": -1}, {1: 1}, 1e9, [[1], [2]],
+                   b"1", np.array(["a", "b"]), 10**400, [np.array([1, 2]), 1]),
 }  # fmt: skip
 
 #: Where a name means something else, by function.
@@ -170,6 +173,8 @@ WITHIN = {
     "MixtureFit.build", "MixtureFit.relabelled", "LogPosterior.on", "LogPosterior.with_cores",
     "LogPosterior.statistics", "LogPosterior.standardise", "LogPosterior.refuse_not_finite",
     "LogPosterior.unconstrain", "CredibleBall.around", "PredictiveDistribution.positions",
+    "LogPosterior.mixture", "LogPosterior.of_recorded", "LogPosterior.precision",
+    "LogPosterior.relabelled", "Priors.eta",
 }  # fmt: skip
 
 
@@ -262,6 +267,7 @@ def valid(name, parameter, made):
         ("MixtureParameters.from_covariances", "weights"): [1.0],
         ("Observations.require", "covariance"): "full",
         ("Observations.scale_for", "covariance"): "full",
+        ("Observations.recorded_variance", "covariance"): "full",
         ("Observations.select", "names"): ["x0"],
         ("MixtureFit.regress", "at"): {"x1": [1.0]},
         ("CredibleBall.distance", "labels"): np.repeat([0, 1], 15),

@@ -9,13 +9,14 @@ import warnings
 import numpy as np
 import pytensor
 import pytest
+import xarray as xr
 from pytensor.compile.mode import Mode
 
 import bayesgmm as bg
 from bayesgmm.inference import chains, nutpie_bridge
 from bayesgmm.inference.convergence import VERDICTS
 from bayesgmm.inference.nuts import MANY_DIVERGENCES
-from bayesgmm.inference.pymc_model import initial_values, to_pymc
+from bayesgmm.inference.pymc_model import initial_values, parameters_of, to_pymc
 from bayesgmm.status import Status
 from tests.conftest import STRUCTURES
 from tests.monte_carlo import ERRORS, z_scores
@@ -55,14 +56,18 @@ def own_values(model):
 
 @pytest.mark.pymc
 @pytest.mark.parametrize(
-    ("covariance", "d"),
-    [("full", 1), ("full", 3), ("tied", 2), ("diag", 2), ("spherical", 2)],  # PyMC compiles each
-)
-def test_log_density_equals_pymcs_up_to_a_constant(covariance, d, blobs):
+    ("covariance", "d", "correlations", "step"),
+    [  # PyMC compiles each
+        ("full", 1, None, 0.3), ("full", 3, None, 0), ("full", 3, "uniform", [0.3, 0, 0.5]),
+        ("tied", 2, "uniform", 0.3), ("diag", 2, None, 0.3), ("spherical", 2, None, [0.3, 0]),
+    ],
+)  # fmt: skip
+def test_log_density_equals_pymcs_up_to_a_constant(covariance, d, correlations, step, blobs):
     """At 100 random points, PyMC's joint density of its own variables less the Jacobian
     of its Cholesky factors (prod C_ii^(D - i), one where D < 3), which ours leaves out."""
-    x = blobs[1][:150, :d]
-    spec = bg.MixtureSpec(2, covariance, bg.Priors(scales=bg.Gamma(2.0, 3.0), weights=1.3))
+    x = bg.Observations(blobs[1][:150, :d], resolution=step)
+    priors = bg.Priors(scales=bg.Gamma(2.0, 3.0), weights=1.3, correlations=correlations)
+    spec = bg.MixtureSpec(2, covariance, priors)
     model = to_pymc(spec, x)
     density = bg.LogPosterior(spec, x, jacobian=False)
     joint = model.compile_logp(jacobian=False, mode=SLOW)
@@ -73,7 +78,7 @@ def test_log_density_equals_pymcs_up_to_a_constant(covariance, d, blobs):
     for _ in range(100):
         theta = top + 0.3 * rng.normal(size=density.size)
         p = density.constrain(theta)
-        values = initial_values(spec, p)
+        values = initial_values(spec, p, x)
         point = to_own(values)
         extra = 0.0
         if d > 1 and covariance in ("full", "tied"):
@@ -91,7 +96,7 @@ def test_map_is_where_pymcs_own_maximisation_ends(covariance, faithful):
 
     spec = bg.MixtureSpec(2, covariance)
     ours = bg.fit(spec, faithful, method="map", seed=0).parameters[0, 0]
-    start = initial_values(spec, ours)
+    start = initial_values(spec, ours, faithful)
     start = {name: value * 1.01 for name, value in start.items()}
     start["weights"] = start["weights"] / start["weights"].sum()
     with to_pymc(spec, faithful):
@@ -116,7 +121,8 @@ def test_pymc_model_predicts_and_scores_rows(faithful):
     """Its pointwise log-likelihood is ours; prior and posterior prediction work."""
     import pymc as pm
 
-    x = faithful[:40]
+    x = bg.Observations(faithful[:40])
+    assert x.resolution.all()  # so that a row's covariance is Sigma + S in both
     spec = bg.MixtureSpec(2, "diag")
     model = to_pymc(spec, x)
     with model:
@@ -133,11 +139,33 @@ def test_pymc_model_predicts_and_scores_rows(faithful):
         inputs=model.value_vars, point_fn=False, mode=SLOW, on_unused_input="ignore",
     )  # fmt: skip
     point = bg.fit(spec, x, method="map", seed=0)
-    values = initial_values(spec, point.parameters[0, 0])
+    values = initial_values(spec, point.parameters[0, 0], x)
     arguments = own_values(model)(values).values()
     np.testing.assert_allclose(
         pointwise(*arguments), point.tree["log_likelihood/x"].values[0, 0], rtol=1e-10
     )
+
+
+@pytest.mark.parametrize("covariance", STRUCTURES)
+def test_a_mixture_is_pymcs_variables_and_back(covariance, blobs):
+    """Its variables are of Sigma, a fit's covariances of what is recorded."""
+    _, x, _ = blobs
+    rows, spec = bg.Observations(x, resolution=[1.0, 0.0, 0.2]), bg.MixtureSpec(3, covariance)
+    density = bg.LogPosterior(spec, rows)
+    p = density.constrain(0.5 * np.random.default_rng(0).normal(size=(2, 5, density.size)))
+    draws = [initial_values(spec, p[i, j], rows) for i, j in np.ndindex(2, 5)]
+    posterior = xr.Dataset(
+        {
+            name: (
+                ("chain", "draw", *(f"{name}_{i}" for i in range(value.ndim))),
+                np.stack([draw[name] for draw in draws]).reshape(2, 5, *value.shape),
+            )
+            for name, value in draws[0].items()
+        }
+    )
+    back = parameters_of(spec, posterior, rows)
+    np.testing.assert_allclose(back.means, p.means)
+    np.testing.assert_allclose(back.covariances, p.covariances, rtol=1e-8)
 
 
 def test_pymc_model_refuses_row_weights(faithful):

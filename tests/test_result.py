@@ -99,6 +99,7 @@ def test_printed_form_says_what_matters(any_fit):
     assert "K=2, full" in text
     assert "Status: converged" in text
     assert "eruptions" in text
+    assert "272 rows recorded to 0.001 (eruptions) and 1 (waiting), 2 features, " in text
     assert f"{any_fit.log_likelihood:.2f}" in text
     assert ("±" in text) == any_fit.is_posterior
     assert ("BIC" in text) == (not any_fit.is_posterior)

@@ -55,6 +55,18 @@ def test_continuous_values_have_no_step():
     assert lattice_step(np.full(5, 2.0)) == 0
 
 
+@pytest.mark.parametrize("n", [9_999, 200_000])
+def test_the_step_of_a_long_column_is_that_of_all_its_values(n):
+    """Few of them show that there is none; that they have one says nothing of the others."""
+    rng = np.random.default_rng(0)
+    x = rng.integers(0, 60, n) / 4
+    assert lattice_step(x) == pytest.approx(0.25, rel=1e-9)
+    assert lattice_step(np.where(np.arange(n) == 17, x + 0.125, x)) == pytest.approx(0.125)
+    assert lattice_step(np.where(np.arange(n) == 17, x + np.pi / 1e3, x)) == 0
+    assert lattice_step(np.where(np.arange(n) == 17, 1.0, 0.0)) == 1
+    assert lattice_step(np.where(np.arange(n) < 17, 1.0, rng.normal(size=n))) == 0
+
+
 def test_a_component_is_no_narrower_than_the_recording():
     """Iris to 0.1 cm, of which 29 petals have one width; r^2 / 12 is the rounding's variance."""
     x = lab("iris")

@@ -37,6 +37,8 @@ SPECS = [
     bg.MixtureSpec(7, "spherical"),
     bg.MixtureSpec(3, "tied", RICH),
     *(bg.MixtureSpec(2, "diag", bg.Priors(scales=family)) for family in FAMILIES),
+    bg.MixtureSpec(2, priors=bg.Priors(correlations="uniform")),
+    bg.MixtureSpec(2, priors=bg.Priors(correlations=2.0)),
 ]
 
 
@@ -94,7 +96,8 @@ def test_sequences_become_tuples_of_floats():
     assert all(type(entry) is float for entry in (*RICH.weights, *RICH.mean_scale))
     for one in (2, 2.0, np.float32(2), np.int64(2), np.array(2.0)):
         priors = bg.Priors(weights=one, correlations=one)
-        assert priors == bg.Priors() and type(priors.weights) is float
+        assert priors == bg.Priors(weights=2.0, correlations=2.0)
+        assert type(priors.weights) is type(priors.correlations) is float
     for many in ([1, 2], (1.0, 2.0), np.array([1, 2]), range(1, 3), (x for x in (1, 2))):
         assert bg.Priors(weights=many) == bg.Priors(weights=(1.0, 2.0))
 
@@ -110,8 +113,19 @@ def test_defaults_are_those_that_the_documentation_defends():
     assert spec.covariance == "full"
     assert spec.priors == bg.Priors(
         weights=2.0, mean_location=0.0, mean_scale=2.0,
-        scales=bg.LogNormal(median=0.5, sigma=1.0), correlations=2.0, units="standardised",
+        scales=bg.LogNormal(median=0.5, sigma=1.0), correlations=None, units="standardised",
     )  # fmt: skip
+
+
+def test_the_shape_of_correlations_by_features():
+    """1 + D / 2 by default; what is given is the same among any number, and uniform is flat."""
+    assert [bg.Priors().eta(d) for d in (1, 2, 5)] == [1.5, 2.0, 3.5]
+    assert [bg.Priors(correlations=4).eta(d) for d in (2, 5)] == [4.0, 4.0]
+    assert bg.Priors(correlations="uniform").eta(5) == 1.0
+    told = {None: "LKJ(1 + D / 2)", 4: "LKJ(4.0)", "uniform": "uniform marginals"}
+    for given, words in told.items():
+        spec = bg.MixtureSpec(2, priors=bg.Priors(correlations=given))
+        assert words in spec._repr_html_()
 
 
 def test_json_needs_no_priors():
@@ -134,6 +148,7 @@ def test_repr_shows_what_is_not_default():
     assert repr(bg.MixtureSpec(2)) == "MixtureSpec(n_components=2, covariance='full')"
     assert repr(bg.Priors()) == "Priors()"
     assert repr(bg.Priors(correlations=4)) == "Priors(correlations=4.0)"
+    assert repr(bg.Priors(correlations="uniform")) == "Priors(correlations='uniform')"
 
 
 def test_html_escapes():
@@ -256,6 +271,8 @@ def test_positive_hyperparameters(name, value):
     "value", [np.nan, np.inf, -np.inf, "2", "two", b"2", None, True, 1j, 10**400, [[1, 2]]]
 )
 def test_hyperparameters_are_finite_numbers(name, value):
+    if name == "correlations" and value is None:  # by the number of features
+        return
     refused(rf"Priors\.{name}.* must be a finite number", bg.Priors, **{name: value})
 
 
@@ -271,7 +288,12 @@ def test_the_wrong_entry_is_named(name):
 
 
 def test_eta_is_one_number():
-    refused("Priors.correlations must be a finite number", bg.Priors, correlations=[1.0, 2.0])
+    """Or one of two words for a prior that has no number."""
+    for wrong in ([1.0, 2.0], np.array([1.0, 2.0]), "Uniform", "lkj"):
+        refused(
+            r"Priors.correlations must be a finite number above 0, .*, 'uniform' or None, got",
+            bg.Priors, correlations=wrong,
+        )  # fmt: skip
 
 
 @pytest.mark.parametrize("scales", [1.0, None, bg.LogNormal, "LogNormal", ScalePrior()])

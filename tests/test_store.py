@@ -130,6 +130,22 @@ def test_row_weights_come_back(tmp_path, fit, suffix):
     np.testing.assert_array_equal(again.observations.row_weights, np.linspace(0.5, 1.5, 30))
 
 
+@pytest.mark.parametrize("weights", [None, np.linspace(0.5, 1.5, 30)])
+@pytest.mark.parametrize("resolution", [0, 0.1, [0.0, 0.2]])
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_the_resolution_comes_back(tmp_path, suffix, resolution, weights):
+    """As it was given, also where it is not what would be found in the data."""
+    rows = bg.Observations(frame().round(1), resolution=resolution, row_weights=weights)
+    fit = bg.fit(bg.MixtureSpec(1), rows, method="map", seed=1)
+    again = bg.load(fit.save(tmp_path / f"fit{suffix}"))
+    same_fit(fit, again)
+    for one in (fit, again):
+        np.testing.assert_array_equal(one.observations.resolution, rows.resolution)
+        assert (one.observations.row_weights is None) == (weights is None)
+    assert repr(again) == repr(fit)
+    assert ("recorded to" in repr(fit)) == bool(np.any(resolution))
+
+
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_draws_come_back(tmp_path, fit, suffix):
     """A posterior of two chains, made by hand."""
@@ -368,7 +384,8 @@ def test_a_fit_that_0_1_0_saved_can_be_loaded(tmp_path):
     """It has no digest; what is saved again has one."""
     old = bg.load(Path(__file__).parent / "saved_by_0_1_0.nc")
     assert old.method == "laplace" and old.parameters.batch_shape == (1, 50)
-    assert old.spec == bg.MixtureSpec(3) and old.status.ok
+    assert old.spec == bg.MixtureSpec(3, priors=bg.Priors(correlations=2.0)) and old.status.ok
+    assert not old.observations.resolution.any()  # it took values as they were
     assert round(old.log_likelihood, 2) == -208.03
     again = old.save(tmp_path / "fit.nc")
     same_fit(old, bg.load(again))

@@ -148,7 +148,7 @@ def run_em(
                         break
                     continue
         if prior.active and bounds.collapsed(log_weights, factors):
-            break  # to a density without bound; there is nothing further to find
+            break  # to a scale or a matrix that its prior lets vanish, and nothing is to be found
         still_to_climb = accelerate and no_ridge and climbs == 0
         if not still_to_climb and abs(gain) < tol:
             status = Status.CONVERGED

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import numpy as np
 
 from bayesgmm.errors import SpecError, warn
+from bayesgmm.inference.labelling import highest
 from bayesgmm.inference.search import Progress, search
-from bayesgmm.inference.soundness import weak_components
+from bayesgmm.inference.soundness import weak_components, weak_draw
 from bayesgmm.interrupts import whole_imports
+from bayesgmm.model.density import LogPosterior
 from bayesgmm.model.observations import Observations
 from bayesgmm.model.parameters import MixtureParameters
 from bayesgmm.model.spec import SPEC, MixtureSpec
@@ -300,6 +302,9 @@ def _of_draws(
     seed: Any,
     cores: int | None,
 ) -> MixtureFit:
+    note = weak_draw(
+        LogPosterior(spec, observations), highest(drawn.parameters, drawn.sample_stats["lp"])
+    )
     return MixtureFit.build(
         spec,
         observations,
@@ -307,7 +312,7 @@ def _of_draws(
         method=method,
         status=drawn.status,
         sample_stats=drawn.sample_stats,
-        facts={**facts, **drawn.facts},
+        facts={**facts, **drawn.facts, **({"note": note} if note else {})},
         seed=seed,
         cores=cores,
     )

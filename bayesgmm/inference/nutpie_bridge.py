@@ -131,7 +131,8 @@ def _header(density: LogPosterior, mode: Mode) -> tuple[NDArray[np.int64], list[
     prior, rows = density.prior, density.rows
     n, d = rows.values.shape
     k = density.spec.n_components
-    reals = np.array([prior.eta, prior.constant, density.log_unit, prior.temperature])
+    log_unit = prior.temperature * density.log_unit
+    reals = np.array([prior.eta, prior.constant, log_unit, prior.temperature])
     arrays = [
         np.ascontiguousarray(array, dtype=np.float64)
         for array in (

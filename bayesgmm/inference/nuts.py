@@ -169,7 +169,7 @@ def _by_pymc(
     with to_pymc(spec, observations):
         tree = pm.sample(
             nuts_sampler="nutpie",
-            initvals=initial_values(spec, start),
+            initvals=initial_values(spec, start, observations),
             progressbar=progressbar,
             compute_convergence_checks=False,  # of draws before relabelling
             **options,

@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 from bayesgmm.errors import SpecError
 from bayesgmm.interrupts import whole_imports
 from bayesgmm.model.collinear import refuse_collinear
+from bayesgmm.model.covariance import factors_to_tril, scale_correlation
+from bayesgmm.model.density import LogPosterior
 from bayesgmm.model.observations import Observations
 from bayesgmm.model.parameters import MixtureParameters
 from bayesgmm.model.prior_density import PriorTerms
@@ -240,21 +242,22 @@ def _simulator_of(covariance: str, d: int) -> Any:
 
 
 def initial_values(
-    spec: MixtureSpec, parameters: MixtureParameters
+    spec: MixtureSpec, parameters: MixtureParameters, observations: Observations
 ) -> dict[str, NDArray[np.float64]]:
     """Values of the model's variables at one mixture, for ``initvals``.
 
-    Its covariances may be those of what is recorded, which are near enough for a start.
+    They are of Sigma, where the mixture's covariances are those of what is recorded.
     """
-    weights, means = parameters.weights, parameters.means
-    scales, d = parameters.scales, parameters.n_features
-    values = {"weights": weights, "means": means, "scales": scales}
+    density = LogPosterior(spec, observations)
+    factors = density.standardise(parameters)[2]
+    tril = factors_to_tril(factors, spec.covariance, spec.n_components) * density.scale[:, None]
+    scales, factor = scale_correlation(tril)
+    values = {"weights": parameters.weights, "means": parameters.means, "scales": scales}
     if spec.covariance == "tied":
         values["scales"] = scales[0]
     elif spec.covariance == "spherical":
         values["scales"] = scales[:, 0]
-    if _kind(spec.covariance, d) != "scales":
-        factor = parameters.scale_tril / scales[..., None]
+    if _kind(spec.covariance, parameters.n_features) != "scales":
         values[_CORRELATION] = factor[0] if spec.covariance == "tied" else factor
     return values
 

@@ -125,7 +125,12 @@ def search(
     whole = Bounds(density)
     with one_blas_thread():
         if start is not None:
-            given = Start(*density.standardise(_fitting(start, spec, observations)))
+            mixture = _fitting(start, spec, observations)
+            given = Start(*density.standardise(mixture))
+            if prior and whole.collapsed(given.log_weights, given.factors):
+                # What is recorded leaves nothing for Sigma, which may be all of it to begin with.
+                exact = LogPosterior(spec, observations, prior=False)
+                given = Start(*exact.standardise(mixture))
             best = finish_on(whole, give_up=False)(given)
             return EMResult(best, density, (), 1)
         rng = generator(seed)

@@ -91,12 +91,26 @@ class Bounds:
         return _indices(few & (volume < volume[~few].min()))
 
 
+def weak_draw(density: LogPosterior, draw: MixtureParameters) -> str:
+    """:func:`weak_components` of a posterior's highest draw.
+
+    Its prior makes few rows do, so that only those are named that fix no covariance.
+    """
+    log_weights, _, factors = density.standardise(draw)
+    soundness = Soundness(Bounds(density).collapsed(log_weights, factors), ())
+    observations = density.observations
+    return weak_components(draw, observations, soundness, fewest=observations.n_features + 1)
+
+
 def weak_components(
-    mixture: MixtureParameters, observations: Observations, soundness: Soundness
+    mixture: MixtureParameters,
+    observations: Observations,
+    soundness: Soundness,
+    fewest: int | None = None,
 ) -> str:
     """What to know of the components that are artefacts or rest on few rows, with their rows."""
     rows = mixture.weights * observations.total_weight
-    least = fewest_rows(observations.n_features) * observations.typical_weight
+    least = (fewest or fewest_rows(observations.n_features)) * observations.typical_weight
     told = dict.fromkeys(soundness.spurious, "is spurious; it")
     told |= dict.fromkeys(soundness.collapsed, "has collapsed; it")
     few = rows < least - 1e-6

@@ -22,6 +22,7 @@ from bayesgmm.model.density import LogPosterior
 from bayesgmm.model.observations import Observations
 from bayesgmm.model.parallel import available_cores, one_blas_thread
 from bayesgmm.model.parameters import MixtureParameters
+from bayesgmm.model.priors import Priors
 from bayesgmm.model.spec import MixtureSpec
 from bayesgmm.options import seed_sequence
 
@@ -102,11 +103,13 @@ def find_modes(
     They are sought from the best solutions of MAP-EM; each is a representative
     of its relabellings.
     """
-    searched = spec
-    if np.any(np.asarray(spec.priors.weights) < 1):  # no MAP; but theta has a mode all the same
-        searched = spec.replace(priors=replace(spec.priors, weights=1.0))
+    priors, d = spec.priors, observations.n_features
+    if np.any(np.asarray(priors.weights) < 1):  # no MAP; but theta has a mode all the same
+        priors = replace(priors, weights=1.0)
+    if priors.eta(d) < Priors().eta(d):  # a MAP without bound, on few rows that hold no mass
+        priors = replace(priors, correlations=None)
     result = search(
-        searched, observations, prior=True, start=start, seed=seed, cores=cores,
+        spec.replace(priors=priors), observations, prior=True, start=start, seed=seed, cores=cores,
         progress=progress,
     )  # fmt: skip
     modes: list[Mode] = []

@@ -446,6 +446,7 @@ class LogPosterior:
         theta = self._checked(theta)
         gradient = np.empty(self.size)
         rows = self.rows
+        log_unit = self.prior.temperature * self.log_unit
         if len(rows.values) <= CHUNK:
             value = log_posterior(
                 accumulate_address(), log_prior_address(), theta, rows.values, rows.center,
@@ -453,7 +454,7 @@ class LogPosterior:
                 self.basis, self.structure, self.spec.n_components, self.prior, gradient,
                 np.empty(1),
             )  # fmt: skip
-            return value - self.prior.temperature * self.log_unit, gradient
+            return value - log_unit, gradient
         k, d = self.spec.n_components, self.observations.n_features
         log_weights, means = np.empty(k), np.empty((k, d))
         factors = np.empty(factor_shape(self.spec.covariance, k, d))
@@ -465,7 +466,6 @@ class LogPosterior:
             log_weights, means, factors, form.whiten, self.structure, statistics.counts,
             statistics.sums, statistics.scatters, self.basis, self.prior, gradient,
         )  # fmt: skip
-        log_unit = self.prior.temperature * self.log_unit
         return statistics.log_likelihood - log_unit + log_prior, gradient
 
     def value(self, theta: NDArray[np.float64]) -> float:

@@ -19,6 +19,7 @@ from bayesgmm.options import Kind, real, shown
 _FINEST = 1e-5
 _OFF = 0.01  # of a step, by which a value may be off the lattice
 _SHOWN = 4  # features by name
+_FEW = 1000  # values, about, that show whether a long column can be on a lattice
 _STEP: Kind[float] = real("'auto' or a number from 0 to 1e150", lambda number: 0 <= number <= 1e150)
 
 
@@ -38,7 +39,7 @@ def recorded_steps(
                 f"({', '.join(names)})."
             )
         each = [given.get(name, "auto") for name in names]
-    elif isinstance(given, (list, tuple, np.ndarray)) and np.ndim(given):
+    elif isinstance(given, (list, tuple)) or (isinstance(given, np.ndarray) and given.ndim):
         each = list(given)
         if len(each) != d:
             raise DataError(
@@ -64,18 +65,20 @@ def recorded_steps(
 
 
 def steps_in_words(steps: NDArray[np.float64], names: tuple[str, ...]) -> str:
-    """Steps for people: ``0.1``, or ``0.5 (length), 1 (age)``; empty where there are none.
+    """Steps for people: ``0.1``, or ``0.5 (length) and 1 (age)``; empty where there are none.
 
     >>> steps_in_words(np.array([0.1, 0.1]), ("a", "b"))
     '0.1'
-    >>> steps_in_words(np.array([0.1, 0.0]), ("a", "b"))
-    '0.1 (a)'
+    >>> steps_in_words(np.array([0.1, 0.0, 2.0]), ("a", "b", "c"))
+    '0.1 (a) and 2 (c)'
     """
     words = [f"{step:.6g}" if step else "" for step in steps]
     if len(set(words)) == 1:
         return words[0]
     told = [f"{word} ({name})" for word, name in zip(words, names, strict=True) if word]
-    return ", ".join(told[:_SHOWN]) + (", …" if len(told) > _SHOWN else "")
+    if len(told) > _SHOWN:
+        return ", ".join([*told[:_SHOWN], "…"])
+    return " and ".join([", ".join(told[:-1]), told[-1]] if told[1:] else told)
 
 
 def lattice_step(values: NDArray[np.float64]) -> float:
@@ -91,9 +94,16 @@ def lattice_step(values: NDArray[np.float64]) -> float:
     >>> lattice_step(np.array([0.1, 0.25, np.pi, 0.1]))
     0.0
     """
+    if len(values) > 10 * _FEW:  # what is no lattice is seen of few already
+        few = np.unique(values[:: len(values) // _FEW])
+        if len(few) > 1 and not _step_of(few):
+            return 0.0
     distinct = np.unique(values)
-    if len(distinct) in (1, len(values)):
-        return 0.0
+    return 0.0 if len(distinct) in (1, len(values)) else _step_of(distinct)
+
+
+def _step_of(distinct: NDArray[np.float64]) -> float:
+    """The largest step of sorted values, by Euclid's algorithm; 0 where there is none."""
     offsets = distinct[1:] - distinct[0]
     # Each value is rounded, by half this, and so each difference of two by this.
     noise = np.finfo(float).eps * max(abs(distinct[0]), abs(distinct[-1]))

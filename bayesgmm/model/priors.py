@@ -197,7 +197,7 @@ class Priors:
         which the posterior mode of continuous data is bounded: 2 with two features.
         ``"uniform"``: each correlation by itself is uniform from -1 to 1, in any dimension,
         as of an inverse Wishart with D + 1 degrees of freedom; for strong correlations among
-        many features.
+        many features, which LKJ draws to zero.  Its posterior mode is not bounded, so sample.
     units : {"standardised", "data"}, default "standardised"
         Whether these numbers are on the scale where each feature has mean 0 and
         standard deviation 1 (one common factor for the spherical structure), or
