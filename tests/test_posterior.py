@@ -395,3 +395,10 @@ def test_gradient_threads_sample_the_same_posterior(blobs, monkeypatch):
 def test_bad_sampling_options_are_refused(options, faithful):
     with pytest.raises(bg.SpecError, match=next(iter(options))):
         bg.fit(bg.MixtureSpec(2), faithful, method="nuts", **options)
+
+
+def test_halves_of_a_chain_that_stand_still_apart_do_not_agree():
+    from bayesgmm.inference.convergence import r_hat_and_ess
+
+    draws = np.repeat([0.0, 1.0], 10)[None, :, None]
+    assert r_hat_and_ess(draws)[0] == np.inf

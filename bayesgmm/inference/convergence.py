@@ -188,10 +188,13 @@ def r_hat_and_ess(draws: Array) -> tuple[Array, Array]:
     varies = np.ptp(draws, axis=(0, 1)) > 0
     if draws.shape[1] >= 8 and varies.any():
         moving = draws[..., varies]
-        ess[varies] = array_stats.ess(moving, chain_axis=0, draw_axis=1)
-        if len(moving) == 1:
-            moving = np.stack(np.array_split(moving[0, : draws.shape[1] // 2 * 2], 2))
-        r_hat[varies] = array_stats.rhat(moving, chain_axis=0, draw_axis=1)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            ess[varies] = array_stats.ess(moving, chain_axis=0, draw_axis=1)
+            if len(moving) == 1:
+                moving = np.stack(np.array_split(moving[0, : draws.shape[1] // 2 * 2], 2))
+            found = array_stats.rhat(moving, chain_axis=0, draw_axis=1)
+        # Halves of chains that each stand still, at different values, could not agree less.
+        r_hat[varies] = np.where(np.isnan(found), np.inf, found)
     return r_hat, ess
 
 
