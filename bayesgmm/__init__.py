@@ -29,7 +29,7 @@ _WHERE = {
     "fit": "inference.fitting",
     "to_pymc": "inference.pymc_model",
     "relabel": "inference.relabel",
-    "log_evidence": "inference.evidence", "Evidence": "inference.evidence",
+    "log_evidence": "inference.evidence", "Evidence": "inference.opinions",
     "agreement": "analysis.compare", "compare": "analysis.compare",
     "elpd_loo": "analysis.leave_one_out", "Elpd": "analysis.leave_one_out",
     "criteria": "analysis.criteria", "Criteria": "analysis.criteria",

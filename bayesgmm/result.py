@@ -398,3 +398,22 @@ def require_fit(fit: Any, what: str) -> MixtureFit:
     if not isinstance(fit, MixtureFit):
         raise FitError(f"{what} takes a MixtureFit, got {type(fit).__name__}; fit first.")
     return fit
+
+
+def doubt(fit: MixtureFit, what: str, *, by_component: bool = False) -> str:
+    """Why ``what`` is uncertain, computed from this fit; "" where its status gives no reason.
+
+    Nothing that is computed from draws can see that they are not the posterior's: weights
+    have a good Pareto k-hat, and averages a small error, over chains in the wrong places.
+    Ambiguous labels are a reason only for what is told component by component.
+    """
+    status = fit.status
+    if status.ok or (status.but_for_labels and not by_component):
+        return ""
+    sentence, remedy = (
+        text[0].lower() + text[1:].rstrip(".") for text in (status.sentence, status.remedy)
+    )
+    return (
+        f"{what} of {fit.spec.label} by {fit.method} is uncertain, for the fit is "
+        f"{str(status)!r} ({sentence}): {remedy}."
+    )

@@ -84,3 +84,8 @@ class Status(StrEnum):
     def ok(self) -> bool:
         """True if the fit converged."""
         return self is Status.CONVERGED
+
+    @property
+    def but_for_labels(self) -> bool:
+        """True if the fit can be taken as it is for whatever no relabelling changes."""
+        return self in (Status.CONVERGED, Status.AMBIGUOUS_LABELS)

@@ -62,8 +62,8 @@ def simulate(seed: int, rows: int = 100) -> Outcome:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", bg.FitWarning)  # too many components seldom mix well
         chosen = bg.select(
-            train, COUNTS, ["full"], by="evidence", posteriors=len(COUNTS), seed=seed,
-            priors=bg.Priors(units="data"), sampling=SAMPLING,
+            train, COUNTS, ["full"], by="evidence", posteriors=len(COUNTS), unsampled=0.0,
+            seed=seed, priors=bg.Priors(units="data"), sampling=SAMPLING,
         )  # fmt: skip
     table = chosen.table
     bic, best = table["bic"].idxmin(), table["log_evidence"].idxmax()

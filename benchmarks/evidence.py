@@ -71,8 +71,8 @@ def true_k(data_sets: int) -> list[str]:
     for i in range(data_sets):
         k = 1 + i % 5
         found = bg.select(
-            separated(k, i), range(1, 7), ["full"], by="evidence", posteriors=6, seed=i,
-            sampling={"draws": 500, "tune": 400},
+            separated(k, i), range(1, 7), ["full"], by="evidence", posteriors=6,
+            unsampled=0.0, seed=i, sampling={"draws": 500, "tune": 400},
         )  # fmt: skip
         chosen = int(found.n_components_probability.idxmax())
         right[k] += chosen == k
@@ -85,7 +85,9 @@ def true_k(data_sets: int) -> list[str]:
 
 def selection_time() -> str:
     began = time.perf_counter()
-    bg.select(bg.datasets.faithful(), range(1, 7), by="evidence", posteriors=6, seed=1)
+    bg.select(
+        bg.datasets.faithful(), range(1, 7), by="evidence", posteriors=6, unsampled=0.0, seed=1
+    )
     return (
         f"`select` on faithful, K = 1 to 6, all four structures, NUTS and evidence for the best "
         f"six: {time.perf_counter() - began:.0f} s."

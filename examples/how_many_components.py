@@ -32,6 +32,7 @@ def main(arguments: list[str] | None = None) -> None:
         covariances=["full"],  # of one feature: each component its own standard deviation
         by="all",  # evidence, elpd_loo and the point criteria
         posteriors=len(counts),
+        unsampled=0.0,  # all of them, however improbable
         seed=1,
         sampling={"draws": 200, "chains": 2} if options.quick else {"draws": 1000},
     )

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 import bayesgmm as bg
-from bayesgmm.analysis.selection import _ordered
+from bayesgmm.analysis.screening import ordered
 from bayesgmm.inference.labelling import to_pivot
+from bayesgmm.layout import with_facts
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +56,42 @@ def test_agreement_says_where_the_point_lies(em_faithful, nuts_faithful):
     np.testing.assert_allclose([row["lower"], row["upper"]], np.quantile(values, [0.055, 0.945]))
     assert np.all(np.abs(table["z"]) < 2)  # a likelihood of 272 rows and weak priors
     assert len(table) == 2 + 4 + 4 + 2
+
+
+def with_status(fit, status):
+    return bg.MixtureFit(fit.spec, with_facts(fit.tree, {"status": status.value}))
+
+
+SAYS = {
+    "elpd_loo": lambda fit: bg.elpd_loo(fit),
+    "compare": lambda fit: bg.compare({"a": fit}),
+    "partition": lambda fit: bg.partition(fit, max_draws=50, runs=1, seed=1),
+    "WAIC": lambda fit: bg.waic(fit),
+    "DIC": lambda fit: bg.dic(fit),
+}
+
+
+@pytest.mark.parametrize("name", SAYS)
+@pytest.mark.filterwarnings("ignore:.*has a variance above 0.4")
+def test_what_rests_on_draws_warns_of_those_that_are_not_the_posterior(name, nuts_faithful):
+    """Pareto k-hat sees nothing of it: these draws are good, and only said not to be."""
+    what = "elpd_loo" if name == "compare" else name
+    for status in (bg.Status.MULTIMODAL, bg.Status.NOT_MIXED, bg.Status.DIVERGENT,
+                   bg.Status.CHAIN_LOST, bg.Status.UNRELIABLE):  # fmt: skip
+        with pytest.warns(bg.FitWarning, match=f"^{what} of K=2, full by nuts is uncertain") as got:
+            SAYS[name](with_status(nuts_faithful, status))
+        told = str(next(w.message for w in got if "is uncertain, for the fit" in str(w.message)))
+        assert repr(status.value) in told and status.remedy[1:].rstrip(".") in told
+        assert got[0].filename == __file__
+    SAYS[name](with_status(nuts_faithful, bg.Status.AMBIGUOUS_LABELS))  # no label matters here
+
+
+def test_agreement_warns_of_labels_as_well(em_faithful, nuts_faithful):
+    for status in (bg.Status.AMBIGUOUS_LABELS, bg.Status.MULTIMODAL):
+        with pytest.warns(bg.FitWarning, match=f"^agreement of .* fit is '{status.value}'"):
+            bg.agreement(em_faithful, with_status(nuts_faithful, status))
+    with pytest.warns(bg.FitWarning, match="agreement of K=2, full by em"):
+        bg.agreement(with_status(em_faithful, bg.Status.ITERATION_LIMIT), nuts_faithful)
 
 
 def test_agreement_matches_components_whatever_their_order(em_faithful, nuts_faithful):
@@ -197,8 +234,8 @@ def test_what_is_equal_up_to_rounding_stands_by_simplicity():
     expected = ["K=1, full", "K=3, tied", "K=2, full", "K=2, diag", "K=3, diag", "K=4, full",
                 "K=4, diag", "K=5, full"]  # fmt: skip
     for by in ("bic", "evidence"):
-        assert list(_ordered(table, by).index) == expected
-        assert list(_ordered(table[::-1], by).index) == expected
+        assert list(ordered(table, by).index) == expected
+        assert list(ordered(table[::-1], by).index) == expected
 
 
 def test_compare_keeps_both_of_equal_fits_in_the_order_given(faithful):

@@ -402,6 +402,16 @@ def test_what_is_printed_says_why_not_and_where_not(nuts_faithful, with_outlier)
     assert "elpd_loo: uncertain, for Pareto k-hat is above 0.7 for row 25; repair=True" in text
 
 
+def test_criteria_note_what_the_chains_are(nuts_faithful):
+    facts = nuts_faithful.tree["fit"].to_dataset().assign(status="not mixed")
+    tree = nuts_faithful.tree.copy()
+    tree["fit"] = xr.DataTree(facts)
+    table = criteria(bg.MixtureFit(nuts_faithful.spec, tree)).table
+    for name in ("dic", "elpd_loo", "elpd_waic"):
+        assert table.loc[name, "note"].startswith("uncertain, for the fit is 'not mixed' (the")
+    assert "Also uncertain, for the log density of row" in table.loc["elpd_waic", "note"]
+
+
 def test_criteria_refuse_what_they_cannot_answer(em_faithful, nuts_faithful):
     half = weighted(nuts_faithful, np.full(272, 0.5))
     for function in (elpd_loo, waic):
@@ -431,5 +441,5 @@ def test_wbic_says_that_its_run_did_not_mix(em_faithful, monkeypatch):
         return bg.MixtureFit(run.spec, tree)
 
     monkeypatch.setattr(information, "fitted", unmixed)
-    with pytest.warns(bg.FitWarning, match=r"WBIC of K=2, full is uncertain: The chains do not"):
+    with pytest.warns(bg.FitWarning, match=r"WBIC of K=2, full by nuts is .*\(the chains do not"):
         wbic(em_faithful, draws=100, seed=1)

@@ -11,9 +11,10 @@ from scipy.special import gammaln, logsumexp
 from scipy.stats import gamma, halfnorm, invgamma, lognorm
 
 import bayesgmm as bg
-from bayesgmm.inference import evidence as module
-from bayesgmm.inference.importance import Importance
+from bayesgmm.inference.evidence import estimated
 from bayesgmm.inference.one_labelling import Region
+from bayesgmm.inference.opinions import Estimate, combined
+from bayesgmm.layout import with_facts
 from tests.monte_carlo import ERRORS
 
 pytestmark = pytest.mark.filterwarnings("ignore::bayesgmm.FitWarning")
@@ -92,7 +93,7 @@ def test_one_component_equals_numerical_integration(family):
 def test_two_components_equal_the_sum_over_all_allocations():
     priors = prior_of("InverseGamma", 1.5)
     fit = bg.fit(bg.MixtureSpec(2, priors=priors), X[:, None], method="nuts", seed=1, draws=2500)
-    for method in ("bridge", "importance"):
+    for method in ("combined", "bridge", "importance"):
         found = bg.log_evidence(fit, method=method, seed=1)
         assert abs(found.value - exact("InverseGamma", 2, 1.5)[0]) < ERRORS * found.se
         assert found.se < 0.01
@@ -143,16 +144,75 @@ def test_the_region_of_one_labelling_is_one_in_k_factorial(galaxies):
     assert abs(share - 1 / 6) < 4 * np.sqrt(5 / 36 / len(theta))
 
 
-def test_a_second_estimate_that_differs_is_told(faithful, monkeypatch):
-    fit = bg.fit(bg.MixtureSpec(1), faithful, method="nuts", seed=1)
-    assert bg.log_evidence(fit, check=True, seed=1).method == "bridge"
-    for second, told in (
-        (Importance(0.0, 0.1, 0.2), "Two estimates of the log evidence differ"),
-        (Importance(0.0, 0.1, 0.9), "could not be checked"),
-    ):
-        monkeypatch.setattr(module, "importance", lambda *_, second=second: second)
-        with pytest.warns(bg.FitWarning, match=told):
-            bg.log_evidence(fit, check=True, seed=1)
+BRIDGE = Estimate("bridge sampling", -100.0, 0.03)
+
+
+def second(value, se, pareto_k=0.2):
+    return Estimate("importance sampling", value, se, pareto_k)
+
+
+def test_estimates_that_agree_are_averaged_by_their_errors():
+    found = combined([BRIDGE, second(-100.05, 0.04)], "K=2, full")
+    assert found.note == "" and found.method == "combined" and found.pareto_k == 0.2
+    np.testing.assert_allclose(found.value, (-100.0 / 0.03**2 - 100.05 / 0.04**2)
+                               / (1 / 0.03**2 + 1 / 0.04**2))  # fmt: skip
+    np.testing.assert_allclose(found.se, 0.03 * 0.04 / 0.05)
+    # As far apart as two combined errors, the mean is twice as uncertain.
+    apart = combined([BRIDGE, second(-100.1, 0.04)], "K=2, full")
+    np.testing.assert_allclose(apart.se, 2 * found.se)
+
+
+@pytest.mark.parametrize("third", [[], [Estimate("stepping stones", -99.7, 0.05)]])
+def test_the_error_covers_estimates_that_differ(third):
+    estimates = [BRIDGE, second(-100.5, 0.01), *third]
+    found = combined(estimates, "K=2, full")
+    assert "Estimates of the log evidence of K=2, full differ, -100.00 ± 0.03 by" in found.note
+    assert all(abs(each.value - found.value) <= found.se for each in estimates)
+    assert found.estimates == tuple(estimates)
+
+
+@pytest.mark.parametrize(("other", "why"), [
+    (second(-90.0, 0.1, 0.9), "k-hat is 0.90, above 0.7"),
+    (second(np.nan, np.nan, np.nan), "importance sampling found nothing"),
+])  # fmt: skip
+def test_what_is_no_check_changes_nothing_and_is_told(other, why):
+    found = combined([BRIDGE, other], "K=2, full")
+    assert found[:2] == BRIDGE[1:3]
+    assert f"rests on bridge sampling alone ({why}" in found.note.replace("Pareto ", "").replace(
+        "importance sampling's ", ""
+    )
+    with_third = combined([BRIDGE, other, Estimate("stepping stones", -100.02, 0.03)], "K=2, full")
+    assert with_third.note == "" and with_third.se < BRIDGE.se
+
+
+def test_a_mode_that_the_chains_missed_is_in_the_error(two_ways):
+    """What bridge sampling finds of each mode's chains alone adds up to the whole."""
+    larger_first = two_ways.parameters.weights[..., 0].mean(axis=1) > 0.5
+    fits = []
+    for mode in (True, False):
+        chains = np.flatnonzero(larger_first == mode)
+        assert len(chains)  # they stay where they start
+        fits.append(bg.MixtureFit.build(
+            two_ways.spec, two_ways.observations, two_ways.parameters[chains], method="nuts",
+            status=bg.Status.CONVERGED, facts={},
+            sample_stats={"lp": two_ways.tree["sample_stats/lp"].values[chains]},
+        ))  # fmt: skip
+    found = []
+    for fit in fits:
+        with pytest.warns(bg.FitWarning, match="may have missed a mode, draw more") as caught:
+            found.append(bg.log_evidence(fit, seed=1))
+        assert str(caught[0].message) == found[-1].note
+    bridges, importances = zip(*(each.estimates for each in found), strict=True)
+    whole = np.logaddexp(*(bridge.value for bridge in bridges))
+    for each, importance in zip(found, importances, strict=True):
+        error = np.hypot(importance.se, max(bridge.se for bridge in bridges))
+        assert abs(importance.value - whole) < ERRORS * error
+        assert abs(each.value - whole) < 2 * each.se
+    assert bg.log_evidence(fits[0], method="bridge", seed=1).value == bridges[0].value
+    # A third estimate that a fit has stored is taken.
+    facts = {"log_evidence_stepping_stone": whole, "log_evidence_stepping_stone_se": 0.1}
+    stored = estimated(bg.MixtureFit(fits[0].spec, with_facts(fits[0].tree, facts)), seed=1)
+    assert stored.estimates[2][:3] == ("stepping stones", whole, 0.1)
 
 
 def test_a_relabelled_mode_is_the_same_normal(faithful):

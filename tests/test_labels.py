@@ -9,7 +9,7 @@ import pytest
 from scipy.stats import chi2
 
 import bayesgmm as bg
-from bayesgmm.inference.convergence import AGREE, by_component, r_hat_and_ess
+from bayesgmm.inference.convergence import AGREE, Convergence, by_component, r_hat_and_ess
 from bayesgmm.inference.labelling import by_ecr, by_stephens, to_pivot
 from bayesgmm.layout import with_facts, with_groups
 
@@ -199,6 +199,29 @@ def test_diagnosis_says_what_can_be_relied_on(nuts_faithful, em_faithful, two_wa
     split = bg.diagnose(two_ways)
     assert not split.ok
     assert "disagree on the density" in split.verdict
+
+
+@pytest.mark.parametrize(("r_hat", "words"), [
+    (1.06, "Chains disagree a little on the density (R-hat 1.06): averages over the draws may be "
+           "off by about 0.18 posterior standard deviations."),
+    (1.2, "0.33 posterior standard deviations, so that they are rough and tails are worse."),
+    (2.0, "0.87 posterior standard deviations or more, and nothing here is the posterior yet."),
+])  # fmt: skip
+def test_words_say_by_how_much_chains_disagree(r_hat, words):
+    """The number is the root of (R-hat^2 - 1) / 4 chains."""
+    assert words in Convergence(r_hat, 50.0, 1.0, 500.0, 0.0, 2, 4, 4000).words()
+
+
+def test_chains_that_stay_where_they_are_put_averages_off_by_what_is_said():
+    """Four chains about centres of their own, against the truth, which is 0.
+
+    R-hat takes the halves of a chain for chains, which makes it less by a few per cent.
+    """
+    rng = np.random.default_rng(0)
+    draws = 0.4 * rng.normal(size=(4, 1, 300)) + rng.normal(size=(4, 500, 300))
+    said = np.sqrt((r_hat_and_ess(draws)[0] ** 2 - 1) / 4)
+    off = draws.mean(axis=(0, 1))
+    np.testing.assert_allclose(np.sqrt((said**2).mean()), np.sqrt((off**2).mean()), rtol=0.25)
 
 
 def test_labels_that_switch_are_told_from_chains_that_disagree(nuts_faithful):

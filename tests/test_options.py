@@ -89,13 +89,14 @@ SCALAR = {
     "tol": NOT_NEGATIVE, "reg_covar": NOT_NEGATIVE, "target_accept": PROBABILITY,
     "mass": PROBABILITY, "level": PROBABILITY, "rate": PROBABILITY, "interval": PROBABILITY,
     "q": (*NOT_NUMBERS, 0, 1, 2, -1, [0.5, 1.5], [[0.5]], ["a"]), "threshold": SHARE,
+    "unsampled": SHARE,
     "levels": (*NOT_NUMBERS, 0, 1, [0.5, 1.5], [[0.5]], ["a"]),
     "weights": POSITIVE, "mean_scale": POSITIVE, "correlations": but_none(POSITIVE),
     "mean_location": (*NOT_NUMBERS, 1e300), "median": POSITIVE, "sigma": POSITIVE, "sd": POSITIVE,
     "shape": POSITIVE, "rate_of_gamma": POSITIVE, "scale": POSITIVE,
     # truth values and names
     **dict.fromkeys(
-        ("accelerate", "avoid_collapse", "progressbar", "check", "repair", "by_feature", "spread",
+        ("accelerate", "avoid_collapse", "progressbar", "repair", "by_feature", "spread",
          "legend", "zoom", "jacobian", "prior", "likelihood_only", "warm_start"), TRUTH,
     ),
     **dict.fromkeys(

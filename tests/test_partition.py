@@ -206,6 +206,7 @@ def test_never_above_a_hundred_plain_searches_nor_a_draw(overlap, loss):
     assert found.expected_loss <= mean_losses(canonical(draws)[0], draws, loss).min() + 1e-12
 
 
+@pytest.mark.filterwarnings("ignore:partition of K=4")
 def test_the_loss_it_reports_is_its_loss(overlap):
     fit, truth = overlap
     found = partition(fit, seed=1, runs=3)
@@ -214,6 +215,7 @@ def test_the_loss_it_reports_is_its_loss(overlap):
     assert compare_partitions(found, truth).adjusted_rand > 0.4
 
 
+@pytest.mark.filterwarnings("ignore:partition of K=4")
 def test_it_does_not_depend_on_threads(overlap):
     fit, _ = overlap
     results = [
@@ -238,6 +240,7 @@ def test_more_clusters_than_any_draw_has():
     )
 
 
+@pytest.mark.filterwarnings("ignore:partition of K=4")
 def test_progress_and_interruption(overlap):
     fit, _ = overlap
     told = []
@@ -269,6 +272,7 @@ def test_similarity_is_the_share_of_draws_together():
             assert np.abs(similarity(draws, cores=cores) - brute).max() < 1e-6
 
 
+@pytest.mark.filterwarnings("ignore:partition of K=4")
 def test_similarity_of_a_partition_and_certainty(overlap):
     fit, _ = overlap
     found = partition(fit, runs=2, seed=1)

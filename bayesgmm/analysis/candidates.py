@@ -19,7 +19,7 @@ from typing import Any, Literal
 import numpy as np
 
 from bayesgmm.errors import BayesGMMError, FileError
-from bayesgmm.inference.evidence import log_evidence
+from bayesgmm.inference.evidence import estimated
 from bayesgmm.inference.fitting import fitted
 from bayesgmm.layout import with_facts
 from bayesgmm.model.observations import Observations
@@ -75,8 +75,9 @@ class Candidates:
                 )
                 self._keep(found, path)
             if evidence and "log_evidence" not in found.tree["fit"].to_dataset():
-                estimate = log_evidence(found, seed=self.seed, cores=options.get("cores"))
-                facts = {"log_evidence": estimate.value, "log_evidence_se": estimate.se}
+                estimate = estimated(found, seed=self.seed, cores=options.get("cores"))
+                facts = {"log_evidence": estimate.value, "log_evidence_se": estimate.se,
+                         "log_evidence_note": estimate.note}  # fmt: skip
                 found = MixtureFit(found.spec, with_facts(found.tree, facts))
                 self._keep(found, path)
         except FileError:  # a full disk is no fault of the model's

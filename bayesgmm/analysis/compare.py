@@ -15,7 +15,7 @@ from bayesgmm.errors import FitError, warn
 from bayesgmm.inference.labelling import to_pivot
 from bayesgmm.interrupts import whole_imports
 from bayesgmm.options import LIMIT, MAPPING, PROBABILITY, SEED, TRUTH
-from bayesgmm.result import MixtureFit, require_fit
+from bayesgmm.result import MixtureFit, doubt, require_fit
 
 
 @whole_imports
@@ -57,6 +57,11 @@ def compare(
     SpecError
         If an option is not valid.
 
+    Warns
+    -----
+    FitWarning
+        Of fits whose elpd is uncertain, as :func:`bayesgmm.elpd_loo` does.
+
     Examples
     --------
     >>> import bayesgmm as bg
@@ -81,9 +86,9 @@ def compare(
         for name, fit in fits.items()
         if why_not(fit) is None
     }
-    for name, (_, elpd, warning) in left_out.items():
-        if warning:
-            warn(warning)
+    for name, (_, elpd, warnings) in left_out.items():
+        for told in warnings:
+            warn(told)
         rows[name] |= {
             "elpd_loo": elpd.value, "elpd_loo_se": elpd.se, "bad_rows": len(elpd.bad_rows)
         }  # fmt: skip
@@ -173,6 +178,11 @@ def agreement(point: MixtureFit, posterior: MixtureFit, *, mass: float = 0.89) -
     SpecError
         If ``mass`` is not between 0 and 1.
 
+    Warns
+    -----
+    FitWarning
+        If either fit did not converge, or the posterior's labels are ambiguous.
+
     Examples
     --------
     >>> import bayesgmm as bg
@@ -193,6 +203,9 @@ def agreement(point: MixtureFit, posterior: MixtureFit, *, mass: float = 0.89) -
         raise FitError("The second fit holds no draws; give one by method='nuts'.")
     if _model(point) != _model(posterior):
         raise FitError("The fits are of different models or features; compare() takes those.")
+    for fit in (point, posterior):
+        if told := doubt(fit, "agreement", by_component=True):
+            warn(told)
     draws = posterior.tree["posterior"].to_dataset()
     order = _matching(point, posterior)
     estimate = point.tree["posterior"].to_dataset().isel(chain=0, draw=0, component=order)

@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
-from bayesgmm.analysis.information import LARGEST_VARIANCE, aicc, compute_waic, dic
+from bayesgmm.analysis.information import LARGEST_VARIANCE, aicc, compute_dic, compute_waic
 from bayesgmm.analysis.leave_one_out import Elpd, leave_one_out
 from bayesgmm.analysis.pointwise import named_rows
 from bayesgmm.errors import FitError
 from bayesgmm.inference.laplace import K_HAT_LIMIT
 from bayesgmm.interrupts import whole_imports
 from bayesgmm.options import CORES, LIMIT, SEED, TRUTH, one_of
-from bayesgmm.result import MixtureFit, require_fit
+from bayesgmm.result import MixtureFit, doubt, require_fit
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 Sign = Literal["smaller", "mclust"]
 
 _DEVIANCES: dict[str, Callable[[MixtureFit], Any]] = {
-    "aic": MixtureFit.aic, "aicc": aicc, "bic": MixtureFit.bic, "icl": MixtureFit.icl, "dic": dic,
+    "aic": MixtureFit.aic, "aicc": aicc, "bic": MixtureFit.bic, "icl": MixtureFit.icl,
+    "dic": compute_dic,
 }  # fmt: skip
 _TITLES = {
     "aic": "AIC", "aicc": "AICc", "bic": "BIC", "icl": "ICL", "dic": "DIC",
@@ -186,7 +187,8 @@ def _row(compute: Callable[[MixtureFit], Any], fit: MixtureFit, bad: str = "") -
         note = at_map if fit.method == "map" else ""
         return row | {"value": found, "p": float(fit.n_parameters), "note": note}
     rows = getattr(found, "bad_rows", ())
-    note = bad.format(named_rows(rows)) if rows else ""
+    told = [doubt(fit, "It").partition(" is ")[2], bad.format(named_rows(rows)) if rows else ""]
     return row | {
-        "value": found.value, "se": getattr(found, "se", np.nan), "p": found.p, "note": note
+        "value": found.value, "se": getattr(found, "se", np.nan), "p": found.p,
+        "note": " Also ".join(text for text in told if text),
     }  # fmt: skip

@@ -20,8 +20,7 @@ from bayesgmm.interrupts import whole_imports
 from bayesgmm.model.observations import Observations
 from bayesgmm.model.parallel import available_cores
 from bayesgmm.options import COUNT, SEED
-from bayesgmm.result import MixtureFit, require_fit
-from bayesgmm.status import Status
+from bayesgmm.result import MixtureFit, doubt, require_fit
 
 #: A row whose log density varies more than this over draws is not in the range where
 #: WAIC approximates leave-one-out (Vehtari, Gelman and Gabry 2017).
@@ -110,7 +109,8 @@ def waic(fit: MixtureFit) -> Elpd:
     Warns
     -----
     FitWarning
-        Naming the bad rows, if there are any.
+        If the chains are not known to have converged; and naming the bad rows, if there are
+        any.
 
     References
     ----------
@@ -128,6 +128,8 @@ def waic(fit: MixtureFit) -> Elpd:
     True
     """
     found = compute_waic(fit)
+    if told := doubt(fit, "WAIC"):
+        warn(told)
     if found.bad_rows:
         warn(
             f"WAIC of {fit.spec.label} by {fit.method} is uncertain: over draws the log density "
@@ -176,6 +178,11 @@ def dic(fit: MixtureFit) -> Dic:
     FitError
         For a point fit.
 
+    Warns
+    -----
+    FitWarning
+        If the chains are not known to have converged.
+
     References
     ----------
     Celeux, Forbes, Robert and Titterington (2006), Deviance information criteria for
@@ -190,6 +197,14 @@ def dic(fit: MixtureFit) -> Dic:
     >>> 8 < dic(fit).p < 14
     True
     """
+    found = compute_dic(fit)
+    if told := doubt(fit, "DIC"):
+        warn(told)
+    return found
+
+
+def compute_dic(fit: MixtureFit) -> Dic:
+    """:func:`dic` without a warning, for what has the fit's status by itself."""
     if not require_fit(fit, "dic").is_posterior:
         raise FitError("DIC needs a posterior; fit with method='nuts'.")
     weights = fit.observations.row_weights
@@ -260,8 +275,8 @@ def wbic(fit: MixtureFit, *, draws: int = 1000, seed: Any = None, cores: int | N
         resolution=observations.resolution,
     )  # fmt: skip
     run = fitted(fit.spec, warm, method="nuts", draws=draws, seed=seed, cores=cores)
-    if run.status not in (Status.CONVERGED, Status.AMBIGUOUS_LABELS):  # no label matters here
-        warn(f"WBIC of {fit.spec.label} is uncertain: {run.status.sentence} {run.status.remedy}")
+    if told := doubt(run, "WBIC"):
+        warn(told)
     total = -run.parameters.log_likelihood(observations.matrix, weights, cores=cores)
     se = array_stats.mcse(total, chain_axis=0, draw_axis=1, method="mean")
     return Wbic(float(total.mean()), float(se))

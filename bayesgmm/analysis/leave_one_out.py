@@ -22,7 +22,7 @@ from bayesgmm.errors import BayesGMMError, warn
 from bayesgmm.inference.laplace import K_HAT_LIMIT
 from bayesgmm.interrupts import whole_imports
 from bayesgmm.options import CORES, LIMIT, SEED, TRUTH
-from bayesgmm.result import MixtureFit, require_fit
+from bayesgmm.result import MixtureFit, doubt, require_fit
 
 
 class Elpd(NamedTuple):
@@ -40,7 +40,7 @@ class LeaveOneOut(NamedTuple):
 
     arviz: Any  # arviz's ELPDData, pointwise
     elpd: Elpd
-    warning: str = ""
+    warnings: tuple[str, ...] = ()
 
 
 @whole_imports
@@ -91,7 +91,8 @@ def elpd_loo(
     Warns
     -----
     FitWarning
-        If ``repair`` was asked for and rows are left that it did not settle.
+        If the chains are not known to have converged, which Pareto k-hat cannot see; and if
+        ``repair`` was asked for and rows are left that it did not settle.
 
     References
     ----------
@@ -110,8 +111,8 @@ def elpd_loo(
     (True, ())
     """
     found = leave_one_out(fit, repair=repair, max_refits=max_refits, seed=seed, cores=cores)
-    if found.warning:
-        warn(found.warning)
+    for told in found.warnings:
+        warn(told)
     return found.elpd
 
 
@@ -132,7 +133,7 @@ def leave_one_out(
     k_hat = loo.pareto_k.values
     bad = _rows(each, k_hat > K_HAT_LIMIT)
     repaired: tuple[int, ...] = ()
-    warning = ""
+    warnings = [told] if (told := doubt(fit, "elpd_loo")) else []
     if repair and bad:
         largest = {row: float(k_hat[each.rows == row].max()) for row in bad}
         worst = sorted(bad, key=lambda row: -largest[row])
@@ -142,9 +143,9 @@ def leave_one_out(
         bad = tuple(row for row in bad if row not in known)
         if bad:
             beyond = [row for row in bad if row not in failed]
-            warning = _uncertain(fit, repaired, failed, beyond, max_refits)
+            warnings.append(_uncertain(fit, repaired, failed, beyond, max_refits))
     elpd = Elpd(float(loo.elpd), float(loo.se), float(loo.p), bad, repaired)
-    return LeaveOneOut(loo, elpd, warning)
+    return LeaveOneOut(loo, elpd, tuple(warnings))
 
 
 def _by_arviz(each: Pointwise) -> Any:

@@ -28,18 +28,16 @@ from numpy.typing import NDArray
 
 from bayesgmm.errors import FitError
 from bayesgmm.inference.bridge import bridge_ratio
-from bayesgmm.inference.evidence import Evidence, log_evidence
+from bayesgmm.inference.evidence import estimated
 from bayesgmm.inference.fitting import fitted
+from bayesgmm.inference.opinions import Evidence
 from bayesgmm.model.observations import Observations
 from bayesgmm.options import generator
 from bayesgmm.result import MixtureFit
-from bayesgmm.status import Status
 
 #: Standard error up to which an estimate is taken; differences of elpd that matter are
 #: of several units.
 PRECISE = 0.1
-#: How a run ends whose draws can be compared with another's as they are.
-_SAMPLED = (Status.CONVERGED, Status.AMBIGUOUS_LABELS)
 
 
 class LogDensity(NamedTuple):
@@ -82,7 +80,7 @@ class RowsLeftOut:
         """
         others = self._without(row)
         found = fitted(self.spec, others, method="nuts", seed=self._seed(), cores=self.cores)
-        if self.fit.status in _SAMPLED and found.status in _SAMPLED:
+        if self.fit.status.but_for_labels and found.status.but_for_labels:
             direct = self._between(on_draws, found, row)
             if direct.se <= PRECISE:
                 return direct
@@ -110,7 +108,7 @@ class RowsLeftOut:
             return LogDensity(np.nan, np.inf)
 
     def _log_evidence(self, fit: MixtureFit) -> Evidence:
-        return log_evidence(fit, seed=self._seed(), cores=self.cores)
+        return estimated(fit, seed=self._seed(), cores=self.cores)
 
     def _without(self, row: int) -> Observations:
         whole = self.fit.observations

@@ -24,7 +24,7 @@ from bayesgmm.analysis.credible_ball import CredibleBall
 from bayesgmm.analysis.partition_loss import Floats, Loss, canonical, distances
 from bayesgmm.analysis.partition_search import search
 from bayesgmm.analysis.similarity import similarity
-from bayesgmm.errors import DataError
+from bayesgmm.errors import DataError, warn
 from bayesgmm.inference.search import Progress
 from bayesgmm.model.parallel import available_cores
 from bayesgmm.options import (
@@ -37,7 +37,7 @@ from bayesgmm.options import (
     seed_sequence,
     shown,
 )
-from bayesgmm.result import MixtureFit
+from bayesgmm.result import MixtureFit, doubt
 
 _NAMES = {"vi": "variation of information", "binder": "Binder loss"}
 _SHOWN = 5
@@ -212,7 +212,8 @@ def partition(
     Warns
     -----
     FitWarning
-        If the search was interrupted (Ctrl-C); the best partition so far is returned.
+        If the fit is one whose chains are not known to have converged, and if the search was
+        interrupted (Ctrl-C); the best partition so far is returned.
 
     References
     ----------
@@ -236,6 +237,8 @@ def partition(
     cores, progress = available_cores(cores), PROGRESS("progress", progress)
     for_draws, for_search = seed_sequence(seed).spawn(2)
     if isinstance(fit, MixtureFit):
+        if told := doubt(fit, "partition"):
+            warn(told)
         draws = draw_allocations(fit, max_draws=max_draws, seed=for_draws, cores=cores)
         index = fit.observations.index
     else:

@@ -10,13 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayesgmm.analysis.bootstrap import BootstrapTest, bootstrap_test
-from bayesgmm.errors import FitError, SpecError
+from bayesgmm.errors import FitError, warn
 from bayesgmm.inference.search import Progress
+from bayesgmm.inference.soundness import fewest_rows
 from bayesgmm.model.parameters import MixtureParameters
-from bayesgmm.options import generator, one_of, shown
+from bayesgmm.options import one_of, shown
 from bayesgmm.predictive.averaged import AveragedMixture
 from bayesgmm.predictive.distribution import PredictiveDistribution
-from bayesgmm.result import MixtureFit
+from bayesgmm.result import MixtureFit, doubt
 from bayesgmm.status import Status
 
 if TYPE_CHECKING:
@@ -24,7 +25,10 @@ if TYPE_CHECKING:
 
 #: Words for Bayes factors up to these (Kass and Raftery 1995).
 _WORDS = ((3.0, "hardly"), (20.0, "moderately"), (150.0, "strongly"), (np.inf, "very strongly"))
-_DRAWS = 4000  # of the log evidences' Monte Carlo errors
+#: A probability that is too much to be left in models that are not known.
+_MUCH = 0.02
+#: A model with a smaller share in an average is not warned of.
+_NOTHING = 0.01
 
 
 @dataclass(frozen=True)
@@ -42,22 +46,27 @@ class Selection:
         ``aic``, ``bic``, ``icl`` (smaller is better); and where the model was sampled
         ``elpd_loo`` and ``elpd_loo_se`` (larger is better), ``elpd_diff`` to the best and
         its error ``dse``, the stacking ``weight``, ``bad_rows`` (Pareto k-hat above 0.7),
-        ``log_evidence`` and ``log_evidence_se``, the posterior ``probability`` of the
-        model among those with an evidence and its Monte Carlo error ``probability_se``;
-        ``status`` and ``sampling`` (how EM and the sampler ended, or why there is no
-        fit).
+        ``log_evidence`` and ``log_evidence_se``, what to know of it (``evidence_note``), the
+        posterior ``probability`` of the model among those sampled and its Monte Carlo error
+        ``probability_se``; ``few_rows``, the number of components with fewer than 2 D + 2
+        rows (the mean over draws where it was sampled, else at EM's maximum); ``status`` and
+        ``sampling`` (how EM and the sampler ended, or why there is no fit).
     fits : mapping of label to MixtureFit
         The EM fits.
     posteriors : mapping of label to MixtureFit
         Those that were sampled.
     by : str
         What orders the table.
+    unsampled : float
+        What the models that were not sampled may hold of the posterior probability, judged
+        as :func:`bayesgmm.select` says; NaN where no evidence was asked for.
     """
 
     table: pd.DataFrame
     fits: Mapping[str, MixtureFit]
     posteriors: Mapping[str, MixtureFit]
     by: str
+    unsampled: float = float("nan")
 
     @property
     def best(self) -> MixtureFit:
@@ -110,6 +119,12 @@ class Selection:
         -------
         PredictiveDistribution
             Density, moments, conditionals and new data, as of any fit.
+
+        Warns
+        -----
+        FitWarning
+            Of each model with a hundredth of the whole or more whose chains are not known to
+            have converged.
         """
         columns = {"evidence": "probability", "stacking": "weight"}
         by = one_of(*columns)("by", by)
@@ -121,6 +136,9 @@ class Selection:
                 "models sampled or more."
             )
         fits = [self.posteriors[str(label)] for label in known.index]
+        for fit, share in zip(fits, known, strict=True):
+            if share >= _NOTHING and (told := doubt(fit, "average")):
+                warn(told)
         most = max(fit.spec.n_components for fit in fits)
         parts = [
             _shared(fit.parameters.flat(), share, most)
@@ -146,14 +164,16 @@ class Selection:
 
     @property
     def verdict(self) -> str:
-        """One sentence: what the criterion supports, and how firmly."""
+        """One sentence: what the criterion supports, how firmly, and what is not known."""
+        if self.by in ("evidence", "all") and self.table["log_evidence"].notna().any():
+            return self._by_evidence() + "."
         ok = self.table[self.table["status"] == Status.CONVERGED.value]
         if not len(ok):
             return "No model converged; the table says why."
         if self.by in ("evidence", "all"):
-            return self._by_evidence(ok)
+            return "No model has an evidence; the table says why."
         if self.by == "loo":
-            return self._by_loo(ok) + "."
+            return f"{self._by_loo(ok)}{self._largest_by_loo()}."
         best = ok.index[0]
         text = f"{self.by.upper()} prefers {best}"
         if len(ok) > 1:
@@ -161,7 +181,7 @@ class Selection:
             text += f", {gap:.1f} below {ok.index[1]}"
         if ok["elpd_loo"].notna().sum() > 1:
             text += "; " + self._by_loo(ok)
-        return text + "."
+        return text + self._few(str(best)) + "."
 
     def _by_loo(self, ok: pd.DataFrame) -> str:
         sampled = ok.dropna(subset=["elpd_loo"]).sort_values("elpd_loo", ascending=False)
@@ -185,15 +205,32 @@ class Selection:
             text += f"; the simplest within one error of the best is {self.simplest}"
         return text
 
-    def _by_evidence(self, ok: pd.DataFrame) -> str:
-        known = ok.dropna(subset=["log_evidence"]).sort_values("log_evidence", ascending=False)
+    def _largest_by_loo(self) -> str:
+        """That the best is the largest K asked for, or did not mix, where it is so."""
+        known = self.table["elpd_loo"].dropna()
         if not len(known):
-            return "No model has an evidence; the table says why."
-        first = known.iloc[0]
+            return ""
+        label = str(known.idxmax())
+        largest = self.table["n_components"].max()
+        text = self._ended(label)
+        if self.table.loc[label, "n_components"] == largest > 1:
+            text += f"; K = {largest} is the largest asked for, so larger ones may be better"
+        return text
+
+    def _ended(self, label: str) -> str:
+        """How sampling a model ended, where not well."""
+        how = Status(self.table.loc[label, "sampling"])
+        return "" if how.but_for_labels else f"; the sampling of {label} ended {str(how)!r}"
+
+    def _by_evidence(self) -> str:
+        known = self.table.dropna(subset=["log_evidence"])
+        known = known.sort_values("log_evidence", ascending=False, kind="stable")
+        label, first = str(known.index[0]), known.iloc[0]
         text = (
-            f"Of the {len(known)} models sampled, {known.index[0]} has probability "
-            f"{first['probability']:.2f} (± {first['probability_se']:.3f})"
+            f"Of the {len(known)} models sampled, {label} has probability "
+            f"{first['probability']:.2f} (± {first['probability_se']:.3f}) among them"
         )
+        by_k = self.n_components_probability
         if len(known) > 1:
             gap = float(first["log_evidence"] - known["log_evidence"].iloc[1])
             word = next(word for limit, word in _WORDS if np.exp(min(gap, 700)) <= limit)
@@ -201,14 +238,44 @@ class Selection:
             text += (
                 f": the evidence {word} prefers it to {known.index[1]} (Bayes factor {factor})"
             )
-            by_k = self.n_components_probability
             text += f", and K = {by_k.idxmax()} has probability {by_k.max():.2f}"
+        text += self._not_known(by_k) + self._few(label) + self._ended(label)
         if self.by == "all":
-            text += f"; BIC prefers {ok['bic'].idxmin()}; {self._by_loo(ok)}"
-        return text + "."
+            ok = self.table[self.table["status"] == Status.CONVERGED.value]
+            if len(ok):
+                text += f"; BIC prefers {ok['bic'].idxmin()}; {self._by_loo(ok)}"
+        return text
+
+    def _not_known(self, by_k: pd.Series) -> str:
+        """What may lie in models that were not sampled, or not asked for."""
+        left = int(self.table["log_evidence"].isna().sum())
+        text = ""
+        if left:
+            held = "under 0.1" if self.unsampled < 1e-3 else f"{100 * self.unsampled:.2g}"
+            them = "the other one" if left == 1 else f"the {left} others"
+            text = f"; {them}, not sampled, may hold {held} % of the probability"
+            if self.unsampled >= _MUCH:
+                text += ", so sample more (posteriors=)"
+        largest = self.table["n_components"].max()
+        if by_k.get(largest, 0.0) >= _MUCH and largest > 1:
+            text += (
+                f"; K = {largest}, the largest asked for, has probability {by_k[largest]:.2f}, so "
+                "larger ones may have as much"
+            )
+        return text
+
+    def _few(self, label: str) -> str:
+        """That components of a model are of few rows, if they are."""
+        few = float(self.table.loc[label, "few_rows"])
+        if not few >= 0.5:
+            return ""
+        fewest = fewest_rows(len(self.fits[label].feature_names))
+        count = f"{few:.0f}" if label not in self.posteriors else f"in the mean {few:.1f}"
+        return f"; {label} has {count} components with fewer than {fewest} rows"
 
     def __repr__(self) -> str:
-        hidden = ["bad_rows", "sampling", "elpd_diff", "dse", "weight", "probability_se"]
+        hidden = ["bad_rows", "sampling", "elpd_diff", "dse", "weight", "probability_se",
+                  "evidence_note"]
         hidden += [] if self.table["same_as"].any() else ["same_as"]
         shown = self.table.drop(columns=hidden).dropna(axis=1, how="all").head(10)
         return f"Selection of {len(self.table)} models\n{shown.to_string()}\n{self.verdict}"
@@ -229,33 +296,3 @@ def _shared(
         np.pad(parameters.means, (*more, (0, 0)), mode="edge"),
         np.concatenate([parameters.scale_tril, identity], axis=1),
     )
-
-
-def probabilities(
-    table: pd.DataFrame, prior: Mapping[int, float] | None, seed: Any
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Posterior probability of each row's model, and its Monte Carlo error.
-
-    The prior is on K, and equal for the structures within one K; it is uniform where
-    left out.  Rows without an evidence have NaN.
-    """
-    value, se = table["log_evidence"].to_numpy(float), table["log_evidence_se"].to_numpy(float)
-    known = np.isfinite(value)
-    k = table["n_components"].to_numpy()
-    mean, error = np.full(len(table), np.nan), np.full(len(table), np.nan)
-    if not known.any():
-        return mean, error
-    share = np.array([1.0 if prior is None else float(prior.get(int(each), 0.0)) for each in k])
-    share /= [np.sum(known & (k == each)) or 1 for each in k]
-    if not np.any(share[known] > 0):
-        raise SpecError("The prior on K gives no weight to any model that was sampled.")
-    rng = generator(seed)
-    noisy = value[known] + se[known] * rng.standard_normal((_DRAWS, known.sum()))
-
-    def normalised(log: NDArray[np.float64]) -> NDArray[np.float64]:
-        weights = share[known] * np.exp(log - log.max(axis=-1, keepdims=True))
-        return np.asarray(weights / weights.sum(axis=-1, keepdims=True))
-
-    mean[known] = normalised(value[known])
-    error[known] = normalised(noisy).std(axis=0)
-    return mean, error

@@ -1,8 +1,9 @@
 """How many components, and which structure: every candidate fitted, one table.
 
-EM fits every model and screens them; the best few are sampled, so that their
-predictive accuracy has a standard error and their evidence is known.  A model that
-fails is a row with its reason and loses no other.
+EM fits every model and screens them; the best are sampled, so that their predictive
+accuracy has a standard error and their evidence is known.  How many that takes is found out
+on the way, for what is left unsampled may be what is most probable.  A model that fails is a
+row with its reason and loses no other.
 """
 
 from __future__ import annotations
@@ -15,18 +16,19 @@ from typing import Any
 import numpy as np
 
 from bayesgmm.analysis.candidates import Candidates
-from bayesgmm.analysis.compare import point_criteria, ranks
 from bayesgmm.analysis.leave_one_out import LeaveOneOut, leave_one_out, stacked
+from bayesgmm.analysis.model_probabilities import probabilities
 from bayesgmm.analysis.pointwise import why_not
-from bayesgmm.analysis.selected import Selection, probabilities
-from bayesgmm.errors import FitError, SpecError
+from bayesgmm.analysis.screening import components_of_few_rows, ordered, screened
+from bayesgmm.analysis.selected import Selection
+from bayesgmm.analysis.unsampled import next_to_sample, share_of
+from bayesgmm.errors import SpecError
 from bayesgmm.inference.fitting import check_options
 from bayesgmm.interrupts import whole_imports
 from bayesgmm.model.observations import Observations
-from bayesgmm.model.parallel import available_cores, thread_map
+from bayesgmm.model.parallel import available_cores
 from bayesgmm.model.priors import Priors
 from bayesgmm.model.spec import STRUCTURES, MixtureSpec, Structure
-from bayesgmm.model.statistics import CHUNK
 from bayesgmm.options import (
     CORES,
     COUNT,
@@ -35,6 +37,7 @@ from bayesgmm.options import (
     NOT_NEGATIVE,
     PATH,
     PROGRESS,
+    SHARE,
     one_of,
     optional,
     seed_value,
@@ -43,14 +46,10 @@ from bayesgmm.options import (
 from bayesgmm.result import MixtureFit
 from bayesgmm.status import Status
 
-#: What may order the table, and how many models are sampled for it by default.
-CRITERIA = {"bic": 2, "aic": 2, "icl": 2, "loo": 4, "evidence": 4, "all": 4}
+#: What may order the table, and how many models are sampled for it at most by default.
+CRITERIA = {"bic": 2, "aic": 2, "icl": 2, "loo": 12, "evidence": 12, "all": 12}
 _OF_ANY_FIT = ("cores", "progress", "start")  # what sampling may hold beside NUTS's own options
 _MOST_MODELS = 10_000
-_OF_DRAWS = (
-    "elpd_loo", "elpd_loo_se", "elpd_diff", "dse", "weight", "log_evidence", "log_evidence_se",
-    "probability", "probability_se", "bad_rows",
-)  # fmt: skip
 
 
 @whole_imports
@@ -61,6 +60,7 @@ def select(
     *,
     by: str = "bic",
     posteriors: int | None = None,
+    unsampled: float = 0.02,
     priors: Priors | None = None,
     prior_on_k: Mapping[int, float] | None = None,
     out: str | Path | None = None,
@@ -69,7 +69,16 @@ def select(
     progress: Callable[[str, int, int], None] | None = None,
     sampling: Mapping[str, Any] | None = None,
 ) -> Selection:
-    """Fit every candidate by EM, sample the best few, and put them in one table.
+    """Fit every candidate by EM, sample the best, and put them in one table.
+
+    By evidence (and ``"all"``) models are sampled until the K after the best is known, and
+    what is left can hold no more than ``unsampled`` of the probability.  The log evidence of
+    a model that was not sampled is judged, high rather than low, by the larger of two
+    guesses: -BIC / 2, corrected by what the nearest sampled K of its structure has above it;
+    and the fall in K seen last in its structure, which goes on, for the log evidence is
+    concave in K past what the data ask for.  A structure that was not seen to fall, or of
+    which nothing was sampled, is given 5 more.  By ``elpd_loo`` the best four by BIC are
+    sampled, and on until the K after the best is known.
 
     Parameters
     ----------
@@ -82,8 +91,11 @@ def select(
         What orders the table.  EM screens by it, or by BIC where it needs draws;
         ``"all"`` computes everything and orders by evidence.
     posteriors : int, optional
-        How many of the best are sampled; 0 for none.  2 by default, 4 for a criterion
-        that needs draws.
+        How many are sampled; 0 for none.  2 by default.  By ``"loo"``, ``"evidence"`` and
+        ``"all"`` it is the most that are sampled, 12 by default.
+    unsampled : float, default 0.02
+        By evidence, the probability that may be left in models that are not sampled; with
+        0 all are, up to ``posteriors``.
     priors : Priors, optional
         Of the sampled models.
     prior_on_k : mapping of K to weight, optional
@@ -95,7 +107,8 @@ def select(
     seed : int, SeedSequence or Generator, optional
     cores : int, optional
     progress : callable, optional
-        Called as ``progress(what, done, total)`` after each model.
+        Called as ``progress(what, done, total)``: after each model by EM, and with the
+        stages of each that is sampled.
     sampling : mapping, optional
         Options of ``fit(method="nuts")``, such as ``draws``.
 
@@ -123,6 +136,8 @@ def select(
     """
     by = one_of(*CRITERIA)("by", by)
     posteriors = optional(LIMIT_FROM_ZERO)("posteriors", posteriors)
+    most = CRITERIA[by] if posteriors is None else posteriors
+    unsampled = SHARE("unsampled", unsampled)
     priors = Priors() if priors is None else priors
     specs = [
         MixtureSpec(k, covariance, priors)
@@ -139,15 +154,17 @@ def select(
     observations = data if isinstance(data, Observations) else Observations(data)
     models = _distinct(specs, observations.n_features)
     candidates = Candidates.of(observations, out, seed)
-    fits, table = _screen(candidates, models, by, available_cores(cores), progress)
+    fits, table = screened(candidates, models, by, available_cores(cores), progress)
     drawn: dict[str, MixtureFit] = {}
     left_out: dict[str, LeaveOneOut] = {}
-    chosen = [str(label) for label in table.index if label in fits]
-    chosen = chosen[: CRITERIA[by] if posteriors is None else posteriors]
-    for done, label in enumerate(chosen):
-        if progress is not None:
-            progress(f"sampling {label}", done, len(chosen))
-        options = {"cores": cores, **(sampling or {})}
+    tried: list[str] = []
+    while len(tried) < most:
+        label = next_to_sample(table, tried, by, prior_on_k, unsampled)
+        if label is None:
+            break
+        tried.append(label)
+        report = _stages(progress, f"sampling {label}, {len(tried)} of at most {most}")
+        options = {"cores": cores, "progress": report, **(sampling or {})}
         result = candidates.fitted(
             fits[label].spec, "nuts", options, evidence=by in ("evidence", "all")
         )
@@ -155,23 +172,44 @@ def select(
             table.loc[label, "sampling"] = result
             continue
         drawn[label] = result
-        table.loc[label, "sampling"] = str(result.status)
-        facts = result.tree["fit"].to_dataset()
-        for name in ("log_evidence", "log_evidence_se"):
-            table.loc[label, name] = float(facts.get(name, np.nan))
+        _add(table, label, result)
         if why_not(result) is None:  # not with row weights that count no rows
             left_out[label] = leave_one_out(result)
             elpd = left_out[label].elpd
             columns = ["elpd_loo", "elpd_loo_se", "bad_rows"]
             table.loc[label, columns] = [elpd.value, elpd.se, len(elpd.bad_rows)]
-        if progress is not None:
-            progress(f"sampling {label}", done + 1, len(chosen))
+        if result.status is Status.INTERRUPTED:
+            break
     if len(left_out) > 1:
         for label, values in stacked(left_out).items():
             for name in ("elpd_diff", "dse", "weight"):
                 table.loc[label, name] = values[name]
     table["probability"], table["probability_se"] = probabilities(table, prior_on_k, seed)
-    return Selection(_ordered(table, by), fits, drawn, by)
+    left = float("nan")
+    if table["log_evidence"].notna().any():
+        left = float(share_of(table, prior_on_k)[table["log_evidence"].isna()].sum())
+    return Selection(ordered(table, by), fits, drawn, by, left)
+
+
+def _stages(progress: Any, what: str) -> Any:
+    """A sampler's stages as stages of the selection."""
+    if progress is None:
+        return None
+    progress(what, 0, 0)
+    return lambda stage, done, total: progress(f"{what}: {stage}", done, total)
+
+
+def _add(table: Any, label: str, result: MixtureFit) -> None:
+    """What draws say of a model, in its row of the table."""
+    table.loc[label, "sampling"] = str(result.status)
+    facts = result.tree["fit"].to_dataset()
+    for name in ("log_evidence", "log_evidence_se"):
+        table.loc[label, name] = float(facts.get(name, np.nan))
+    table.loc[label, "evidence_note"] = str(facts["log_evidence_note"].item()) if (
+        "log_evidence_note" in facts
+    ) else ""
+    table.loc[label, "few_rows"] = components_of_few_rows(result)
+
 
 
 def _several(name: str, given: Any, example: str) -> list[Any]:
@@ -205,73 +243,3 @@ def _distinct(specs: list[MixtureSpec], n_features: int) -> dict[MixtureSpec, li
         plainest, *others = (name for name in synonyms if name in wanted)
         models[same[0].replace(covariance=plainest)] = others
     return models
-
-
-def _screen(
-    candidates: Candidates,
-    models: dict[MixtureSpec, list[Structure]],
-    by: str,
-    cores: int,
-    progress: Any,
-) -> tuple[dict[str, MixtureFit], Any]:
-    """Every model by EM, and the table so far, best first."""
-    import pandas as pd
-
-    specs = list(models)
-    finished = 0
-    # Side by side, one core each; where rows are many, one model at a time on all cores.
-    side_by_side = cores if candidates.observations.n_rows <= CHUNK else 1
-    options = {"cores": cores // side_by_side}
-
-    def one(spec: MixtureSpec) -> MixtureFit | str:
-        nonlocal finished
-        result = candidates.fitted(spec, "em", options)
-        finished += 1
-        if progress is not None:
-            progress(f"EM {spec.label}", finished, len(specs))
-        return result
-
-    # One goes first, alone: packages that load themselves lazily cannot do so on two threads.
-    first = next((spec for spec in specs if spec.n_components > 1), specs[0])
-    results = {first: one(first)}
-    others = [spec for spec in specs if spec != first]
-    results |= zip(others, thread_map(one, others, side_by_side), strict=True)
-    fits, rows = {}, {}
-    for spec in specs:
-        result = results[spec]
-        if isinstance(result, MixtureFit):
-            fits[spec.label] = result
-            rows[spec.label] = point_criteria(result) | {"status": str(result.status)}
-        else:
-            rows[spec.label] = _failed(spec, result)
-    if not fits:
-        reason = rows[specs[0].label]["status"]
-        raise FitError(f"No model could be fitted; the first failed so: {reason}")
-    table = pd.DataFrame.from_dict(rows, orient="index").drop(columns=["method"])
-    table.insert(2, "same_as", [", ".join(others) for others in models.values()])
-    for column in _OF_DRAWS:
-        table[column] = np.nan
-    table["sampling"] = ""
-    return fits, _ordered(table, by if by in ("bic", "aic", "icl") else "bic")
-
-
-def _ordered(table: Any, by: str) -> Any:
-    """Best first: converged models, by the criterion, and by BIC where it is unknown.
-
-    What is equal up to rounding stands by simplicity.
-    """
-    failed = table["status"] != Status.CONVERGED.value
-    column, sign = {"loo": ("elpd_loo", -1), "evidence": ("log_evidence", -1),
-                    "all": ("log_evidence", -1)}.get(by, (by, 1))  # fmt: skip
-    structure = [STRUCTURES.index(name) for name in table["covariance"]]
-    simplicity = [structure, table["n_components"], table["n_parameters"]]
-    keys = [*simplicity, ranks(table["bic"]), ranks(sign * table[column]), failed]
-    return table.iloc[np.lexsort([np.asarray(key) for key in keys])]  # the last key first
-
-
-def _failed(spec: MixtureSpec, reason: str) -> dict[str, Any]:
-    return {
-        "method": "em", "n_components": spec.n_components, "covariance": spec.covariance,
-        "log_likelihood": np.nan, "n_parameters": np.nan, "aic": np.nan, "bic": np.nan,
-        "icl": np.nan, "status": reason,
-    }  # fmt: skip

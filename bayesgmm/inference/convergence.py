@@ -22,6 +22,9 @@ Array = NDArray[np.float64]
 
 #: R-hat up to which chains agree, and up to which roughly (Vehtari and others 2021).
 AGREE, ROUGHLY = 1.01, 1.05
+#: R-hat up to which averages of four chains are off by less than a quarter of a standard
+#: deviation, and above which by more than four tenths.
+SLIGHTLY, GROSSLY = 1.1, 1.3
 #: Fewer draws than this are too few to judge by: Vehtari and others (2021) ask for 100
 #: effective ones in each of four chains.
 FEW_DRAWS = 400
@@ -39,7 +42,8 @@ class Convergence(NamedTuple):
     label_ess: float
     ambiguous: float  # share of draws of which two labels could be exchanged
     n_components: int
-    n_draws: int
+    n_chains: int
+    n_draws: int  # of all chains together
 
     def facts(self) -> dict[str, Any]:
         """What a fit keeps of it."""
@@ -53,10 +57,7 @@ class Convergence(NamedTuple):
         if np.isnan(self.r_hat):
             return f"{self.n_draws} draws are too few to judge convergence by."
         if self.r_hat > self._limit:
-            return (
-                f"Chains disagree on the density (R-hat {self.r_hat:.2f}): nothing here is the "
-                "posterior yet."
-            )
+            return self._how_far_off()
         if self.n_draws < FEW_DRAWS:
             return (
                 f"{self.n_draws} draws are too few to judge convergence by; nothing speaks "
@@ -78,6 +79,26 @@ class Convergence(NamedTuple):
         same = self.label_r_hat < AGREE
         by_component = "and on each component" if same else "and roughly on each component"
         return f"{density} {by_component}; labels are ambiguous in {share}."
+
+    def _how_far_off(self) -> str:
+        """What disagreement means for averages over the draws.
+
+        R-hat^2 - 1 is the variance of the chains' means over that within a chain, so the
+        average of C chains has an error of sqrt((R-hat^2 - 1) / C) standard deviations: as
+        much as it would be off if each chain stayed where it is.
+        """
+        off = np.sqrt((self.r_hat**2 - 1) / self.n_chains)
+        how, then = "", ""
+        if self.r_hat <= SLIGHTLY:
+            how = " a little"
+        elif self.r_hat > GROSSLY:
+            then = " or more, and nothing here is the posterior yet"
+        else:
+            then = ", so that they are rough and tails are worse"
+        return (
+            f"Chains disagree{how} on the density (R-hat {self.r_hat:.2f}): averages over the "
+            f"draws may be off by about {off:.2g} posterior standard deviations{then}."
+        )
 
     @property
     def _told_apart(self) -> bool:
@@ -115,7 +136,7 @@ def assess(
     label_r_hat, label_ess = r_hat_and_ess(np.stack(list(own.values()), axis=-1))
     return Convergence(
         largest(r_hat), smallest(ess), largest(label_r_hat), smallest(label_ess),
-        float(np.mean(ambiguous)), parameters.n_components, lp.size,
+        float(np.mean(ambiguous)), parameters.n_components, lp.shape[0], lp.size,
     )  # fmt: skip
 
 

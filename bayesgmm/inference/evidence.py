@@ -13,50 +13,41 @@ counts as zero; nothing is summed over permutations.
 Proposals come from a mixture of normals fitted by EM to half of the draws, and are
 compared with the other half, then the other way about, so that no draw is judged by a
 proposal that has seen it.
+
+Bridge sampling knows only of the modes that the chains have visited, so it is not left alone:
+importance sampling, which looks for the modes by itself, is the second opinion, and what a
+fit has stored of a run through temperatures the third.
 """
 
 from __future__ import annotations
 
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bayesgmm.errors import FitError, warn
 from bayesgmm.inference.bridge import bridge_ratio
-from bayesgmm.inference.importance import Importance, importance
-from bayesgmm.inference.laplace import K_HAT_LIMIT
+from bayesgmm.inference.importance import importance
 from bayesgmm.inference.normals import fitted_normals
 from bayesgmm.inference.one_labelling import Region
+from bayesgmm.inference.opinions import Estimate, Evidence, combined
 from bayesgmm.interrupts import whole_imports
 from bayesgmm.model.observations import Observations
 from bayesgmm.model.parallel import available_cores, one_blas_thread
 from bayesgmm.model.spec import MixtureSpec
-from bayesgmm.options import TRUTH, generator, one_of
+from bayesgmm.options import generator, one_of
 from bayesgmm.result import MixtureFit, require_fit
 
 Array = NDArray[np.float64]
-Method = Literal["bridge", "importance", "smc"]
-
-#: Combined errors by which two estimates may differ.
-_ALLOWED = 4.0
-
-
-class Evidence(NamedTuple):
-    """A log marginal likelihood, in the data's units."""
-
-    value: float
-    se: float  # Monte Carlo standard error of ``value``
-    method: str
-    pareto_k: float = float("nan")  # of importance sampling; above 0.7 ``se`` is too small
+Method = Literal["combined", "bridge", "importance", "smc"]
 
 
 @whole_imports
 def log_evidence(
     fit: MixtureFit,
     *,
-    method: Method = "bridge",
-    check: bool = False,
+    method: Method = "combined",
     seed: Any = None,
     cores: int | None = None,
 ) -> Evidence:
@@ -70,15 +61,17 @@ def log_evidence(
     ----------
     fit : MixtureFit
         Draws by NUTS (``"laplace"`` draws serve as well if its k-hat is good).
-    method : {"bridge", "importance", "smc"}
+    method : {"combined", "bridge", "importance", "smc"}, default "combined"
+        ``"combined"``: bridge and importance sampling, which have different blindnesses.
+        Where they agree they are averaged, by the inverse of their squared errors.  Where
+        they differ by more than three combined errors, the value is the middle and the
+        error covers both.  An importance sampler whose Pareto k-hat is above 0.7 is no
+        check, and bridge sampling stands alone.
         ``"bridge"``: bridge sampling between the draws and a mixture of normals fitted
         to them.  ``"importance"``: importance sampling from Student t's about the same
-        mixture, which uses the draws only to place the proposal.  ``"smc"``: PyMC's
-        sequential Monte Carlo on the PyMC model, which does not use the draws at all
-        and takes minutes.
-    check : bool, default False
-        Also compute the importance sampler's estimate, and warn where the two differ
-        by more than four of their combined errors.
+        mixture and at the posterior's modes, which uses the draws only to place the
+        proposal.  ``"smc"``: PyMC's sequential Monte Carlo on the PyMC model, which does
+        not use the draws at all and takes minutes.
     seed : int, SeedSequence or Generator, optional
     cores : int, optional
         Threads; all that may be used by default.
@@ -86,7 +79,8 @@ def log_evidence(
     Returns
     -------
     Evidence
-        ``value``, ``se``, ``method`` and ``pareto_k``.
+        ``value``, ``se``, ``method``, ``pareto_k`` (of importance sampling), ``note`` (what
+        to know of the value, "" where nothing) and ``estimates``, each method's own.
 
     Raises
     ------
@@ -94,6 +88,12 @@ def log_evidence(
         For a point fit, one with fewer than 100 draws, and where no proposal has mass.
     SpecError
         If an option is not valid.
+
+    Warns
+    -----
+    FitWarning
+        Where the estimates differ, and where there is only one that can be trusted; it is
+        the ``note``.
 
     References
     ----------
@@ -111,9 +111,19 @@ def log_evidence(
     >>> two.value - one.value > 100
     True
     """
+    found = estimated(fit, method=method, seed=seed, cores=cores)
+    if found.note:
+        warn(found.note)
+    return found
+
+
+def estimated(
+    fit: MixtureFit, *, method: Method = "combined", seed: Any = None, cores: int | None = None
+) -> Evidence:
+    """:func:`log_evidence` without a warning, for what reads the note by itself."""
     fit = require_fit(fit, "log_evidence")
     one_of(*get_args(Method))("method", method)
-    check, rng, cores = TRUTH("check", check), generator(seed), available_cores(cores)
+    rng, cores = generator(seed), available_cores(cores)
     if not fit.is_posterior:
         raise FitError("The evidence needs draws; fit with method='nuts'.")
     if method == "smc":
@@ -123,31 +133,31 @@ def log_evidence(
         raise FitError("The evidence needs 100 draws or more; draw more.")
     with one_blas_thread():
         if method == "importance":
+            return _alone("importance", importance(region, rng))
+        bridge = _bridge(region, rng)
+        if method == "bridge":
+            return _alone("bridge", bridge)
+        try:
             second = importance(region, rng)
-            return Evidence(second.value, second.se, "importance", second.pareto_k)
-        estimate = _bridge(region, rng)
-        if check:
-            _compare(estimate, importance(region, rng))
-    return estimate
+        except FitError:  # it is a second opinion, and the first stands without
+            second = Estimate("importance sampling", np.nan, np.nan)
+    return combined([bridge, second, *_stepping_stone(fit)], fit.spec.label)
 
 
-def _compare(first: Evidence, second: Importance) -> None:
-    """Warn where two estimates differ, or where the second is no check."""
-    apart = abs(first.value - second.value)
-    if second.pareto_k > K_HAT_LIMIT:
-        warn(
-            f"The log evidence could not be checked: importance sampling's Pareto k-hat is "
-            f"{second.pareto_k:.2f}, above {K_HAT_LIMIT}; use method='smc' for a second estimate."
-        )
-    elif not apart <= _ALLOWED * np.hypot(first.se, second.se):
-        warn(
-            f"Two estimates of the log evidence differ: {first.value:.2f} ± {first.se:.2f} by "
-            f"bridge sampling, {second.value:.2f} ± {second.se:.2f} by importance sampling; the "
-            "chains may have missed a mode, so draw more."
-        )
+def _alone(method: str, only: Estimate) -> Evidence:
+    return Evidence(only.value, only.se, method, only.pareto_k, estimates=(only,))
 
 
-def _bridge(region: Region, rng: np.random.Generator) -> Evidence:
+def _stepping_stone(fit: MixtureFit) -> list[Estimate]:
+    """What a run through temperatures has left of an estimate, where the draws are of one."""
+    facts = fit.tree["fit"].to_dataset()
+    name = "log_evidence_stepping_stone"
+    if name not in facts:
+        return []
+    return [Estimate("stepping stones", float(facts[name]), float(facts[f"{name}_se"]))]
+
+
+def _bridge(region: Region, rng: np.random.Generator) -> Estimate:
     half = region.theta.shape[1] // 2
     halves = region.theta[:, :half], region.theta[:, half : 2 * half]
     values, errors = [], []
@@ -164,7 +174,7 @@ def _bridge(region: Region, rng: np.random.Generator) -> Evidence:
         errors.append(error)
     # The halves' errors are nearly independent: each draw is compared once.
     value = float(np.logaddexp(values[0], values[1]) - np.log(2)) + region.log_labellings
-    return Evidence(value, float(np.hypot(errors[0], errors[1]) / 2), "bridge")
+    return Estimate("bridge sampling", value, float(np.hypot(errors[0], errors[1]) / 2))
 
 
 # PyMC's defaults move too little on mixtures: on the galaxies with K = 4 they give -226.3,

@@ -16,6 +16,7 @@ from bayesgmm.errors import FitError
 from bayesgmm.inference.laplace import smoothed_weights
 from bayesgmm.inference.normals import fitted_normals
 from bayesgmm.inference.one_labelling import Region
+from bayesgmm.inference.opinions import Estimate
 
 Array = NDArray[np.float64]
 
@@ -25,15 +26,7 @@ _DEGREES = 6.0
 _SHARE_OF_MODES = 0.2
 
 
-class Importance(NamedTuple):
-    """An importance sampler's estimate."""
-
-    value: float
-    se: float
-    pareto_k: float  # above 0.7 the error is not to be trusted
-
-
-def importance(region: Region, rng: np.random.Generator) -> Importance:
+def importance(region: Region, rng: np.random.Generator) -> Estimate:
     """Log evidence from Student t's about the draws' normals and at the modes."""
     flat = region.theta.reshape(-1, region.theta.shape[-1])
     fitted = fitted_normals(flat, int(rng.integers(2**31)))
@@ -49,7 +42,8 @@ def importance(region: Region, rng: np.random.Generator) -> Importance:
     if not np.isfinite(largest):
         raise FitError("No proposal falls where the posterior has mass; draw more.")
     ratio = np.exp(log_weights - largest)
-    return Importance(
+    return Estimate(
+        "importance sampling",
         float(largest + np.log(ratio.mean()) + region.log_labellings),
         float(ratio.std() / np.sqrt(len(ratio)) / ratio.mean()),
         smoothed_weights(np.maximum(log_weights, largest - 700))[1],

@@ -48,6 +48,12 @@ def fewest_rows(n_features: int) -> int:
     return 2 * n_features + 2
 
 
+def of_few_rows(mixture: MixtureParameters, observations: Observations) -> NDArray[np.bool_]:
+    """Which components (..., K) hold fewer rows than that, by their weights."""
+    rows = mixture.weights * observations.total_weight / observations.typical_weight
+    return np.asarray(rows < fewest_rows(observations.n_features) - 1e-6)
+
+
 class Bounds:
     """What a component needs to be sound on the rows of a density."""
 
@@ -113,7 +119,7 @@ def weak_components(
     least = (fewest or fewest_rows(observations.n_features)) * observations.typical_weight
     told = dict.fromkeys(soundness.spurious, "is spurious; it")
     told |= dict.fromkeys(soundness.collapsed, "has collapsed; it")
-    few = rows < least - 1e-6
+    few = of_few_rows(mixture, observations)
     named = sorted({*told, *np.flatnonzero(few).tolist()})
     if not named:
         return ""

@@ -24,7 +24,12 @@ import bayesgmm as bg
 from bayesgmm.datasets import NAMES
 from bayesgmm.errors import BayesGMMError, DataError
 from bayesgmm.interface.csv_file import listed, read_csv, refuse_unknown
-from bayesgmm.interface.selection_table import selection_table, shown_once
+from bayesgmm.interface.selection_table import (
+    selection_table,
+    shown_once,
+    uncertain,
+    what_columns_say,
+)
 from bayesgmm.model.spec import STRUCTURES
 from bayesgmm.printed import one_line
 
@@ -87,7 +92,9 @@ def select(
     posteriors: Annotated[
         int | None,
         typer.Option(
-            min=0, help="How many of the best models are sampled; 2, or 4 by loo, evidence or all."
+            min=0,
+            help="How many of the best models are sampled, 2 by default; by loo, evidence or all "
+            "the most that are, 12 by default.",
         ),
     ] = None,
     out: Annotated[
@@ -101,7 +108,10 @@ def select(
     seed: Annotated[int, typer.Option(min=0)] = 1,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, not a table.")] = False,
 ) -> None:
-    """Fit every K and structure by EM, sample the best, and print one table."""
+    """Fit every K and structure by EM, sample the best, and print one table.
+
+    By evidence models are sampled until those left can hold under 2 % of the probability.
+    """
     observations = _read(data, listed(columns))
     if max_components > observations.n_rows:
         raise DataError(
@@ -136,19 +146,12 @@ def select(
     console.print(table)
     if left_out:
         console.print(f"Not shown for want of room: {', '.join(left_out)}.", style="dim")
-    console.print(
-        "Smaller is better for AIC, BIC and ICL; larger for elpd_loo and log evidence (± their "
-        "standard errors).",
-        style="dim",
-    )
+    for told in what_columns_say(chosen):
+        console.print(told, style="dim")
     if same := shown_once(chosen):
         console.print(same, style="dim")
-    for label in chosen.table.index[chosen.table["bad_rows"] > 0]:
-        count = int(chosen.table.loc[label, "bad_rows"])
-        console.print(
-            f"{label}: {count} row{'s' * (count != 1)} with Pareto k-hat above 0.7, so its "
-            "elpd_loo is uncertain."
-        )
+    for told in uncertain(chosen):
+        console.print(told)
     console.print(chosen.verdict, style="bold")
 
 

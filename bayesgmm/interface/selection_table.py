@@ -11,11 +11,15 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
+from bayesgmm.inference.soundness import fewest_rows
+
 if TYPE_CHECKING:
     from bayesgmm.analysis.selected import Selection
 
 #: Columns that a narrow terminal does without, the first first.
-_FIRST_TO_GO = ("AIC", "log-lik", "free", "ICL", "prob.", "elpd_loo", "log evidence", "BIC")
+_FIRST_TO_GO = ("AIC", "log-lik", "free", "ICL", "few rows", "prob.", "elpd_loo", "log evidence",
+                "BIC")  # fmt: skip
+_SHOWN_FEW = 0.5  # components of few rows, in the mean, from which they are shown
 #: Which of them the order of the table comes from.
 _BY = {
     "bic": "BIC", "aic": "AIC", "icl": "ICL", "loo": "elpd_loo", "evidence": "log evidence",
@@ -50,6 +54,35 @@ def shown_once(chosen: Selection) -> str:
     return f"One model by several names, shown once: {'; '.join(sorted(told))}." if told else ""
 
 
+def what_columns_say(chosen: Selection) -> list[str]:
+    """Sentences on the columns that are there."""
+    told = [
+        "Smaller is better for AIC, BIC and ICL; larger for elpd_loo and log evidence (± their "
+        "standard errors)."
+    ]
+    sampled = int(chosen.table["probability"].notna().sum())
+    if sampled:
+        told.append(f"prob.: posterior probability among the {sampled} models sampled.")
+    if (chosen.table["few_rows"] >= _SHOWN_FEW).any():
+        some = next(iter(chosen.fits.values()))
+        told.append(
+            f"few rows: components with fewer than {fewest_rows(len(some.feature_names))} rows, "
+            "by EM or in the mean over draws."
+        )
+    return told
+
+
+def uncertain(chosen: Selection) -> list[str]:
+    """Sentences on numbers of the table that are not to be relied on."""
+    told = []
+    for label, count in chosen.table["bad_rows"][chosen.table["bad_rows"] > 0].items():
+        told.append(
+            f"{label}: {count:.0f} row{'s' * (count != 1)} with Pareto k-hat above 0.7, so its "
+            "elpd_loo is uncertain."
+        )
+    return told + [note for note in chosen.table["evidence_note"] if note]
+
+
 def _columns(chosen: Selection) -> dict[str, list[str]]:
     """The cells of each column that has numbers."""
     rows = [row for _, row in chosen.table.iterrows()]
@@ -63,6 +96,7 @@ def _columns(chosen: Selection) -> dict[str, list[str]]:
         "elpd_loo": [_with_error(row, "elpd_loo", 1) for row in rows],
         "log evidence": [_with_error(row, "log_evidence", 2) for row in rows],
         "prob.": [_number(row["probability"]) for row in rows],
+        "few rows": [_few(row["few_rows"]) for row in rows],
     }  # fmt: skip
     if any(columns["log evidence"]) and chosen.by != "aic":  # too wide with both
         del columns["AIC"]
@@ -88,6 +122,10 @@ def _table(chosen: Selection, columns: dict[str, list[str]]) -> Table:
 
 def _number(value: float) -> str:
     return "" if math.isnan(value) else f"{value:.2f}"
+
+
+def _few(count: float) -> str:
+    return "" if not count >= _SHOWN_FEW else f"{count:.1f}".removesuffix(".0")
 
 
 def _with_error(row: Any, name: str, digits: int) -> str:
