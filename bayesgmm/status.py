@@ -76,7 +76,8 @@ class Status(StrEnum):
     )
     UNRELIABLE = (
         "unreliable",
-        "Mode and curvature do not summarise this posterior (Pareto k-hat above 0.7).",
+        "Mode and curvature do not summarise this posterior (Pareto k-hat above 0.7, or fewer than "
+        "100 effective draws).",
         "Use method='nuts'.",
     )
 

@@ -27,14 +27,18 @@ from bayesgmm.model.parallel import available_cores
 Simulation = tuple[np.ndarray, Any]  # the true allocations, and a fit or allocation draws
 
 
-def mixture_from_prior(k: int, rng: np.random.Generator) -> bg.MixtureParameters:
-    """Two features, the default priors in the data's units."""
+def mixture_from_prior(
+    k: int, rng: np.random.Generator, d: int = 2, covariance: str = "full"
+) -> bg.MixtureParameters:
+    """One or two features, the default priors in the data's units."""
     weights = rng.dirichlet(np.full(k, 2.0))
-    means = rng.normal(scale=2.0, size=(k, 2))
-    scales = np.exp(rng.normal(np.log(0.5), 1.0, size=(k, 2)))
-    r = 2 * rng.beta(2.0, 2.0, size=k) - 1  # LKJ of two features is a beta
-    correlation = np.array([[[1.0, ri], [ri, 1.0]] for ri in r])
-    covariances = scales[:, :, None] * correlation * scales[:, None, :]
+    means = rng.normal(scale=2.0, size=(k, d))
+    scales = np.exp(rng.normal(np.log(0.5), 1.0, size=(k, d)))
+    correlations = np.broadcast_to(np.eye(d), (k, d, d)).copy()
+    if covariance == "full" and d == 2:
+        r = 2 * rng.beta(2.0, 2.0, size=k) - 1  # LKJ of two features is a beta
+        correlations[:, 0, 1] = correlations[:, 1, 0] = r
+    covariances = scales[:, :, None] * correlations * scales[:, None, :]
     return bg.MixtureParameters.from_covariances(weights, means, covariances)
 
 

@@ -27,6 +27,7 @@ PARTS = {
     "same_optimum": ("Whether other seeds end at the same optimum", []),
     "whole_fits": ("A whole search where a pass costs much", []),
     "posterior": ("The posterior against PyMC's mixture and NumPyro", []),
+    "laplace_calibration": ("How often Laplace's intervals hold the truth", []),
     "engines": ("The two engines on the same posteriors", []),
     "labels": ("Relabelling", []),
     "partitions": ("Partitions", []),

@@ -70,6 +70,7 @@ def test_a_few_laplace_draws_are_a_fit(draws, faithful):
     fit = bg.fit(bg.MixtureSpec(2), faithful, method="laplace", draws=draws, seed=1)
     assert fit.parameters.batch_shape == (1, draws) and fit.status.ok
     assert float(fit.tree["fit/pareto_k"]) < 0.7 and "k-hat" in repr(fit)
+    assert float(fit.tree["fit/weight_ess"]) >= 100  # the verdict's, however few are kept
     with pytest.raises(bg.FitError, match="elpd_loo needs"):
         bg.elpd_loo(fit)
     assert np.isnan(bg.compare({"a": fit})["elpd_loo"]["a"])

@@ -13,10 +13,11 @@ import xarray as xr
 from pytensor.compile.mode import Mode
 
 import bayesgmm as bg
-from bayesgmm.inference import chains, nutpie_bridge
+from bayesgmm.inference import chains, laplace, nutpie_bridge
 from bayesgmm.inference.convergence import VERDICTS
 from bayesgmm.inference.nuts import MANY_DIVERGENCES
 from bayesgmm.inference.pymc_model import initial_values, parameters_of, to_pymc
+from bayesgmm.inference.student_mixture import NORMAL, StudentMixture, effective_number
 from bayesgmm.status import Status
 from tests.conftest import STRUCTURES
 from tests.monte_carlo import ERRORS, z_scores
@@ -186,26 +187,46 @@ def test_nuts_agrees_with_importance_sampling_from_the_laplace_draws(covariance,
     assert np.abs(z_scores(nuts, laplace)).max() < ERRORS
 
 
-def test_nuts_of_one_normal_is_the_posterior_by_integration(galaxies):
-    """K = 1, D = 1: mean and sd of mu and sigma by a grid over the same priors (SciPy)."""
+def one_normal_by_integration(x):
+    """The posterior of one normal on a grid (SciPy): its mu (401, 1), sigma (400,) and masses."""
     from scipy import stats
 
-    x = galaxies.values[:, 0]
-    fit = bg.fit(bg.MixtureSpec(1), galaxies, method="nuts", seed=2, draws=2000)
     unit, center = x.std(), x.mean()
-    mu = np.linspace(center - 4, center + 4, 401)[:, None]
-    sigma = np.linspace(2.5, 8, 400)
+    mu = center + unit * np.linspace(-6, 6, 801)[:, None]
+    sigma = unit * np.exp(np.linspace(np.log(0.2), np.log(20), 800))
     log = stats.norm(center, 2 * unit).logpdf(mu) + stats.lognorm(1, scale=unit / 2).logpdf(sigma)
+    log = log + np.log(sigma)  # the grid is even in log sigma
     for row in x:
         log = log + stats.norm.logpdf(row, mu, sigma)
     mass = np.exp(log - log.max())
-    mass /= mass.sum()
+    return mu, sigma, mass / mass.sum()
+
+
+def test_nuts_of_one_normal_is_the_posterior_by_integration(galaxies):
+    """K = 1, D = 1: mean and sd of mu and sigma."""
+    fit = bg.fit(bg.MixtureSpec(1), galaxies, method="nuts", seed=2, draws=2000)
+    mu, sigma, mass = one_normal_by_integration(galaxies.values[:, 0])
     draws = fit.tree["posterior"]
     for values, grid in ((draws["means"], mu), (draws["scales"], sigma)):
         mean = (mass * grid).sum()
         sd = np.sqrt((mass * (grid - mean) ** 2).sum())
         assert abs(float(values.mean()) - mean) < 0.1 * sd
         assert abs(float(values.std()) / sd - 1) < 0.1
+
+
+def test_laplace_has_the_tails_of_the_posterior():
+    """Six rows, whose posterior is far from normal, have the quantiles that integration finds."""
+    x = np.array([-1.2, -0.7, 0.0, 0.1, 0.6, 1.9])
+    fit = bg.fit(bg.MixtureSpec(1), x[:, None], method="laplace", seed=1, draws=4000)
+    assert fit.status is Status.CONVERGED
+    mu, sigma, mass = one_normal_by_integration(x)
+    draws = fit.tree["posterior"]
+    for values, grid, along in ((draws["means"], mu[:, 0], 1), (draws["scales"], sigma, 0)):
+        below = np.cumsum(mass.sum(axis=along))
+        for p in (0.01, 0.05, 0.5, 0.95, 0.99):
+            end = np.interp(p, below, grid)
+            error = np.sqrt(p * (1 - p) * (1 / 4000 + 1 / float(fit.tree["fit/weight_ess"])))
+            assert abs(float((values < end).mean()) - p) < ERRORS * error
 
 
 def test_a_seed_gives_bit_equal_draws_on_any_number_of_cores(faithful):
@@ -255,6 +276,111 @@ def test_laplace_says_when_it_does_not_hold(faithful):
     with pytest.warns(bg.FitWarning, match="Pareto k-hat"):
         fit = bg.fit(spec, faithful[:60], method="laplace", seed=1)
     assert fit.status is Status.UNRELIABLE
+
+
+@pytest.mark.parametrize(
+    ("limit", "value"), [("K_HAT_LIMIT", -10.0), ("FEWEST_EFFECTIVE", 10**9)]
+)
+def test_laplace_is_judged_by_k_hat_and_by_effective_draws(limit, value, faithful, monkeypatch):
+    fit = bg.fit(bg.MixtureSpec(1), faithful, method="laplace", seed=1)
+    assert fit.status is Status.CONVERGED and "Mode and curvature hold" in repr(fit)
+    weights = np.exp(fit.tree["fit/proposal_log_weights"].values)
+    np.testing.assert_allclose(weights.sum(), 1)
+    ess = float(fit.tree["fit/weight_ess"])
+    np.testing.assert_allclose(ess, 1 / (weights**2).sum())
+    assert 1000 <= ess <= len(weights)
+    assert f"{ess:.0f} effective draws" in repr(fit)
+    monkeypatch.setattr(laplace, limit, value)
+    with pytest.warns(bg.FitWarning, match="Mode and curvature do not"):
+        fit = bg.fit(bg.MixtureSpec(1), faithful, method="laplace", seed=1)
+    assert fit.status is Status.UNRELIABLE and "do not hold" in repr(fit)
+
+
+@pytest.mark.parametrize("draws", [10, 1000])
+def test_laplace_evaluates_a_dear_density_no_more_than_four_times_a_draw(
+    draws, faithful, monkeypatch
+):
+    """Where the weights are bad it would take 20,000 of a cheap one."""
+    asked = []
+    values = laplace._values
+
+    def counted(density, theta):
+        asked.append(len(theta))
+        return values(density, theta)
+
+    monkeypatch.setattr(laplace, "_values", counted)
+    spec = bg.MixtureSpec(6, "diag", bg.Priors(weights=1.0))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        bg.fit(spec, faithful[:60], method="laplace", seed=1, draws=draws)
+        cheap, asked[:] = sum(asked), []
+        monkeypatch.setattr(laplace, "_WORK", 0)
+        bg.fit(spec, faithful[:60], method="laplace", seed=1, draws=draws)
+    assert sum(asked) <= max(4 * draws, 2000) < cheap <= 20_000
+
+
+def test_resampling_is_in_proportion_to_weights():
+    """The sd of a target wider than its proposals: draws agree with all weighted proposals, which
+    are right, and what was done before, taking each proposal once at most, does not."""
+    rng = np.random.default_rng(1)
+    n, draws, sd = 4000, 1000, 1.3
+    by_weight, once, by_all = [], [], []
+    for _ in range(100):
+        theta = rng.normal(size=n)
+        weights, k_hat = laplace.smoothed_weights(0.5 * theta**2 * (1 - 1 / sd**2))
+        assert k_hat < laplace.K_HAT_LIMIT
+        kept = laplace.resampled(np.exp(weights), draws, rng)
+        counts = np.bincount(kept, minlength=n) - draws * np.exp(weights)
+        assert np.abs(counts).max() < 1  # rounded up or down
+        by_all.append(np.exp(weights) @ theta**2)
+        by_weight.append((theta[kept] ** 2).mean())
+        top = np.argpartition(-(weights + rng.gumbel(size=n)), draws)[:draws]
+        once.append((theta[top] ** 2).mean())
+    for found, right in ((by_weight, True), (once, False)):
+        gap = np.subtract(found, by_all)
+        assert (abs(gap.mean()) < ERRORS * gap.std(ddof=1) / 10) == right
+    assert abs(np.mean(by_all) - sd**2) < ERRORS * np.std(by_all, ddof=1) / 10
+
+
+def test_student_mixtures_have_scipys_density_and_their_own_draws():
+    from scipy import stats
+
+    rng = np.random.default_rng(2)
+    factors = np.stack([np.array([[1.0, 0.0], [0.5, 0.8]]), 2 * np.eye(2)])
+    means = np.array([[0.0, 1.0], [2.0, -1.0]])
+    q = StudentMixture(np.array([0.7, 0.3]), means, factors, np.array([NORMAL, 5.0]))
+    theta = q.simulate(20_000, rng)
+    normal = stats.multivariate_normal(means[0], factors[0] @ factors[0].T)
+    student = stats.multivariate_t(means[1], factors[1] @ factors[1].T, df=5)
+    near = theta[:100]
+    expected = np.log(0.7 * normal.pdf(near) + 0.3 * student.pdf(near))
+    np.testing.assert_allclose(q.log_density(near), expected, atol=1e-3)
+    # Draws that have that density integrate another one, of lighter tails, to one.
+    ratio = normal.pdf(theta) / np.exp(q.log_density(theta))
+    assert abs(ratio.mean() - 1) < ERRORS * ratio.std() / np.sqrt(len(ratio))
+
+
+def test_an_adapted_proposal_is_nearer_to_its_target():
+    """A normal elsewhere and wider: weights become more even; with no draws nothing changes."""
+    from scipy import stats
+
+    rng = np.random.default_rng(3)
+    target = stats.multivariate_normal([1.0, 0.0, -1.0], np.diag([4.0, 1.0, 0.25]))
+    q = StudentMixture(np.ones(1), np.zeros((1, 3)), np.eye(3)[None], np.full(1, 5.0))
+
+    def weighted(proposal):
+        theta = proposal.simulate(4000, rng)
+        weights = target.pdf(theta) / np.exp(proposal.log_density(theta))
+        return theta, weights / weights.sum()
+
+    theta, weights = weighted(q)
+    adapted = q.adapted(theta, weights)
+    _, after = weighted(adapted)
+    assert effective_number(after) > 2 * effective_number(weights)
+    np.testing.assert_allclose(adapted.means[0], target.mean, atol=0.2)
+    # One draw, of a prior worth P (P + 1) / 4 = 3: it can move a variance by no more than a share.
+    one = q.adapted(theta[:1], np.ones(1))
+    assert np.linalg.det(one.factors[0]) > 0.3
 
 
 def test_sparse_weights_can_be_sampled(galaxies):
