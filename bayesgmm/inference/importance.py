@@ -32,11 +32,15 @@ def importance(region: Region, rng: np.random.Generator) -> Estimate:
     proposal = _students(fitted.weights, fitted.means, fitted.scale_tril).mixed(
         _students(weights, means, tril), _SHARE_OF_MODES
     )
-    theta = proposal.simulate(max(4 * len(flat), 10_000), rng)
-    log_weights = region.log_density(theta) - proposal.log_density(theta)
-    largest = log_weights.max()
-    if not np.isfinite(largest):
-        raise FitError("No proposal falls where the posterior has mass; draw more.")
+    # Half of the proposals show where the other half should be; only that half is counted.
+    for last in (False, True):
+        theta = proposal.simulate(max(2 * len(flat), 5_000), rng)
+        log_weights = region.log_density(theta) - proposal.log_density(theta)
+        largest = log_weights.max()
+        if not np.isfinite(largest):
+            raise FitError("No proposal falls where the posterior has mass; draw more.")
+        if not last:
+            proposal = proposal.adapted(theta, np.exp(smoothed_weights(log_weights)[0]))
     ratio = np.exp(log_weights - largest)
     return Estimate(
         "importance sampling",
