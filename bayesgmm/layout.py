@@ -78,8 +78,11 @@ def lay_out(
         **facts,
     }
     groups["fit"] = xr.Dataset(
-        {name: value if np.ndim(value) == 0 else (name + "_dim", np.asarray(value))
-         for name, value in scalars.items()}
+        {
+            name: value if isinstance(value, tuple) or np.ndim(value) == 0
+            else (name + "_dim", np.asarray(value))
+            for name, value in scalars.items()
+        }
     )
     tree = xr.DataTree.from_dict({f"/{name}": group for name, group in groups.items()})
     tree.attrs = {

@@ -174,6 +174,8 @@ def _path(value: Any) -> Path:
 #: How many of something are made.
 COUNT = whole(1, _MOST)
 AT_LEAST_TWO = whole(2, _MOST)
+#: Which of several, numbered from zero.
+WHICH = whole(0, _MOST)
 #: How many at most, or of what is made in parts: as large as one likes.
 LIMIT, LIMIT_FROM_ZERO = limit(1), limit(0)
 NUMBER = real("a finite number")

@@ -54,10 +54,28 @@ def _headlines(fit: MixtureFit) -> list[str]:
     if not fit.is_posterior:
         lines.append(f"AIC {fit.aic():.2f}, BIC {fit.bic():.2f}, ICL {fit.icl():.2f}")
     status, facts = fit.status, fit.tree["fit"].to_dataset()
+    if sampled := _how_sampled(facts):
+        lines.append(sampled)
     if "verdict" in facts:
         lines.append(str(facts["verdict"].item()))
     lines.append(f"Status: {status}. {status.sentence} {status.remedy}".rstrip())
     return [*lines, fit.note] if fit.note else lines
+
+
+def _how_sampled(facts: xr.Dataset) -> str:
+    """How draws came about, where it is not by NUTS alone."""
+    sampler = str(facts["sampler"].item()) if "sampler" in facts else ""
+    if sampler == "jumps":
+        return (
+            f"Sampled by chains that jump between {facts['n_modes'].item()} modes "
+            f"({facts['jumps_accepted'].item():.1%} of their proposals accepted)."
+        )
+    if sampler == "tempering":
+        return (
+            f"Sampled by tempering at {facts['temperatures'].size} temperatures, "
+            f"{facts['round_trips'].item()} round trips from the prior."
+        )
+    return ""
 
 
 def _table(fit: MixtureFit) -> list[str]:

@@ -13,20 +13,20 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from bayesgmm.errors import FitError, warn
+from bayesgmm.errors import FitError, SpecError, warn
 from bayesgmm.interrupts import whole_imports
 from bayesgmm.layout import lay_out, relabelled
 from bayesgmm.model.covariance import correlation_factor
 from bayesgmm.model.observations import Observations, features_like
 from bayesgmm.model.parameters import MixtureParameters
 from bayesgmm.model.spec import MixtureSpec
-from bayesgmm.options import PATH, PROBABILITY
+from bayesgmm.options import PATH, PROBABILITY, WHICH
 from bayesgmm.predictive.averaged import Draw
 from bayesgmm.predictive.distribution import PredictiveDistribution
 from bayesgmm.predictive.generation import Frame
@@ -36,6 +36,9 @@ from bayesgmm.predictive.regression import regress
 from bayesgmm.printed import parameter_table, printed
 from bayesgmm.status import Status
 from bayesgmm.store import read_tree, write_tree
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 #: Share of draws with ambiguous labels above which their mean is warned of.
 _AMBIGUOUS = 0.05
@@ -88,8 +91,8 @@ class MixtureFit:
             Batch shape (chain, draw), in the data's units.
         sample_stats : mapping of arrays of shape (chain, draw, ...)
         facts : mapping
-            More variables of the group ``fit``: scalars, or one-dimensional
-            arrays along a dimension of their own name.
+            More variables of the group ``fit``: scalars, one-dimensional arrays along
+            a dimension of their own name, or pairs of dimensions and an array.
         """
         tree = lay_out(
             spec, observations, parameters, method=method, status=status,
@@ -114,6 +117,54 @@ class MixtureFit:
         """Which components of a point fit are artefacts or rest on few rows; mostly empty."""
         fit = self.tree["fit"].to_dataset()
         return str(fit["note"].item()) if "note" in fit else ""
+
+    @property
+    def modes(self) -> pd.DataFrame:
+        """The posterior's modes that the search found, with what is about each.
+
+        A row for each mode, the largest first by ``laplace_share``, its part of the mass of
+        all as a normal approximation has it; ``share`` is the part of the draws that are
+        nearest to it, which is to be believed, and ``log_density`` its height.  Relabellings
+        of a mode are one.  :meth:`mode` takes one, and ``tree["sample_stats"]["mode"]`` says
+        of each draw which is nearest.
+
+        Examples
+        --------
+        >>> import bayesgmm as bg
+        >>> spec = bg.MixtureSpec(2)
+        >>> fit = bg.fit(spec, bg.datasets.galaxies(), method="nuts", draws=200, seed=1)
+        >>> bool(fit.modes["share"].sum().round(6) == 1)
+        True
+        >>> fit.mode(0).n_components
+        2
+        """
+        import pandas as pd
+
+        facts = self._mode_facts()
+        columns = ("log_density", "laplace_share", "share")
+        table = {name: facts[f"mode_{name}"].values for name in columns}
+        return pd.DataFrame(table).rename_axis("mode")
+
+    def mode(self, index: int) -> MixtureParameters:
+        """One of the :attr:`modes`, by its number in the table."""
+        facts = self._mode_facts()
+        number = WHICH("index", index)
+        if not number < facts.sizes["mode"]:
+            raise SpecError(
+                f"There is no mode {number}; this fit has {facts.sizes['mode']}, numbered from 0."
+            )
+        return MixtureParameters(
+            *(facts[f"mode_{name}"].values[number] for name in ("weights", "means", "scale_tril"))
+        )
+
+    def _mode_facts(self) -> xr.Dataset:
+        facts = self.tree["fit"].to_dataset()
+        if "mode_share" not in facts:
+            raise FitError(
+                "Only fits with method='nuts' or 'tempering', by the engine bayesgmm, know their "
+                "modes."
+            )
+        return facts
 
     @property
     def is_posterior(self) -> bool:

@@ -373,3 +373,26 @@ def run_jumper(
         draws, values - density.log_unit, modes, counts[0] / n,
         counts[2] / max(counts[1], 1.0), int(counts[3]),
     )  # fmt: skip
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _nearest(  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+    theta, centers, sds, inverses, constants, degrees, basis, d, each, found
+):
+    matched, logs = np.empty((len(centers), theta.shape[1])), np.empty(len(centers))
+    for s in range(len(theta)):
+        _log_students(
+            theta[s], centers, sds, inverses, constants, degrees, basis, d, each, matched, logs
+        )
+        found[s] = np.argmax(logs)
+
+
+def nearest_modes(density: LogPosterior, students: Students, theta: Array) -> NDArray[np.int64]:
+    """The mode whose t is highest at each theta (..., P)."""
+    flat = np.ascontiguousarray(theta.reshape(-1, theta.shape[-1]))
+    found, d = np.empty(len(flat), dtype=np.int64), density.observations.n_features
+    _nearest(
+        flat, students.centers, students.sds, students.inverses, students.constants,
+        students.degrees, density.basis, d, factor_coordinates(density.spec.covariance, d), found,
+    )  # fmt: skip
+    return found.reshape(theta.shape[:-1])

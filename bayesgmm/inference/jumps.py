@@ -98,11 +98,7 @@ def _students(
     density: LogPosterior, modes: list[Mode], n: int, rng: np.random.Generator, cores: int
 ) -> tuple[Students, Array]:
     """Student t's about what ``n`` draws of each mode show, and steps of trajectories there."""
-    start = Students.of(
-        np.stack([mode.theta for mode in modes]),
-        np.stack([mode.spread @ mode.spread.T for mode in modes]),
-        shares_of(modes),
-    )
+    start = about(modes)
     seeds = rng.integers(2**31, size=len(modes)).tolist()
 
     def local(m: int) -> tuple[Array, Array, Array, float]:
@@ -130,6 +126,15 @@ def _students(
     held = np.exp(masses - np.logaddexp.reduce(masses))
     steps = np.concatenate([np.full(len(part[0]), part[3]) for part in found])
     return fitted.shared((1 - _EVEN) * held + _EVEN / len(held)), steps
+
+
+def about(modes: list[Mode]) -> Students:
+    """Student t's of the modes' places and curvatures."""
+    return Students.of(
+        np.stack([mode.theta for mode in modes]),
+        np.stack([mode.spread @ mode.spread.T for mode in modes]),
+        shares_of(modes),
+    )
 
 
 def _log_mass(density: LogPosterior, student: Students, rng: np.random.Generator) -> float:

@@ -29,7 +29,7 @@ from bayesgmm.model.statistics import accumulate_address
 Array = NDArray[np.float64]
 
 _TARGET = 0.8  # acceptance of a trajectory
-_LEAPFROGS = 5
+LEAPFROGS = 5  # of a trajectory
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
@@ -54,7 +54,7 @@ def _scan(  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
                 steps = 0  # an exact draw of the prior is taken as it is
             else:
                 theta[:] = states[r]
-                steps = _LEAPFROGS
+                steps = LEAPFROGS
             value = call_log_posterior(
                 posterior_at,
                 (

@@ -20,11 +20,12 @@ from numpy.typing import NDArray
 from bayesgmm.inference.chains import SAMPLER_STATISTICS, run_chains
 from bayesgmm.inference.convergence import Convergence, assess
 from bayesgmm.inference.drawn import Drawn
-from bayesgmm.inference.jumps import jump
+from bayesgmm.inference.jumping import nearest_modes
+from bayesgmm.inference.jumps import about, jump
 from bayesgmm.inference.labelling import to_pivot
 from bayesgmm.inference.search import Progress
 from bayesgmm.inference.tempering import temper
-from bayesgmm.inference.whitening import Mode, pivot_of, prepare
+from bayesgmm.inference.whitening import Mode, pivot_of, prepare, shares_of
 from bayesgmm.model.density import LogPosterior
 from bayesgmm.model.observations import Observations
 from bayesgmm.model.parallel import one_blas_thread
@@ -104,7 +105,7 @@ def sample(
             if best.found.r_hat > _TRY_ON and best.drawn.status.ok and tempering:
                 other = judged(temper(density, **own, seed=by_ladder))
                 best = min(best, other, key=lambda each: each.found.r_hat)
-    return best.draws(modes)
+    return best.draws(density, modes, pivot)
 
 
 def _exchangeable(density: LogPosterior) -> bool:
@@ -141,7 +142,9 @@ class _Judged:
         found = assess(relabelled, drawn.statistics["lp"], ambiguous, observations)
         return cls(relabelled, permutation, drawn, found)
 
-    def draws(self, modes: list[Mode]) -> Draws:
+    def draws(
+        self, density: LogPosterior, modes: list[Mode], pivot: MixtureParameters
+    ) -> Draws:
         """What a fit keeps."""
         drawn, status = self.drawn, self.drawn.status
         if status.ok:
@@ -150,7 +153,26 @@ class _Judged:
             status = Status.DIVERGENT if many else self.found.status(len(modes))
         facts = {**self.found.facts(), **drawn.facts, "n_modes": len(modes)}
         statistics = {**drawn.statistics, "permutation": self.permutation}
+        if len(drawn.theta):
+            statistics["mode"] = nearest_modes(density, about(modes), drawn.theta)
+            facts |= _of_modes(density, modes, statistics["mode"], pivot)
         return Draws(self.parameters, statistics, status, facts)
+
+
+def _of_modes(
+    density: LogPosterior, modes: list[Mode], nearest: NDArray[np.int64], pivot: MixtureParameters
+) -> dict[str, Any]:
+    """The modes' places, in the labelling of the draws, and what is about each."""
+    places = density.constrain(np.stack([mode.theta for mode in modes]))
+    places = places.permute(to_pivot(places, pivot).permutation)
+    return {
+        "mode_log_density": ("mode", np.array([mode.value for mode in modes])),
+        "mode_laplace_share": ("mode", shares_of(modes)),
+        "mode_share": ("mode", np.bincount(nearest.ravel(), minlength=len(modes)) / nearest.size),
+        "mode_weights": (("mode", "component"), places.weights),
+        "mode_means": (("mode", "component", "feature"), places.means),
+        "mode_scale_tril": (("mode", "component", "feature", "feature_bis"), places.scale_tril),
+    }
 
 
 def _by_pymc(

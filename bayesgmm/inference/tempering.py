@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from bayesgmm.errors import FitError
 from bayesgmm.inference.bridge import bridge_ratio
 from bayesgmm.inference.drawn import Drawn
-from bayesgmm.inference.ladder import Ladder, Scans
+from bayesgmm.inference.ladder import LEAPFROGS, Ladder, Scans
 from bayesgmm.inference.search import Progress
 from bayesgmm.model.density import LogPosterior
 from bayesgmm.model.parallel import thread_map
@@ -30,6 +30,10 @@ _FIRST_ROUND = 50  # scans; each round of adaptation has twice as many as the la
 _BLOCK = 100  # scans between looks at the clock and at Ctrl-C
 _LEAST = 1e-3  # rejection of a pair, so that no two temperatures are the same
 _FEWEST_RUNGS = 6
+#: Work, in densities x (rows x components x (D^2 + 12) and what a call costs), up to which
+#: more scans are made than draws are kept, and scans for each draw at most.
+_CHEAP, _CALL = 2e10, 3e3
+_MOST_SCANS = 5
 
 
 def temper(
@@ -74,15 +78,19 @@ def temper(
     for n in rounds:
         blocks = [scanned(size, adapting=True) for size in _blocks(n)]
         ladders = _adapted(ladders, blocks, settled=n > _FIRST_ROUND)
+    thin = _scans_for_each_draw(one, chains * draws * len(ladders[0].betas))
+    total = done + thin * draws
     blocks, status = [], Status.CONVERGED
     try:
         for size in _blocks(draws):
-            blocks.append(scanned(size, adapting=False))
+            blocks.append(scanned(thin * size, adapting=False))
     except KeyboardInterrupt:
         status = Status.INTERRUPTED
-    if sum(len(block[0].tops) for block in blocks) < 2:
+    if sum(len(block[0].tops) for block in blocks) < 2 * thin:
         raise FitError("Sampling stopped before any chain had two draws; nothing can be kept.")
-    theta = np.stack([np.concatenate(parts) for parts in _by_ladder(blocks, "tops")])
+    theta = np.stack([
+        np.concatenate(parts)[thin - 1 :: thin] for parts in _by_ladder(blocks, "tops")
+    ])  # fmt: skip
     traces = np.stack([np.concatenate(parts) for parts in _by_ladder(blocks, "traces")])
     traces = traces - density.log_unit
     lp = thread_map(one.value, list(theta.reshape(-1, theta.shape[-1])), cores)
@@ -94,6 +102,12 @@ def temper(
         "log_evidence_stepping_stone": value, "log_evidence_stepping_stone_se": se,
     }  # fmt: skip
     return Drawn(theta, {"lp": np.reshape(lp, theta.shape[:2])}, status, facts)
+
+
+def _scans_for_each_draw(density: LogPosterior, moves: int) -> int:
+    n, d = density.rows.values.shape
+    work = n * density.spec.n_components * (d * d + 12.0) + _CALL
+    return int(np.clip(_CHEAP / (work * moves * (LEAPFROGS + 1)), 1, _MOST_SCANS))
 
 
 def _rounds(tune: int) -> Iterator[int]:
