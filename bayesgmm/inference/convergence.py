@@ -56,7 +56,7 @@ class Convergence(NamedTuple):
         """The verdict, for people."""
         if np.isnan(self.r_hat):
             return f"{self.n_draws} draws are too few to judge convergence by."
-        if self.r_hat > self._limit:
+        if self.r_hat > self.limit():
             return self._how_far_off()
         if self.n_draws < FEW_DRAWS:
             return (
@@ -103,15 +103,15 @@ class Convergence(NamedTuple):
     @property
     def _told_apart(self) -> bool:
         """Whether labels mean something: they hold over chains, and in most draws."""
-        return not (self.label_r_hat > self._limit or self.ambiguous > 0.5)
+        return not (self.label_r_hat > self.limit() or self.ambiguous > 0.5)
 
-    @property
-    def _limit(self) -> float:
-        return max(ROUGHLY, 1 + _NOISE / self.n_draws)
+    def limit(self, least: float = ROUGHLY) -> float:
+        """R-hat above which chains disagree: ``least``, or its own noise where draws are few."""
+        return max(least, 1 + _NOISE / self.n_draws)
 
     def status(self, n_modes: int) -> Status:
         """The status of chains without other faults."""
-        if self.r_hat > self._limit:
+        if self.r_hat > self.limit():
             return Status.MULTIMODAL if n_modes > 1 else Status.NOT_MIXED
         return Status.CONVERGED if self._told_apart else Status.AMBIGUOUS_LABELS
 

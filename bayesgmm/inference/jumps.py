@@ -10,7 +10,6 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from bayesgmm.errors import FitError
 from bayesgmm.inference.drawn import Drawn
 from bayesgmm.inference.jumping import Jumper, Students, run_jumper
 from bayesgmm.inference.normals import fitted_normals
@@ -74,13 +73,18 @@ def jump(
             done += n
             report(f"jumping between {len(modes)} modes", done, draws)
     except KeyboardInterrupt:
+        if not blocks:
+            raise
         status = Status.INTERRUPTED
-    if done < 2:
-        raise FitError("Sampling stopped before any chain had two draws; nothing can be kept.")
     by_chain = list(zip(*blocks, strict=True))
     return Drawn(
         np.stack([np.concatenate([part.draws for part in own]) for own in by_chain]),
-        {"lp": np.stack([np.concatenate([part.values for part in own]) for own in by_chain])},
+        {
+            "lp": np.stack([np.concatenate([part.values for part in own]) for own in by_chain]),
+            "diverging": np.stack([
+                np.concatenate([part.diverging for part in own]) for own in by_chain
+            ]),
+        },
         status,
         {
             "sampler": "jumps",
@@ -101,31 +105,36 @@ def _students(
     start = about(modes)
     seeds = rng.integers(2**31, size=len(modes)).tolist()
 
-    def local(m: int) -> tuple[Array, Array, Array, float]:
+    def local(m: int) -> tuple[Array, Array, Array]:
         steps = np.log(np.full(1, 0.5))
         drawn = run_jumper(
             density, start.only(m), steps, start.centers[m], n, jumps=0, adapting=True,
             rng=np.random.default_rng(seeds[m]),
         ).draws[n // 4 :]  # fmt: skip
-        normals = fitted_normals(drawn, seeds[m])
-        counts = (normals.weights * len(drawn))[:, None, None]
-        # Where draws are few, their covariance leans on the curvature.
-        covariances = counts * normals.covariances
-        covariances += density.size * (start.roots[m] @ start.roots[m].T)
-        return normals.weights, normals.means, covariances / (counts + density.size), steps[0]
+        # A chain may have left its mode for a better one, so the mode itself stays as well.
+        centers = start.centers[m : m + 1]
+        covariances = (start.roots[m] @ start.roots[m].T)[None]
+        if len(np.unique(drawn[:, -1])) > density.size:  # enough for a covariance of their own
+            normals = fitted_normals(drawn, seeds[m])
+            # Where draws are few, their covariance leans on the curvature.
+            own = (normals.weights * len(drawn))[:, None, None]
+            leaning = (own * normals.covariances + density.size * covariances) / (
+                own + density.size
+            )
+            centers = np.concatenate([centers, normals.means])
+            covariances = np.concatenate([covariances, leaning])
+        return centers, covariances, np.repeat(steps, len(centers))
 
     found = thread_map(local, range(len(modes)), cores)
-    weights, centers, covariances = (
-        np.concatenate([part[i] for part in found]) for i in range(3)
-    )
-    fitted = Students.of(centers, covariances, weights / weights.sum())
+    centers, covariances, steps = (np.concatenate([part[i] for part in found]) for i in range(3))
+    even = np.full(len(centers), 1.0 / len(centers))
+    fitted = Students.of(centers, covariances, even)
     masses = np.array([
         _log_mass(density, fitted.only(m), np.random.default_rng(rng.integers(2**31)))
-        for m in range(len(weights))
+        for m in range(len(centers))
     ])  # fmt: skip
     held = np.exp(masses - np.logaddexp.reduce(masses))
-    steps = np.concatenate([np.full(len(part[0]), part[3]) for part in found])
-    return fitted.shared((1 - _EVEN) * held + _EVEN / len(held)), steps
+    return fitted.shared((1 - _EVEN) * held + _EVEN * even), steps
 
 
 def about(modes: list[Mode]) -> Students:

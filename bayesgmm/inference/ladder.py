@@ -36,7 +36,7 @@ LEAPFROGS = 5  # of a trajectory
 def _scan(  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     posterior_at, pass_at, prior_at, x, center, inverse_scale, row_weights, basis, structure, k,
     prior, betas, widths, log_steps, adapting, rng, done, fresh, states, likelihoods, tops,
-    traces, log_squares, accepted, rejected, replicas, lately, trips,
+    traces, log_squares, rejected, replicas, lately, trips,
 ):
     """Run ``len(fresh)`` scans; arrays are updated in place."""
     rungs, size = states.shape
@@ -50,11 +50,8 @@ def _scan(  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
                 prior.recorded, betas[r],
             )
             if r == 0:
-                theta[:] = fresh[t]
-                steps = 0  # an exact draw of the prior is taken as it is
-            else:
-                theta[:] = states[r]
-                steps = LEAPFROGS
+                states[0] = fresh[t]
+            theta[:] = states[r]
             value = call_log_posterior(
                 posterior_at,
                 (
@@ -62,16 +59,18 @@ def _scan(  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
                     structure, k, tempered, slope, here,
                 ),
             )
-            if r > 0:
-                likelihoods[r] = here[0] if np.isfinite(here[0]) else -1e300
-                for i in range(size):
-                    log_squares[r, i] += np.log(slope[i] * slope[i] + 1e-12)
+            likelihoods[r] = here[0] if np.isfinite(here[0]) else -1e300
+            if r == 0:
+                continue  # an exact draw of the prior is taken as it is
+            for i in range(size):
+                square = slope[i] * slope[i] + 1e-12
+                log_squares[r, i] += np.log(square) if np.isfinite(square) else 0.0
             step = np.exp(log_steps[r]) * (0.5 + rng.random())
             energy = -value
             for i in range(size):
                 momentum[i] = rng.standard_normal()
                 energy += 0.5 * momentum[i] * momentum[i]
-            for _ in range(steps):
+            for _ in range(LEAPFROGS):
                 for i in range(size):
                     momentum[i] += 0.5 * step * widths[r, i] * slope[i]
                     theta[i] += step * widths[r, i] * momentum[i]
@@ -89,14 +88,13 @@ def _scan(  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
             after = -value
             for i in range(size):
                 after += 0.5 * momentum[i] * momentum[i]
-            chance = np.exp(min(0.0, energy - after)) if np.isfinite(after) else 0.0
-            if r == 0:
-                chance = 1.0
-            accepted[r] += chance
+            chance = 0.0
+            if np.isfinite(after) and not np.isnan(energy):
+                chance = np.exp(min(0.0, energy - after))
             if rng.random() < chance:
                 for i in range(size):
                     states[r, i] = theta[i]
-                likelihoods[r] = here[0] if np.isfinite(here[0]) else -1e300
+                likelihoods[r] = here[0]
             if adapting:
                 rate = 1.0 / (10.0 + done + t) ** 0.6
                 log_steps[r] += rate * (chance - _TARGET)
@@ -124,7 +122,6 @@ class Scans(NamedTuple):
     tops: Array  # (scan, P) states of the top rung
     traces: Array  # (scan, rung) log-likelihoods, standardised scale
     log_squares: Array  # (rung, P) sums of log squared slopes
-    accepted: Array  # (rung,) mean acceptance of trajectories
     rejected: Array  # (rung - 1,) mean rejection of swaps
     trips: int  # from the foot to the top and back
 
@@ -151,18 +148,17 @@ class Ladder:
         rows = density.rows
         tops, traces = np.empty((n, size)), np.empty((n, rungs))
         log_squares = np.zeros((rungs, size))
-        accepted, rejected = np.zeros(rungs), np.zeros(rungs - 1)
+        rejected = np.zeros(rungs - 1)
         trips = np.zeros(1, dtype=np.int64)
         _scan(
             log_posterior_address(), accumulate_address(), log_prior_address(), rows.values,
             rows.center, rows.inverse_scale, rows.row_weights, density.basis, density.structure,
             density.spec.n_components, density.prior, self.betas, self.widths, self.log_steps,
-            adapting, self.rng, self.done, fresh, self.states,
-            self.likelihoods, tops, traces, log_squares, accepted, rejected, self._replicas,
-            self._lately, trips,
+            adapting, self.rng, self.done, fresh, self.states, self.likelihoods, tops, traces,
+            log_squares, rejected, self._replicas, self._lately, trips,
         )  # fmt: skip
         self.done += n
-        return Scans(tops, traces, log_squares, accepted / n, rejected / n, int(trips[0]))
+        return Scans(tops, traces, log_squares, rejected / n, int(trips[0]))
 
     def climbed(
         self, betas: Array, places: NDArray[np.int64], widths: Array, log_steps: Array

@@ -11,7 +11,7 @@ which needs no modes to be found and takes longer.
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -102,9 +102,13 @@ def sample(
             else:
                 best = judged(run_chains(density, modes, nutpie, progress, progressbar))
             tempering = cheap and density.size <= _MOST_COORDINATES
-            if best.found.r_hat > _TRY_ON and best.drawn.status.ok and tempering:
-                other = judged(temper(density, **own, seed=by_ladder))
-                best = min(best, other, key=lambda each: each.found.r_hat)
+            poor = best.found.r_hat > best.found.limit(_TRY_ON)
+            if poor and best.drawn.status.ok and tempering:
+                try:
+                    other = judged(temper(density, **own, seed=by_ladder))
+                    best = min(best, other, key=lambda each: each.found.r_hat)
+                except KeyboardInterrupt:  # which leaves what there is
+                    best = replace(best, drawn=best.drawn._replace(status=Status.INTERRUPTED))
     return best.draws(density, modes, pivot)
 
 

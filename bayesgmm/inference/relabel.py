@@ -118,7 +118,7 @@ def relabel(
     lp = statistics["lp"].values
     found = assess(raw.permute(permutation), lp, match.ambiguous, fit.observations)
     facts: dict[str, Any] = {"ambiguous": found.ambiguous}
-    if fit.method == "nuts":  # Laplace's verdict is its k-hat, which labels do not touch
+    if fit.method != "laplace":  # whose verdict is its k-hat, which labels do not touch
         facts = found.facts()
         if fit.status in VERDICTS:
             modes = fit.tree["fit"].to_dataset().get("n_modes", 1)

@@ -34,6 +34,7 @@ _FEWEST_RUNGS = 6
 #: more scans are made than draws are kept, and scans for each draw at most.
 _CHEAP, _CALL = 2e10, 3e3
 _MOST_SCANS = 5
+_BATCHES, _SHORTEST = 8, 20  # of scans, for the evidence's error: how many, how short at least
 
 
 def temper(
@@ -71,12 +72,18 @@ def temper(
             list(zip(ladders, fresh, strict=True)), cores,
         )  # fmt: skip
         done += n
-        if progress is not None:
-            progress(f"tempering at {len(ladders[0].betas)} temperatures", done, total)
         return found
 
+    def report() -> None:
+        if progress is not None:
+            progress(f"tempering at {len(ladders[0].betas)} temperatures", done, total)
+
+    blocks: list[list[Scans]] = []
     for n in rounds:
-        blocks = [scanned(size, adapting=True) for size in _blocks(n)]
+        blocks = []
+        for size in _blocks(n):
+            blocks.append(scanned(size, adapting=True))
+            report()
         ladders = _adapted(ladders, blocks, settled=n > _FIRST_ROUND)
     thin = _scans_for_each_draw(one, chains * draws * len(ladders[0].betas))
     total = done + thin * draws
@@ -84,22 +91,22 @@ def temper(
     try:
         for size in _blocks(draws):
             blocks.append(scanned(thin * size, adapting=False))
+            report()
     except KeyboardInterrupt:
+        if not blocks:
+            raise
         status = Status.INTERRUPTED
-    if sum(len(block[0].tops) for block in blocks) < 2 * thin:
-        raise FitError("Sampling stopped before any chain had two draws; nothing can be kept.")
     theta = np.stack([
         np.concatenate(parts)[thin - 1 :: thin] for parts in _by_ladder(blocks, "tops")
     ])  # fmt: skip
     traces = np.stack([np.concatenate(parts) for parts in _by_ladder(blocks, "traces")])
     traces = traces - density.log_unit
     lp = thread_map(one.value, list(theta.reshape(-1, theta.shape[-1])), cores)
-    value, se = _stepping_stones(traces, ladders[0].betas)
     mean = np.mean([[block.rejected for block in part] for part in blocks], axis=(0, 1))
     facts = {
         "sampler": "tempering", "temperatures": ladders[0].betas, "swap_rejection": mean,
         "round_trips": int(sum(scans.trips for block in blocks for scans in block)),
-        "log_evidence_stepping_stone": value, "log_evidence_stepping_stone_se": se,
+        **_stepping_stones(traces, ladders[0].betas),
     }  # fmt: skip
     return Drawn(theta, {"lp": np.reshape(lp, theta.shape[:2])}, status, facts)
 
@@ -132,7 +139,8 @@ def _adapted(ladders: list[Ladder], blocks: list[list[Scans]], *, settled: bool)
 
     Twice as many steps as the sum of rejections is what Syed and others (2022) find best.  A
     coordinate's width is one over its typical slope: the mean square of a slope is the mean
-    curvature, which holds within a mode, however far apart modes and labellings are.
+    curvature, which holds within a mode, however far apart modes and labellings are.  The mean
+    is of logarithms, so that a few steep places do not decide.
     """
     betas = ladders[0].betas
     weights = np.array([len(block[0].tops) for block in blocks], dtype=float)
@@ -151,20 +159,32 @@ def _adapted(ladders: list[Ladder], blocks: list[list[Scans]], *, settled: bool)
     share = (place - low)[:, None]
     widths = np.exp(-0.5 * ((1 - share) * logs[low] + share * logs[low + 1]))
     log_steps = np.mean([ladder.log_steps for ladder in ladders], axis=0)
+    log_steps[0] = log_steps[1]  # the foot makes no trajectories
     log_steps = np.interp(place, np.arange(len(betas)), log_steps)
     return [ladder.climbed(other, np.rint(place).astype(int), widths, log_steps)
             for ladder in ladders]  # fmt: skip
 
 
-def _stepping_stones(traces: Array, betas: Array) -> tuple[float, float]:
+def _stepping_stones(traces: Array, betas: Array) -> dict[str, float]:
     """Log evidence by a bridge between all neighbours, and its error from batches."""
 
-    def total(part: Array) -> float:  # (batch, scan, rung)
-        return sum(
-            bridge_ratio(step * part[..., r + 1], step * part[..., r].ravel())[0]
-            for r, step in enumerate(np.diff(betas))
-        )
+    def total(part: Array) -> float:  # (chain, scan, rung)
+        try:
+            with np.errstate(all="ignore"):  # a rung that stands still has no variance
+                return sum(
+                    bridge_ratio(step * part[..., r + 1], step * part[..., r].ravel())[0]
+                    for r, step in enumerate(np.diff(betas))
+                )
+        except FitError:  # no overlap at all
+            return np.nan
 
-    halves = np.array_split(traces, 2, axis=1)
-    each = np.array([total(half[i : i + 1]) for half in halves for i in range(len(traces))])
-    return total(traces), float(each.std(ddof=1) / np.sqrt(len(each)))
+    chains, scans = traces.shape[:2]
+    parts = max(2, -(-_BATCHES // chains))  # of each chain
+    if scans < parts * _SHORTEST:
+        return {}
+    batches = np.array_split(traces, parts, axis=1)
+    each = np.array([total(part[i : i + 1]) for part in batches for i in range(chains)])
+    return {
+        "log_evidence_stepping_stone": total(traces),
+        "log_evidence_stepping_stone_se": float(each.std(ddof=1) / np.sqrt(len(each))),
+    }

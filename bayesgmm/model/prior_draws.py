@@ -33,10 +33,13 @@ def prior_draws(density: LogPosterior, n: int, rng: np.random.Generator) -> Arra
 
 
 def _log_dirichlet(alpha: Array, n: int, rng: np.random.Generator) -> Array:
-    # The gamma variates of a small alpha underflow; their logarithms do not.
-    logs = np.log(rng.standard_gamma(alpha + 1.0, (n, len(alpha))))
-    logs += np.log(rng.random((n, len(alpha)))) / alpha
+    logs = _log_gamma(alpha, (n, len(alpha)), rng)
     return np.asarray(logs - np.logaddexp.reduce(logs, axis=1)[:, None])
+
+
+def _log_gamma(shape: Array, size: tuple[int, ...], rng: np.random.Generator) -> Array:
+    """Logarithms of gamma variates, which do not underflow where the shape is small."""
+    return np.log(rng.standard_gamma(shape + 1.0, size)) - rng.standard_exponential(size) / shape
 
 
 def _scales(prior: PriorTerms, shape: tuple[int, ...], rng: np.random.Generator) -> Array:
@@ -45,8 +48,10 @@ def _scales(prior: PriorTerms, shape: tuple[int, ...], rng: np.random.Generator)
         return np.exp(a + b * rng.standard_normal(shape))
     if prior.family == HALF_NORMAL:
         return np.abs(a * rng.standard_normal(shape))
-    gamma = rng.standard_gamma(np.broadcast_to(a, shape)) / b
-    return gamma if prior.family == GAMMA else 1.0 / gamma
+    logs = _log_gamma(a, shape, rng) - np.log(b)
+    if prior.family != GAMMA:
+        logs = -logs
+    return np.asarray(np.exp(np.clip(logs, -340.0, 340.0)))  # the density takes their squares
 
 
 def _lkj(eta: float, d: int, batch: tuple[int, ...], rng: np.random.Generator) -> Array:
@@ -55,11 +60,11 @@ def _lkj(eta: float, d: int, batch: tuple[int, ...], rng: np.random.Generator) -
     factor = np.zeros((*batch, d, d))
     factor[..., 0, 0] = 1.0
     for i in range(1, d):
-        square = rng.beta(0.5 * i, eta + 0.5 * (d - 1 - i), batch)
+        rest = rng.beta(eta + 0.5 * (d - 1 - i), 0.5 * i, batch)  # small where eta is
         direction = rng.standard_normal((*batch, i))
         direction /= np.sqrt((direction**2).sum(axis=-1))[..., None]
-        factor[..., i, :i] = np.sqrt(square)[..., None] * direction
-        factor[..., i, i] = np.sqrt(1.0 - square)
+        factor[..., i, :i] = np.sqrt(1.0 - rest)[..., None] * direction
+        factor[..., i, i] = np.sqrt(np.maximum(rest, 1e-300))
     return factor
 
 
