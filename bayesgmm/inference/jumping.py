@@ -142,10 +142,9 @@ def _log_students(  # type: ignore[no-untyped-def]  # pragma: no cover - compile
 def _chain(  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     posterior_at, pass_at, prior_at, x, center, inverse_scale, row_weights, basis, structure, k,
     prior, each, centers, sds, roots, inverses, constants, degrees, shares, log_steps, adapting,
-    jumps, rng, theta, draws, values, modes, counts,
+    jumps, rng, theta, draws, values, modes, diverging, counts,
 ):
-    """Fill ``draws``; ``counts`` becomes trajectories' acceptance, jumps tried and made,
-    divergences."""
+    """Fill ``draws``; ``counts`` becomes trajectories' acceptance, jumps tried and made."""
     size, d, n_modes = len(theta), x.shape[1], len(centers)
     slope, here = np.empty(size), np.empty(1)
     place, white, momentum = np.empty(size), np.empty(size), np.empty(size)
@@ -227,8 +226,7 @@ def _chain(  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
             if same:
                 chosen = (other_logs[m] - there) - (logs[m] - proposed)
                 chance = np.exp(min(0.0, energy - after + chosen))
-        if not energy - after > -1000.0:
-            counts[3] += 1
+        diverging[t] = not energy - after > -1000.0
         counts[0] += chance
         if rng.random() < chance:
             theta[:] = place
@@ -343,7 +341,7 @@ class Jumper(NamedTuple):
     modes: NDArray[np.int64]  # (draw,) whose t is highest
     accepted: float  # trajectories
     jumped: float  # share of the proposals of modes
-    divergences: int
+    diverging: NDArray[np.bool_]  # (draw,)
 
 
 def run_jumper(
@@ -360,18 +358,19 @@ def run_jumper(
     """A chain of ``n`` draws from ``theta``; ``log_steps`` (M,) are tuned where adapting."""
     rows, d = density.rows, density.observations.n_features
     draws, values = np.empty((n, density.size)), np.empty(n)
-    modes, counts = np.empty(n, dtype=np.int64), np.zeros(4)
+    diverging = np.zeros(n, dtype=np.bool_)
+    modes, counts = np.empty(n, dtype=np.int64), np.zeros(3)
     _chain(
         log_posterior_address(), accumulate_address(), log_prior_address(), rows.values,
         rows.center, rows.inverse_scale, rows.row_weights, density.basis, density.structure,
         density.spec.n_components, density.prior, factor_coordinates(density.spec.covariance, d),
         students.centers, students.sds, students.roots, students.inverses, students.constants,
         students.degrees, students.shares, log_steps, adapting, jumps, rng, theta.copy(), draws,
-        values, modes, counts,
+        values, modes, diverging, counts,
     )  # fmt: skip
     return Jumper(
         draws, values - density.log_unit, modes, counts[0] / n,
-        counts[2] / max(counts[1], 1.0), int(counts[3]),
+        counts[2] / max(counts[1], 1.0), diverging,
     )  # fmt: skip
 
 

@@ -80,7 +80,12 @@ def jump(
     by_chain = list(zip(*blocks, strict=True))
     return Drawn(
         np.stack([np.concatenate([part.draws for part in own]) for own in by_chain]),
-        {"lp": np.stack([np.concatenate([part.values for part in own]) for own in by_chain])},
+        {
+            "lp": np.stack([np.concatenate([part.values for part in own]) for own in by_chain]),
+            "diverging": np.stack([
+                np.concatenate([part.diverging for part in own]) for own in by_chain
+            ]),
+        },
         status,
         {
             "sampler": "jumps",

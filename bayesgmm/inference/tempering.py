@@ -160,10 +160,14 @@ def _stepping_stones(traces: Array, betas: Array) -> tuple[float, float]:
     """Log evidence by a bridge between all neighbours, and its error from batches."""
 
     def total(part: Array) -> float:  # (batch, scan, rung)
-        return sum(
-            bridge_ratio(step * part[..., r + 1], step * part[..., r].ravel())[0]
-            for r, step in enumerate(np.diff(betas))
-        )
+        try:
+            with np.errstate(all="ignore"):  # a rung that stands still has no variance
+                return sum(
+                    bridge_ratio(step * part[..., r + 1], step * part[..., r].ravel())[0]
+                    for r, step in enumerate(np.diff(betas))
+                )
+        except FitError:  # no overlap at all
+            return np.nan
 
     halves = np.array_split(traces, 2, axis=1)
     each = np.array([total(half[i : i + 1]) for half in halves for i in range(len(traces))])
