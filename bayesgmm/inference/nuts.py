@@ -192,7 +192,7 @@ class _Judged:
         statistics = {**drawn.statistics, "permutation": self.permutation}
         if not len(drawn.theta):
             return Draws(self.parameters, statistics, status, facts)
-        statistics["mode"] = nearest_modes(density, about(modes), drawn.theta)
+        statistics["mode"] = nearest_modes(density, about(modes), drawn.theta)[0]
         places = density.constrain(np.stack([mode.theta for mode in modes]))
         held = np.bincount(statistics["mode"].ravel(), minlength=len(modes))
         table = Modes(
