@@ -79,7 +79,7 @@ def lay_out(
     }
     groups["fit"] = xr.Dataset(
         {
-            name: value if isinstance(value, tuple) or np.ndim(value) == 0
+            name: value if isinstance(value, xr.Variable) or np.ndim(value) == 0
             else (name + "_dim", np.asarray(value))
             for name, value in scalars.items()
         }

@@ -92,7 +92,7 @@ class MixtureFit:
         sample_stats : mapping of arrays of shape (chain, draw, ...)
         facts : mapping
             More variables of the group ``fit``: scalars, one-dimensional arrays along
-            a dimension of their own name, or pairs of dimensions and an array.
+            a dimension of their own name, or xarray variables.
         """
         tree = lay_out(
             spec, observations, parameters, method=method, status=status,

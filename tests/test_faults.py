@@ -280,7 +280,7 @@ def watch(event, arguments):
 sys.addaudithook(watch)
 
 def work():
-    X = bg.datasets.galaxies()
+    X = bg.datasets.faithful()  # one mode, so that nutpie is loaded
     fit = bg.fit(bg.MixtureSpec(2), X, method="nuts", draws=50, tune=50, chains=2, seed=1)
     fit.save("fit.nc")
     return fit

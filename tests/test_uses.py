@@ -10,6 +10,7 @@ import pytest
 BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
 
 
+@pytest.mark.filterwarnings("ignore::bayesgmm.FitWarning")  # few draws of models too large
 @pytest.mark.parametrize("seed", [2, 3])
 def test_the_average_predicts_better_than_the_single_best_model_by_bic(seed, monkeypatch):
     """On rows that none has seen; ``benchmarks/averaging.py`` has twelve such simulations."""

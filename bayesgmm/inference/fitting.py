@@ -302,9 +302,11 @@ def _of_draws(
     seed: Any,
     cores: int | None,
 ) -> MixtureFit:
-    note = weak_draw(
-        LogPosterior(spec, observations), highest(drawn.parameters, drawn.sample_stats["lp"])
-    )
+    lp, modes = drawn.sample_stats["lp"], drawn.modes
+    top = highest(drawn.parameters, lp)
+    if modes is not None and modes.log_density.max() > lp.max():
+        top = modes.places[int(modes.log_density.argmax())]
+    note = weak_draw(LogPosterior(spec, observations), top)
     return MixtureFit.build(
         spec,
         observations,
@@ -312,7 +314,10 @@ def _of_draws(
         method=method,
         status=drawn.status,
         sample_stats=drawn.sample_stats,
-        facts={**facts, **drawn.facts, **({"note": note} if note else {})},
+        facts={
+            **facts, **drawn.facts, **(modes.facts() if modes else {}),
+            **({"note": note} if note else {}),
+        },
         seed=seed,
         cores=cores,
     )

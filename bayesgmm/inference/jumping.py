@@ -380,7 +380,7 @@ def run_jumper(
 
 @njit(nogil=True, cache=True, error_model="numpy")
 def _nearest(  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
-    theta, centers, sds, inverses, constants, degrees, basis, d, each, found
+    theta, centers, sds, inverses, constants, degrees, basis, d, each, found, moved
 ):
     matched, logs = np.empty((len(centers), theta.shape[1])), np.empty(len(centers))
     for s in range(len(theta)):
@@ -388,14 +388,19 @@ def _nearest(  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
             theta[s], centers, sds, inverses, constants, degrees, basis, d, each, matched, logs
         )
         found[s] = np.argmax(logs)
+        moved[s] = matched[found[s]]
 
 
-def nearest_modes(density: LogPosterior, students: Students, theta: Array) -> NDArray[np.int64]:
-    """The mode whose t is highest at each theta (..., P)."""
+def nearest_modes(
+    density: LogPosterior, students: Students, theta: Array
+) -> tuple[NDArray[np.int64], Array]:
+    """The mode whose t is highest at each theta (..., P), and theta in its labelling."""
     flat = np.ascontiguousarray(theta.reshape(-1, theta.shape[-1]))
-    found, d = np.empty(len(flat), dtype=np.int64), density.observations.n_features
+    found, moved = np.empty(len(flat), dtype=np.int64), np.empty_like(flat)
+    d = density.observations.n_features
     _nearest(
         flat, students.centers, students.sds, students.inverses, students.constants,
         students.degrees, density.basis, d, factor_coordinates(density.spec.covariance, d), found,
+        moved,
     )  # fmt: skip
-    return found.reshape(theta.shape[:-1])
+    return found.reshape(theta.shape[:-1]), moved.reshape(theta.shape)

@@ -11,12 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayesgmm.inference.drawn import Drawn
-from bayesgmm.inference.jumping import Jumper, Students, run_jumper
+from bayesgmm.inference.jumping import Jumper, Students, nearest_modes, run_jumper
 from bayesgmm.inference.normals import fitted_normals
 from bayesgmm.inference.search import Progress
 from bayesgmm.inference.whitening import Mode, shares_of
 from bayesgmm.model.density import LogPosterior
 from bayesgmm.model.parallel import thread_map
+from bayesgmm.model.parameters import MixtureParameters
 from bayesgmm.status import Status
 
 Array = NDArray[np.float64]
@@ -25,6 +26,7 @@ _LOCAL = 4  # draws of each mode, in lengths of the warm-up
 _FIRST_JUMPS, _MOST_JUMPS = 10, 60  # proposals of modes between two trajectories
 _EVEN = 0.3  # share of the proposals that is divided evenly
 _PROPOSALS = 200  # from each t, to see what it holds
+_LEAST = 5  # draws for each coordinate, to fit a t
 _BLOCK = 100  # draws between looks at the clock and at Ctrl-C
 
 
@@ -59,6 +61,11 @@ def jump(
         return thread_map(one_chain, range(chains), cores)
 
     warm = run(begin, tune, _FIRST_JUMPS, adapting=True)
+    # Where chains have been that no t covers, they would stay for long: one fit more, to all.
+    students = _refitted(one, students, np.stack([part.draws for part in warm]), rng)
+    typical = float(np.median(log_steps))
+    steps = [np.full(len(students.shares), typical) for _ in range(chains)]
+    warm = run(_last(warm), tune, _FIRST_JUMPS, adapting=True)
     accepted = float(np.mean([part.jumped for part in warm]))
     jumps = int(np.clip(np.ceil(1.0 / max(accepted, 1e-6)), 2, _MOST_JUMPS))
     blocks: list[list[Jumper]] = []
@@ -66,10 +73,7 @@ def jump(
     try:
         while done < draws:
             n = min(_BLOCK, draws - done)
-            last = blocks[-1] if blocks else warm
-            blocks.append(
-                run(np.stack([part.draws[-1] for part in last]), n, jumps, adapting=False)
-            )
+            blocks.append(run(_last(blocks[-1] if blocks else warm), n, jumps, adapting=False))
             done += n
             report(f"jumping between {len(modes)} modes", done, draws)
     except KeyboardInterrupt:
@@ -98,6 +102,49 @@ def _silent(stage: str, done: int, total: int) -> None:
     """Nobody asked for progress."""
 
 
+def _last(runs: list[Jumper]) -> Array:
+    return np.stack([run.draws[-1] for run in runs])
+
+
+def _refitted(
+    density: LogPosterior, students: Students, theta: Array, rng: np.random.Generator
+) -> Students:
+    """The t's anew, each from the draws (chain, draw, P) nearest to it, in their proportion."""
+    nearest, moved = nearest_modes(density, students, theta)
+    weights, centers, covariances = [], [], []
+    for m in range(len(students.shares)):
+        own = moved[nearest == m]
+        if not _enough(own):  # as it was
+            weights.append(np.array([len(own) + 1.0]))
+            centers.append(students.centers[m : m + 1])
+            covariances.append((students.roots[m] @ students.roots[m].T)[None])
+            continue
+        normals = fitted_normals(own, int(rng.integers(2**31)))
+        weights.append(normals.weights * len(own))
+        centers.append(normals.means)
+        covariances.append(_leaning(normals, len(own), students.roots[m]))
+    held = np.concatenate(weights)
+    held /= held.sum()
+    return Students.of(
+        np.concatenate(centers), np.concatenate(covariances),
+        (1 - _EVEN) * held + _EVEN / len(held),
+    )  # fmt: skip
+
+
+def _enough(draws: Array) -> bool:
+    """Whether draws (n, P) can say how they are spread: some in a row may be the same."""
+    return len(np.unique(draws[:, -1])) > _LEAST * draws.shape[1]
+
+
+def _leaning(normals: MixtureParameters, n: int, root: Array) -> Array:
+    """Covariances of normals fitted to ``n`` draws; where these are few, they lean on what was
+    known before, as a Cholesky factor."""
+    counts = (normals.weights * n)[:, None, None]
+    return np.asarray(
+        (counts * normals.covariances + len(root) * (root @ root.T)) / (counts + len(root))
+    )
+
+
 def _students(
     density: LogPosterior, modes: list[Mode], n: int, rng: np.random.Generator, cores: int
 ) -> tuple[Students, Array]:
@@ -114,14 +161,10 @@ def _students(
         # A chain may have left its mode for a better one, so the mode itself stays as well.
         centers = start.centers[m : m + 1]
         covariances = (start.roots[m] @ start.roots[m].T)[None]
-        if len(np.unique(drawn[:, -1])) > density.size:  # enough for a covariance of their own
+        if _enough(drawn):
             normals = fitted_normals(drawn, seeds[m])
-            # Where draws are few, their covariance leans on the curvature.
-            own = (normals.weights * len(drawn))[:, None, None]
-            leaning = (own * normals.covariances + density.size * covariances) / (
-                own + density.size
-            )
             centers = np.concatenate([centers, normals.means])
+            leaning = _leaning(normals, len(drawn), start.roots[m])
             covariances = np.concatenate([covariances, leaning])
         return centers, covariances, np.repeat(steps, len(centers))
 

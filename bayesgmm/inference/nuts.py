@@ -5,17 +5,20 @@ to compile; ``pymc`` samples the PyMC model of the spec by NUTS.
 
 The first decides by itself how: by NUTS (nutpie) where the search has found one mode, by
 chains that jump where it has found several, and where either is not enough by tempering,
-which needs no modes to be found and takes longer.
+which needs no modes to be found and takes longer.  In many dimensions NUTS is tried first
+whatever the modes, since the chains that start in different ones often meet.
 """
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from xarray import Variable
 
 from bayesgmm.inference.chains import SAMPLER_STATISTICS, run_chains
 from bayesgmm.inference.convergence import Convergence, assess
@@ -37,10 +40,33 @@ from bayesgmm.status import Status
 MANY_DIVERGENCES = 0.01
 #: R-hat above which another way to sample is tried.
 _TRY_ON = 1.02
-#: Work of tempering, in densities x rows x components x (D^2 + 12), and coordinates, up to
-#: which it is tried unasked: half a minute on two cores, and what it mixes well.
-_AFFORDABLE, _MOST_COORDINATES = 1e11, 45
+#: Work, in densities x rows x components x (D^2 + 12), up to which more than NUTS is tried
+#: unasked: half a minute on two cores.
+_AFFORDABLE = 1e11
+#: Coordinates up to which tempering mixes well, and up to which t's are near to a posterior.
+_TEMPERING_UP_TO, _JUMPS_UP_TO = 45, 100
 _DENSITIES = 120  # of tempering, for each draw: temperatures times steps of a trajectory
+
+
+class Modes(NamedTuple):
+    """The modes that were found, in the labelling of the draws, and what is about each."""
+
+    places: MixtureParameters  # batch (mode,)
+    log_density: NDArray[np.float64]
+    laplace_share: NDArray[np.float64]
+    share: NDArray[np.float64]  # of the draws
+
+    def facts(self) -> dict[str, Any]:
+        """As a fit keeps them."""
+        each, matrix = ("mode", "component"), ("feature", "feature_bis")
+        return {
+            "mode_log_density": Variable("mode", self.log_density),
+            "mode_laplace_share": Variable("mode", self.laplace_share),
+            "mode_share": Variable("mode", self.share),
+            "mode_weights": Variable(each, self.places.weights),
+            "mode_means": Variable((*each, "feature"), self.places.means),
+            "mode_scale_tril": Variable((*each, *matrix), self.places.scale_tril),
+        }
 
 
 @dataclass(frozen=True)
@@ -51,6 +77,7 @@ class Draws:
     sample_stats: dict[str, NDArray[Any]]  # with permutation (chain, draw, component)
     status: Status
     facts: dict[str, Any]  # what the group ``fit`` keeps
+    modes: Modes | None = None
 
 
 def sample(
@@ -96,19 +123,19 @@ def sample(
         elif method == "tempering":
             best = judged(temper(density, **own, seed=by_ladder))
         else:
-            cheap = _affordable(density, draws + tune, chains)
-            if len(modes) > 1 and cheap and _exchangeable(density):
-                best = judged(jump(density, modes, **own, seed=by_jumps))
-            else:
-                best = judged(run_chains(density, modes, nutpie, progress, progressbar))
-            tempering = cheap and density.size <= _MOST_COORDINATES
-            poor = best.found.r_hat > best.found.limit(_TRY_ON)
-            if poor and best.drawn.status.ok and tempering:
-                try:
-                    other = judged(temper(density, **own, seed=by_ladder))
-                    best = min(best, other, key=lambda each: each.found.r_hat)
-                except KeyboardInterrupt:  # which leaves what there is
-                    best = replace(best, drawn=best.drawn._replace(status=Status.INTERRUPTED))
+            ways: dict[str, Callable[[], Drawn]] = {
+                "nuts": lambda: run_chains(density, modes, nutpie, progress, progressbar),
+                "jumps": lambda: jump(density, modes, **own, seed=by_jumps),
+                "tempering": lambda: temper(density, **own, seed=by_ladder),
+            }
+            first, *others = _ways(density, len(modes), (draws + tune) * chains)
+            best = judged(ways[first]())
+            for way in others:
+                if best.found.r_hat > best.found.limit(_TRY_ON) and best.drawn.status.ok:
+                    try:
+                        best = min(best, judged(ways[way]()), key=lambda each: each.found.r_hat)
+                    except KeyboardInterrupt:  # which leaves what there is
+                        best = replace(best, drawn=best.drawn._replace(status=Status.INTERRUPTED))
     return best.draws(density, modes, pivot)
 
 
@@ -117,10 +144,19 @@ def _exchangeable(density: LogPosterior) -> bool:
     return bool(np.ptp(density.prior.weights) == 0)
 
 
-def _affordable(density: LogPosterior, length: int, chains: int) -> bool:
+def _ways(density: LogPosterior, n_modes: int, draws: int) -> list[str]:
+    """Ways to sample, the first to be tried first."""
     n, d = density.rows.values.shape
     work = n * density.spec.n_components * (d * d + 12.0)
-    return work * length * chains * _DENSITIES <= _AFFORDABLE
+    jumps, tempering = [], []
+    if work * draws * _DENSITIES <= _AFFORDABLE:
+        if n_modes > 1 and density.size <= _JUMPS_UP_TO and _exchangeable(density):
+            jumps = ["jumps"]
+        if density.size <= _TEMPERING_UP_TO:
+            tempering = ["tempering"]
+    if jumps and tempering:
+        return [*jumps, *tempering]
+    return ["nuts", *jumps, *tempering]
 
 
 @dataclass(frozen=True)
@@ -157,26 +193,18 @@ class _Judged:
             status = Status.DIVERGENT if many else self.found.status(len(modes))
         facts = {**self.found.facts(), **drawn.facts, "n_modes": len(modes)}
         statistics = {**drawn.statistics, "permutation": self.permutation}
-        if len(drawn.theta):
-            statistics["mode"] = nearest_modes(density, about(modes), drawn.theta)
-            facts |= _of_modes(density, modes, statistics["mode"], pivot)
-        return Draws(self.parameters, statistics, status, facts)
-
-
-def _of_modes(
-    density: LogPosterior, modes: list[Mode], nearest: NDArray[np.int64], pivot: MixtureParameters
-) -> dict[str, Any]:
-    """The modes' places, in the labelling of the draws, and what is about each."""
-    places = density.constrain(np.stack([mode.theta for mode in modes]))
-    places = places.permute(to_pivot(places, pivot).permutation)
-    return {
-        "mode_log_density": ("mode", np.array([mode.value for mode in modes])),
-        "mode_laplace_share": ("mode", shares_of(modes)),
-        "mode_share": ("mode", np.bincount(nearest.ravel(), minlength=len(modes)) / nearest.size),
-        "mode_weights": (("mode", "component"), places.weights),
-        "mode_means": (("mode", "component", "feature"), places.means),
-        "mode_scale_tril": (("mode", "component", "feature", "feature_bis"), places.scale_tril),
-    }
+        if not len(drawn.theta):
+            return Draws(self.parameters, statistics, status, facts)
+        statistics["mode"] = nearest_modes(density, about(modes), drawn.theta)[0]
+        places = density.constrain(np.stack([mode.theta for mode in modes]))
+        held = np.bincount(statistics["mode"].ravel(), minlength=len(modes))
+        table = Modes(
+            places.permute(to_pivot(places, pivot).permutation),
+            np.array([mode.value for mode in modes]),
+            shares_of(modes),
+            held / held.sum(),
+        )
+        return Draws(self.parameters, statistics, status, facts, table)
 
 
 def _by_pymc(

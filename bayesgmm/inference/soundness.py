@@ -48,10 +48,12 @@ def fewest_rows(n_features: int) -> int:
     return 2 * n_features + 2
 
 
-def of_few_rows(mixture: MixtureParameters, observations: Observations) -> NDArray[np.bool_]:
-    """Which components (..., K) hold fewer rows than that, by their weights."""
+def of_few_rows(
+    mixture: MixtureParameters, observations: Observations, fewest: int | None = None
+) -> NDArray[np.bool_]:
+    """Which components (..., K) hold fewer rows than that, or ``fewest``, by their weights."""
     rows = mixture.weights * observations.total_weight / observations.typical_weight
-    return np.asarray(rows < fewest_rows(observations.n_features) - 1e-6)
+    return np.asarray(rows < (fewest or fewest_rows(observations.n_features)) - 1e-6)
 
 
 class Bounds:
@@ -98,7 +100,7 @@ class Bounds:
 
 
 def weak_draw(density: LogPosterior, draw: MixtureParameters) -> str:
-    """:func:`weak_components` of a posterior's highest draw.
+    """:func:`weak_components` of the highest place of a posterior that is known.
 
     Its prior makes few rows do, so that only those are named that fix no covariance.
     """
@@ -119,7 +121,7 @@ def weak_components(
     least = (fewest or fewest_rows(observations.n_features)) * observations.typical_weight
     told = dict.fromkeys(soundness.spurious, "is spurious; it")
     told |= dict.fromkeys(soundness.collapsed, "has collapsed; it")
-    few = of_few_rows(mixture, observations)
+    few = of_few_rows(mixture, observations, fewest)
     named = sorted({*told, *np.flatnonzero(few).tolist()})
     if not named:
         return ""
