@@ -104,7 +104,7 @@ class MixtureFit:
 
     @property
     def method(self) -> str:
-        """``"em"``, ``"map"``, ``"laplace"``, ``"nuts"`` or ``"tempering"``, as it was asked for."""
+        """How it was asked for: ``"em"``, ``"map"``, ``"laplace"``, ``"nuts"`` or ``"tempering"``."""
         return str(self.tree.attrs["method"])
 
     @property
