@@ -61,7 +61,8 @@ def draws() -> None:
     cases += [(name, s, k) for name in ("faithful", "overlap") for s in STRUCTURES
               for k in (2, 3, 4)]  # fmt: skip
     data = {**EXACT, "overlap": bg.Observations(overlapping(2, 1))}
-    print("| fit | status | sampler | seconds | largest bias, sds | of |\n|---|---|---|---|---|---|")
+    print("| fit | status | sampler | seconds | largest bias, sds | of |")
+    print("|---|---|---|---|---|---|")
     for name, covariance, k in cases:
         spec, observations = bg.MixtureSpec(k, covariance), data[name]
         began = time.perf_counter()
