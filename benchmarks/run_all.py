@@ -27,6 +27,8 @@ PARTS = {
     "same_optimum": ("Whether other seeds end at the same optimum", []),
     "whole_fits": ("A whole search where a pass costs much", []),
     "posterior": ("The posterior against PyMC's mixture and NumPyro", []),
+    "default_fits": ("What becomes of default posterior fits", []),
+    "every_mode": ("Whether each mode has its share", []),
     "laplace_calibration": ("How often Laplace's intervals hold the truth", []),
     "engines": ("The two engines on the same posteriors", []),
     "labels": ("Relabelling", []),

@@ -29,6 +29,7 @@ from bayesgmm.inference.labelling import to_pivot
 from bayesgmm.inference.search import Progress
 from bayesgmm.inference.tempering import temper
 from bayesgmm.inference.whitening import Mode, pivot_of, prepare, shares_of
+from bayesgmm.model.covariance import DIAGONAL
 from bayesgmm.model.density import LogPosterior
 from bayesgmm.model.observations import Observations
 from bayesgmm.model.parallel import one_blas_thread
@@ -40,8 +41,8 @@ from bayesgmm.status import Status
 MANY_DIVERGENCES = 0.01
 #: R-hat above which another way to sample is tried.
 _TRY_ON = 1.02
-#: Work, in densities x rows x components x (D^2 + 12), up to which more than NUTS is tried
-#: unasked: half a minute on two cores.
+#: Work, in densities x rows x components x (entries of a covariance + 12), up to which more
+#: than NUTS is tried unasked: half a minute on two cores.
 _AFFORDABLE = 1e11
 #: Coordinates up to which tempering mixes well, and up to which t's are near to a posterior.
 _TEMPERING_UP_TO, _JUMPS_UP_TO = 45, 100
@@ -147,7 +148,8 @@ def _exchangeable(density: LogPosterior) -> bool:
 def _ways(density: LogPosterior, n_modes: int, draws: int) -> list[str]:
     """Ways to sample, the first to be tried first."""
     n, d = density.rows.values.shape
-    work = n * density.spec.n_components * (d * d + 12.0)
+    entries = d * d if density.structure < DIAGONAL else d
+    work = n * density.spec.n_components * (entries + 12.0)
     jumps, tempering = [], []
     if work * draws * _DENSITIES <= _AFFORDABLE:
         if n_modes > 1 and density.size <= _JUMPS_UP_TO and _exchangeable(density):
