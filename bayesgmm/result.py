@@ -104,7 +104,7 @@ class MixtureFit:
 
     @property
     def method(self) -> str:
-        """How it was asked for: ``"em"``, ``"map"``, ``"laplace"``, ``"nuts"`` or ``"tempering"``."""
+        """``"em"``, ``"map"``, ``"laplace"``, ``"nuts"`` or ``"tempering"``, as asked for."""
         return str(self.tree.attrs["method"])
 
     @property
