@@ -147,8 +147,8 @@ class MixtureFit:
 
     def mode(self, index: int) -> MixtureParameters:
         """One of the :attr:`modes`, by its number in the table."""
-        facts = self._mode_facts()
         number = WHICH("index", index)
+        facts = self._mode_facts()
         if not number < facts.sizes["mode"]:
             raise SpecError(
                 f"There is no mode {number}; this fit has {facts.sizes['mode']}, numbered from 0."

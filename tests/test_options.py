@@ -81,7 +81,7 @@ SCALAR = {
     "max_draws": LIMIT, "max_rows": LIMIT, "max_refits": LIMIT, "max_replicates": COUNT,
     "exceedances": LIMIT, "runs": COUNT, "max_clusters": LIMIT, "n_replicates": (*COUNT, 99),
     "n_projections": COUNT_FROM_ZERO, "posteriors": FROM_ZERO, "n_draws": LIMIT,
-    "max_points": LIMIT,
+    "max_points": LIMIT, "index": FROM_ZERO,
     "bins": COUNT, "chunk": LIMIT, "points": (*COUNT, 16, 1000), "n_init": COUNT,
     "verbose_interval": LIMIT, "n_samples": COUNT,
     "verbose": (*OBJECTS, None, "100", float("nan"), float("inf"), -1, 2.5, 100.0),
@@ -285,6 +285,7 @@ def valid(name, parameter, made):
         "scale_tril": [np.eye(2)], "covariances": [np.eye(2)], "permutation": [1, 0],
         "theta": np.zeros(11), "first": np.repeat([0, 1], 15), "second": np.repeat([0, 1], 15),
         "other": np.repeat([0, 1], 15), "content": {"n_components": 2}, "text": "{}",
+        "index": 0,
     }[parameter]  # fmt: skip
 
 
