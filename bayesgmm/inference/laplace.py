@@ -194,7 +194,8 @@ def smoothed_weights(log_weights: Array) -> tuple[Array, float]:
     log_weights = np.maximum(log_weights, log_weights.max() - 700)
     # ArviZ takes log likelihoods, whose reciprocals are the weights of leaving one out.
     try:
-        smoothed, k_hat = array_stats.psislw(log_weights.max() - log_weights, axis=-1)
+        with np.errstate(over="ignore"):  # of a tail so long that k-hat is infinite
+            smoothed, k_hat = array_stats.psislw(log_weights.max() - log_weights, axis=-1)
     except (IndexError, ValueError):
         smoothed, k_hat = log_weights, np.nan
     return smoothed - np.logaddexp.reduce(smoothed), float(k_hat)

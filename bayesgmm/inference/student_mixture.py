@@ -95,9 +95,11 @@ class StudentMixture(NamedTuple):
                 ((theta - mean).T * u @ (theta - mean) + prior * own) / (count + prior)
                 for mean, u, own, count in zip(means, precision, before, counts, strict=True)
             ])  # fmt: skip
-            found = StudentMixture(
-                counts / counts.sum(), means, np.linalg.cholesky(covariances), self.degrees
-            )
+            try:
+                factors = np.linalg.cholesky(covariances)
+            except np.linalg.LinAlgError:  # scales so far apart that rounding leaves no factor
+                return found
+            found = StudentMixture(counts / counts.sum(), means, factors, self.degrees)
         return found
 
 
