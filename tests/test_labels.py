@@ -160,13 +160,13 @@ def test_relabelling_refuses_what_it_cannot_do(nuts_faithful, em_faithful, faith
 
 @pytest.mark.parametrize("k", [3, 4, 5, 6])
 def test_galaxies_means_mix_wherever_what_labels_cannot_fool_does(k, galaxies):
-    """Rank-normalised split R-hat by ArviZ, four chains of 2,000.
+    """Rank-normalised split R-hat by ArviZ, four chains of 1,000.
 
     Of eight halves that agree, with E effective draws in all, R-hat squared is about
     1 + (8 / E) chi^2_7 / 7: noise, of which 1 in 100,000 is left out.  E is that of what labels
     cannot fool, so that means which do not mix are not excused by their own.
     """
-    fit = bg.fit(bg.MixtureSpec(k), galaxies, method="nuts", seed=1, draws=2000)
+    fit = bg.fit(bg.MixtureSpec(k), galaxies, method="nuts", seed=1)
     label_free = float(fit.tree["fit/r_hat"])
     own = by_component(fit.parameters, fit.feature_names)
     means = np.stack([v for name, v in own.items() if name.startswith("means")], axis=-1)
