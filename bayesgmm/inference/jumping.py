@@ -30,6 +30,7 @@ from bayesgmm.model.statistics import accumulate_address
 Array = NDArray[np.float64]
 
 _TARGET = 0.85  # acceptance of a trajectory
+_ROUNDING = 1e-9  # added to the diagonal of a correlation matrix
 _LONGEST = 10  # leapfrog steps of a trajectory
 
 
@@ -300,13 +301,17 @@ class Students(NamedTuple):
 
         p = centers.shape[1]
         degrees = max(8.0, float(p))  # a t's radius varies the more the lower they are
-        roots = np.linalg.cholesky(covariances)
+        sds = np.sqrt(np.diagonal(covariances, axis1=1, axis2=2))
+        # In units of the standard deviations, and a little more than singular: where scales are
+        # far apart rounding would leave no factor, and a t need not be exact.
+        correlations = covariances / (sds[:, :, None] * sds[:, None, :])
+        roots = sds[:, :, None] * np.linalg.cholesky(correlations + _ROUNDING * np.eye(p))
         log_volume = np.log(np.diagonal(roots, axis1=1, axis2=2)).sum(axis=1)
         constant = gammaln(0.5 * (degrees + p)) - gammaln(0.5 * degrees)
         constant -= 0.5 * p * np.log(degrees * np.pi)
         return cls(
             np.ascontiguousarray(centers),
-            np.sqrt(np.diagonal(covariances, axis1=1, axis2=2)).copy(),
+            sds,
             roots,
             np.ascontiguousarray(np.linalg.inv(roots)),
             np.log(shares) + constant - log_volume,
