@@ -23,6 +23,18 @@ def densities(k, d, covariance="full", n=40, **options):
     return bg.LogPosterior(bg.MixtureSpec(k, covariance, **options), bg.Observations(x)), rng
 
 
+def assert_is_slope(density, theta, gradient):
+    """Against central differences."""
+    step = 1e-5
+    by_differences = [
+        (density.value(theta + step * e) - density.value(theta - step * e)) / (2 * step)
+        for e in np.eye(density.size)
+    ]
+    np.testing.assert_allclose(
+        gradient, by_differences, rtol=1e-6, atol=1e-6 * np.abs(gradient).max()
+    )
+
+
 @pytest.mark.parametrize("family", FAMILIES, ids=lambda f: type(f).__name__)
 @pytest.mark.parametrize("covariance", STRUCTURES)
 @pytest.mark.parametrize(("k", "d"), [(1, 1), (3, 1), (2, 3), (1, 2)])
@@ -32,14 +44,7 @@ def test_gradient_equals_central_differences(family, covariance, k, d, jacobian)
     density = bg.LogPosterior(density.spec, density.observations, jacobian=jacobian)
     theta = rng.normal(size=density.size) * 0.3
     _, gradient = density.value_and_grad(theta)
-    step = 1e-5
-    by_differences = [
-        (density.value(theta + step * e) - density.value(theta - step * e)) / (2 * step)
-        for e in np.eye(density.size)
-    ]
-    np.testing.assert_allclose(
-        gradient, by_differences, rtol=1e-6, atol=1e-6 * np.abs(gradient).max()
-    )
+    assert_is_slope(density, theta, gradient)
 
 
 def scipy_log_likelihood(p, x):
@@ -184,14 +189,7 @@ def test_gradient_of_recorded_values_equals_central_differences(
         density = copy(density)
         density.prior = density.prior._replace(temperature=temperature)
         values[temperature], gradient = density.value_and_grad(theta)
-        step = 1e-5
-        by_differences = [
-            (density.value(theta + step * e) - density.value(theta - step * e)) / (2 * step)
-            for e in np.eye(density.size)
-        ]
-        np.testing.assert_allclose(
-            gradient, by_differences, rtol=1e-6, atol=1e-6 * np.abs(gradient).max()
-        )
+        assert_is_slope(density, theta, gradient)
     log_likelihood = scipy_log_likelihood(density.constrain(theta), density.observations.values)
     np.testing.assert_allclose(values[1.0] - values[0.0], log_likelihood, rtol=1e-10)
     np.testing.assert_allclose(values[0.4] - values[0.0], 0.4 * log_likelihood, rtol=1e-10)

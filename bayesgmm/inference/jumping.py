@@ -142,12 +142,23 @@ def _log_students(  # type: ignore[no-untyped-def]  # pragma: no cover - compile
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
+def _pick(shares, rng):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+    """A mode by its share."""
+    u = rng.random()
+    for m in range(len(shares)):
+        u -= shares[m]
+        if u < 0.0:
+            return m
+    return len(shares) - 1
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
 def _chain(  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     posterior_at, pass_at, prior_at, x, center, inverse_scale, row_weights, basis, structure, k,
     prior, each, centers, sds, roots, inverses, constants, degrees, shares, log_steps, adapting,
-    jumps, rng, theta, draws, values, modes, diverging, counts,
+    jumps, rng, theta, draws, values, diverging, counts,
 ):
-    """Fill ``draws``; ``counts`` becomes trajectories' acceptance, jumps tried and made."""
+    """Fill ``draws``; ``counts`` becomes the jumps tried and made."""
     size, d, n_modes = len(theta), x.shape[1], len(centers)
     slope, here = np.empty(size), np.empty(1)
     place, white, momentum = np.empty(size), np.empty(size), np.empty(size)
@@ -167,12 +178,7 @@ def _chain(  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     )
     for t in range(len(draws)):
         # A trajectory in the coordinates of a mode that is chosen by its share of the t's here.
-        m, u = n_modes - 1, rng.random()
-        for other in range(n_modes):
-            u -= np.exp(logs[other] - proposed)
-            if u < 0.0:
-                m = other
-                break
+        m = _pick(np.exp(logs - proposed), rng)
         for i in range(size):
             place[i] = matched[m, i]
         call_log_posterior(
@@ -232,7 +238,6 @@ def _chain(  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
                 chosen = (other_logs[m] - there) - (logs[m] - proposed)
                 chance = np.exp(min(0.0, energy - after + chosen))
         diverging[t] = not energy - after > -1000.0
-        counts[0] += chance
         if rng.random() < chance:
             theta[:] = place
             value, proposed = new, there
@@ -241,12 +246,7 @@ def _chain(  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
         if adapting:
             log_steps[m] += (chance - _TARGET) / (10.0 + t) ** 0.6
         for _ in range(jumps):
-            m, u = n_modes - 1, rng.random()
-            for other in range(n_modes):
-                u -= shares[other]
-                if u < 0.0:
-                    m = other
-                    break
+            m = _pick(shares, rng)
             for i in range(size):
                 white[i] = rng.standard_normal()
             chi = 2.0 * rng.standard_gamma(0.5 * degrees)
@@ -256,7 +256,7 @@ def _chain(  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
                 for j in range(i + 1):
                     s += roots[m, i, j] * white[j]
                 place[i] = centers[m, i] + widen * s
-            counts[1] += 1
+            counts[0] += 1
             if not match(place, centers[m], sds[m], basis, d, each, other_matched[m]):
                 continue
             new = call_log_posterior(
@@ -273,14 +273,13 @@ def _chain(  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
                 other_matched, other_logs,
             )
             if rng.random() < np.exp(min(0.0, new - value - there + proposed)):
-                counts[2] += 1
+                counts[1] += 1
                 theta[:] = place
                 value, proposed = new, there
                 matched[:] = other_matched
                 logs[:] = other_logs
         draws[t] = theta
         values[t] = value
-        modes[t] = np.argmax(logs)
 
 
 class Students(NamedTuple):
@@ -347,8 +346,6 @@ class Jumper(NamedTuple):
 
     draws: Array  # (draw, P)
     values: Array  # (draw,) log density
-    modes: NDArray[np.int64]  # (draw,) whose t is highest
-    accepted: float  # trajectories
     jumped: float  # share of the proposals of modes
     diverging: NDArray[np.bool_]  # (draw,)
 
@@ -368,19 +365,18 @@ def run_jumper(
     rows, d = density.rows, density.observations.n_features
     draws, values = np.empty((n, density.size)), np.empty(n)
     diverging = np.zeros(n, dtype=np.bool_)
-    modes, counts = np.empty(n, dtype=np.int64), np.zeros(3)
+    counts = np.zeros(2)
     _chain(
         log_posterior_address(), accumulate_address(), log_prior_address(), rows.values,
         rows.center, rows.inverse_scale, rows.row_weights, density.basis, density.structure,
         density.spec.n_components, density.prior, factor_coordinates(density.spec.covariance, d),
         students.centers, students.sds, students.roots, students.inverses, students.constants,
         students.degrees, students.shares, log_steps, adapting, jumps, rng, theta.copy(), draws,
-        values, modes, diverging, counts,
+        values, diverging, counts,
     )  # fmt: skip
     return Jumper(
-        draws, values - density.log_unit, modes, counts[0] / n,
-        counts[2] / max(counts[1], 1.0), diverging,
-    )  # fmt: skip
+        draws, values - density.log_unit, counts[1] / max(counts[0], 1.0), diverging
+    )
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
