@@ -296,19 +296,32 @@ def test_laplace_is_judged_by_k_hat_and_by_effective_draws(limit, value, faithfu
     assert fit.status is Status.UNRELIABLE and "do not hold" in repr(fit)
 
 
+@pytest.mark.parametrize("covariance", ["full", "spherical"])
+def test_many_values_are_the_values_of_each(covariance, faithful):
+    """On few rows, by a compiled loop, and on more than one chunk, where the rows are shared."""
+    rng = np.random.default_rng(1)
+    for rows in (faithful.values, np.tile(faithful.values, (64, 1))):
+        density = bg.LogPosterior(bg.MixtureSpec(2, covariance), rows, cores=2)
+        theta = rng.normal(size=(3, 200, density.size))
+        found = density.values(theta)
+        assert found.shape == (3, 200)
+        for place in ((0, 0), (1, 56), (2, 199)):
+            assert found[place] == density.value(theta[place])
+
+
 @pytest.mark.parametrize("draws", [10, 1000])
 def test_laplace_evaluates_a_dear_density_no_more_than_four_times_a_draw(
     draws, faithful, monkeypatch
 ):
     """Where the weights are bad it would take 20,000 of a cheap one."""
     asked = []
-    values = laplace._values
+    values = bg.LogPosterior.values
 
     def counted(density, theta):
         asked.append(len(theta))
         return values(density, theta)
 
-    monkeypatch.setattr(laplace, "_values", counted)
+    monkeypatch.setattr(bg.LogPosterior, "values", counted)
     spec = bg.MixtureSpec(6, "diag", bg.Priors(weights=1.0))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -192,7 +192,7 @@ def about(modes: list[Mode]) -> Students:
 def _log_mass(density: LogPosterior, student: Students, rng: np.random.Generator) -> float:
     """Log of the integral about one t, by importance sampling from it."""
     theta, log_t = student.simulate(_PROPOSALS, rng)
-    weights = np.array([density.value(row) for row in theta]) - log_t
+    weights = density.values(theta) - log_t
     return float(np.logaddexp.reduce(weights[np.isfinite(weights)], initial=-1e300))
 
 

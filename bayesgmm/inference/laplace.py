@@ -23,10 +23,9 @@ from bayesgmm.inference.student_mixture import NORMAL, StudentMixture, effective
 from bayesgmm.inference.whitening import Mode, pivot_of, prepare, shares_of
 from bayesgmm.model.density import LogPosterior
 from bayesgmm.model.observations import Observations
-from bayesgmm.model.parallel import one_blas_thread, thread_map
+from bayesgmm.model.parallel import one_blas_thread
 from bayesgmm.model.parameters import MixtureParameters
 from bayesgmm.model.spec import MixtureSpec
-from bayesgmm.model.statistics import CHUNK
 from bayesgmm.status import Status
 
 Array = NDArray[np.float64]
@@ -137,7 +136,7 @@ def _weighted(
     more = max(_SPARE * draws, _FEWEST)
     while True:
         theta = proposal.simulate(more, rng)
-        found = _judged(theta, _values(density, theta), proposal)
+        found = _judged(theta, density.values(theta), proposal)
         used, left = used + more, left - more
         if left == 0 or (found.good and found.ess >= draws):
             return found
@@ -160,15 +159,6 @@ def proposal_at(modes: list[Mode]) -> StudentMixture:
     normals = StudentMixture(shares, theta, spread, np.full(n, NORMAL))
     wide = StudentMixture(shares, theta, _WIDTH * spread, np.full(n, _DEGREES))
     return normals.mixed(wide, _SHARE_WIDE)
-
-
-def _values(density: LogPosterior, theta: Array) -> Array:
-    # On many rows the density runs its chunks on threads by itself; on few, a thread's turn
-    # costs more than an evaluation.
-    threads = 1 if density.observations.n_rows > CHUNK else density.cores
-    blocks = np.array_split(theta, threads)
-    done = thread_map(lambda block: [density.value(row) for row in block], blocks, threads)
-    return np.array([value for block in done for value in block])
 
 
 def _judged(theta: Array, values: Array, proposal: StudentMixture) -> _Weighted:

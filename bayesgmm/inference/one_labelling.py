@@ -16,11 +16,10 @@ from numpy.typing import NDArray
 from bayesgmm.inference.labelling import highest, to_pivot
 from bayesgmm.inference.whitening import find_modes, shares_of
 from bayesgmm.model.density import LogPosterior
-from bayesgmm.model.parallel import thread_map
-from bayesgmm.model.statistics import CHUNK
 from bayesgmm.result import MixtureFit
 
 Array = NDArray[np.float64]
+
 
 class Region:
     """The posterior on the region of one labelling, and its draws.
@@ -34,7 +33,7 @@ class Region:
     """
 
     def __init__(self, fit: MixtureFit, cores: int) -> None:
-        self.density = LogPosterior(fit.spec, fit.observations)
+        self.density = LogPosterior(fit.spec, fit.observations, cores=cores)
         self.cores = cores
         lp = fit.tree["sample_stats"].to_dataset()["lp"].values
         draws = fit.parameters
@@ -64,8 +63,7 @@ class Region:
 
     def log_density(self, theta: Array) -> Array:
         """Log posterior density (n,) of theta (n, P), without its constant; -inf outside."""
-        threads = 1 if self.density.observations.n_rows > CHUNK else self.cores
-        values = np.array(thread_map(self.density.value, list(theta), threads))
+        values = self.density.values(theta)
         inside = (
             to_pivot(self.density.constrain(theta), self.pivot).permutation
             == np.arange(self.density.spec.n_components)

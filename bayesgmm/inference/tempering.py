@@ -101,14 +101,14 @@ def temper(
     ])  # fmt: skip
     traces = np.stack([np.concatenate(parts) for parts in _by_ladder(blocks, "traces")])
     traces = traces - density.log_unit
-    lp = thread_map(one.value, list(theta.reshape(-1, theta.shape[-1])), cores)
+    lp = density.with_cores(cores).values(theta)
     mean = np.mean([[block.rejected for block in part] for part in blocks], axis=(0, 1))
     facts = {
         "sampler": "tempering", "temperatures": ladders[0].betas, "swap_rejection": mean,
         "round_trips": int(sum(scans.trips for block in blocks for scans in block)),
         **_stepping_stones(traces, ladders[0].betas),
     }  # fmt: skip
-    return Drawn(theta, {"lp": np.reshape(lp, theta.shape[:2])}, status, facts)
+    return Drawn(theta, {"lp": lp}, status, facts)
 
 
 def _scans_for_each_draw(density: LogPosterior, moves: int) -> int:

@@ -61,7 +61,7 @@ from bayesgmm.model.covariance import (
     without_recording,
 )
 from bayesgmm.model.observations import Observations
-from bayesgmm.model.parallel import available_cores
+from bayesgmm.model.parallel import available_cores, thread_map
 from bayesgmm.model.parameters import MixtureParameters, numeric_array
 from bayesgmm.model.prior_density import PRIOR_TERMS, PriorTerms, scale_log_prior
 from bayesgmm.model.spec import SPEC, MixtureSpec
@@ -75,6 +75,10 @@ from bayesgmm.model.statistics import (
     expected_statistics,
 )
 from bayesgmm.options import TRUTH
+
+#: Thetas that one thread's turn takes: many enough that the turn costs nothing beside them,
+#: few enough that an interrupt need not wait.
+_THETAS = 256
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
@@ -333,6 +337,23 @@ log_posterior_address, call_log_posterior = by_address(
 )  # fmt: skip
 
 
+@njit(nogil=True, cache=True, error_model="numpy")
+def log_posteriors(  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+    density_at, pass_at, prior_at, thetas, x, center, inverse_scale, row_weights, basis,
+    structure, k, prior, out,
+):
+    """Log density at each row of ``thetas``, into ``out``."""
+    gradient, likelihood = np.empty(thetas.shape[1]), np.empty(1)
+    for i in range(len(thetas)):
+        out[i] = call_log_posterior(
+            density_at,
+            (
+                pass_at, prior_at, thetas[i], x, center, inverse_scale, row_weights, basis,
+                structure, k, prior, gradient, likelihood,
+            ),
+        )  # fmt: skip
+
+
 class LogPosterior:
     """Log posterior density of a spec given data, at unconstrained coordinates.
 
@@ -472,14 +493,33 @@ class LogPosterior:
         """Log density at theta."""
         return self.value_and_grad(theta)[0]
 
+    def values(self, theta: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Log density (...) at each of many theta (..., P), on ``cores`` threads."""
+        theta = self._batch(theta)
+        flat = np.ascontiguousarray(theta.reshape(-1, self.size))
+        rows, out = self.rows, np.empty(len(flat))
+        if len(rows.values) > CHUNK:  # the threads are those of each pass
+            for i, one in enumerate(flat):
+                out[i] = self.value(one)
+            return out.reshape(theta.shape[:-1])
+
+        def some(begin: int) -> None:
+            part = slice(begin, begin + _THETAS)
+            log_posteriors(
+                log_posterior_address(), accumulate_address(), log_prior_address(), flat[part],
+                rows.values, rows.center, rows.inverse_scale, rows.row_weights, self.basis,
+                self.structure, self.spec.n_components, self.prior, out[part],
+            )  # fmt: skip
+
+        thread_map(some, range(0, len(flat), _THETAS), self.cores)
+        out -= self.prior.temperature * self.log_unit
+        return out.reshape(theta.shape[:-1])
+
     def constrain(self, theta: NDArray[np.float64]) -> MixtureParameters:
         """Parameters in the data's units; theta (..., P) gives batch shape (...)."""
         spec = self.spec
-        theta = numeric_array("theta", theta)
-        if theta.shape[-1:] != (self.size,):
-            raise DataError(f"theta has shape {theta.shape}; it must be (..., {self.size}).")
         log_weights, means, factors = constrain_many(
-            theta, spec.covariance, spec.n_components, self.observations.n_features
+            self._batch(theta), spec.covariance, spec.n_components, self.observations.n_features
         )
         return self.mixture(log_weights, means, factors)
 
@@ -548,6 +588,12 @@ class LogPosterior:
             f"The log posterior is not finite at the start ({where}); give other starts, or "
             "priors nearer to the data."
         )
+
+    def _batch(self, theta: NDArray[np.float64]) -> NDArray[np.float64]:
+        theta = numeric_array("theta", theta)
+        if theta.shape[-1:] != (self.size,):
+            raise DataError(f"theta has shape {theta.shape}; it must be (..., {self.size}).")
+        return theta
 
     def _checked(self, theta: NDArray[np.float64]) -> NDArray[np.float64]:
         theta = np.ascontiguousarray(numeric_array("theta", theta))

@@ -21,6 +21,9 @@ from numba.core.compiler_lock import global_compiler_lock
 
 from bayesgmm.options import CORES
 
+#: Turns of each thread: enough that none waits long for another's last.
+_TURNS = 16
+
 
 def available_cores(cores: int | None) -> int:
     """``cores``, or the processors that this process may use."""
@@ -49,11 +52,15 @@ def thread_map[Item, Result](
     if cores == 1 or len(work) < 2:
         return [function(item) for item in work]
 
-    def one(item: Item) -> Result:
-        with _one_openmp_thread():  # which every thread has to ask for by itself
-            return function(item)
+    # A thread's turn costs more than many an item, so it takes several where there are many.
+    size = max(1, len(work) // (_TURNS * cores))
 
-    return list(_pool(cores).map(one, work))
+    def turn(begin: int) -> list[Result]:
+        with _one_openmp_thread():  # which every thread has to ask for by itself
+            return [function(item) for item in work[begin : begin + size]]
+
+    turns = _pool(cores).map(turn, range(0, len(work), size))
+    return [result for results in turns for result in results]
 
 
 @contextmanager
