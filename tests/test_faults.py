@@ -294,7 +294,7 @@ print(work().status in tuple(bg.Status))
 """
 #: Modules in the middle of packages that a first fit loads, in the order in which it does.
 MIDDLE = (
-    "xarray.core.dataset", "numba.core.typing", "sklearn.cluster._kmeans", "nutpie.sample",
+    "xarray.core.dataset", "numba.core.typing", "scipy.spatial.distance", "nutpie.sample",
 )  # fmt: skip
 
 

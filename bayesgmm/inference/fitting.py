@@ -180,8 +180,6 @@ def fitted(
         observations = Observations(data, row_weights=row_weights)
     if method in ("nuts", "tempering", "laplace"):
         _refuse_too_many(spec, observations, options["draws"] * options.get("chains", 1))
-    if start is None and spec.n_components > 1:
-        import sklearn.cluster  # noqa: F401  - before OpenMP, which it loads, is held to one thread
     how = {"nuts": _nuts, "tempering": _nuts, "laplace": _laplace}.get(method, _point)
     return how(spec, observations, method, **common, **options)
 
