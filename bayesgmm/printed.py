@@ -66,10 +66,13 @@ def _how_sampled(facts: xr.Dataset) -> str:
     """How draws came about, where it is not by NUTS alone."""
     sampler = str(facts["sampler"].item()) if "sampler" in facts else ""
     if sampler == "jumps":
-        return (
-            f"Sampled by chains that jump between {facts['n_modes'].item()} modes "
-            f"({facts['jumps_accepted'].item():.1%} of their proposals accepted)."
-        )
+        said = f"Sampled by chains that jump between {facts['n_modes'].item()} modes "
+        if "round_trips" in facts:
+            return (
+                f"{said}by way of {facts['temperatures'].size} temperatures "
+                f"({facts['round_trips'].item()} round trips)."
+            )
+        return f"{said}({facts['jumps_accepted'].item():.1%} of their proposals accepted)."
     if sampler == "tempering":
         return (
             f"Sampled by tempering at {facts['temperatures'].size} temperatures, "

@@ -57,7 +57,7 @@ _SHARE = re.compile(r"\bin (no draw|(under )?\d[\d.]*% of draws)")
 
 
 #: Which sampler a fit ended with, where the first was not enough: by an R-hat that is itself noise.
-_SAMPLER = re.compile(r"\bSampled by .*?(accepted\)|from the prior)\.")
+_SAMPLER = re.compile(r"\bSampled by .*?(accepted\)|round trips\)|from the prior)\.")
 
 
 def words(text: str) -> str:

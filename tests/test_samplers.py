@@ -16,17 +16,12 @@ from scipy.optimize import linear_sum_assignment
 from scipy.special import logsumexp
 
 import bayesgmm as bg
-from bayesgmm.inference import nuts
+from bayesgmm.inference import jumps, nuts
 from bayesgmm.inference.fitting import fitted
-from bayesgmm.inference.jumping import (
-    Students,
-    _assign,
-    _log_students,
-    match,
-    nearest_modes,
-    run_jumper,
-)
+from bayesgmm.inference.jumping import run_jumper
 from bayesgmm.inference.jumps import about, jump
+from bayesgmm.inference.reference_ladder import ReferenceLadder
+from bayesgmm.inference.students import Students, _assign, log_students, match, nearest_modes
 from bayesgmm.inference.tempering import temper
 from bayesgmm.inference.whitening import prepare
 from bayesgmm.model.coordinates import constrain_many, factor_coordinates
@@ -167,25 +162,25 @@ def test_the_ts_are_scipys_in_the_labelling_of_each_mode():
     covariances = roots @ np.swapaxes(roots, -1, -2)
     shares = np.array([0.2, 0.5, 0.3])
     students = Students.of(rng.normal(size=(3, p)), covariances, shares)
-    each = [
-        stats.multivariate_t(center, covariance, df=students.degrees)
-        for center, covariance in zip(students.centers, covariances, strict=True)
-    ]
+    one = stats.t(students.degrees)
+
+    def log_density(m, place):
+        """The t's of the whitened directions, by SciPy."""
+        z = np.linalg.solve(students.roots[m], (place - students.centers[m]).T)
+        return one.logpdf(z).sum(axis=0) - np.log(np.diag(students.roots[m])).sum()
+
     places, logs = np.empty((3, p)), np.empty(3)
     for theta in rng.normal(size=(20, p)):
-        total = _log_students(
-            theta, students.centers, students.sds, students.inverses, students.constants,
-            students.degrees, density.basis, 2, 3, places, logs,
-        )  # fmt: skip
+        total = log_students(theta, students, density.basis, 2, 3, places, logs)
         for m in range(3):
             place = matched(density, theta, students.centers[m], students.sds[m])[0]
             np.testing.assert_array_equal(places[m], place)
-            assert logs[m] == pytest.approx(np.log(shares[m]) + each[m].logpdf(place))
+            assert logs[m] == pytest.approx(np.log(shares[m]) + log_density(m, place))
         assert total == pytest.approx(logsumexp(logs))
+    np.testing.assert_allclose(students.covariance(1), covariances[1], rtol=1e-6)
     theta, log_t = students.shared(shares[::-1]).only(1).simulate(2000, rng)
-    np.testing.assert_allclose(log_t, each[1].logpdf(theta))
-    white = np.linalg.solve(roots[1], (theta - students.centers[1]).T)[0]
-    agree(white, stats.t(students.degrees))
+    np.testing.assert_allclose(log_t, log_density(1, theta))
+    agree(np.linalg.solve(students.roots[1], (theta - students.centers[1]).T)[0], one)
 
 
 # The same posterior, by samplers that know nothing of each other ------------------------
@@ -259,6 +254,51 @@ def test_jumps_draw_what_tempering_draws(three, tempered, seed):
     np.testing.assert_allclose(drawn.statistics["lp"][0, :50], values)
 
 
+def by_way_of_temperatures(density, students, betas, begin, n):
+    """Draws (chain, n, P) of ladders from the t's given, whatever they are."""
+    chains = []
+    for seed, theta in enumerate(begin):
+        steps = np.full((len(betas), len(students.shares)), np.log(0.3))
+        states = np.repeat(theta[None], len(betas), axis=0)
+        ladder = ReferenceLadder(
+            density, students, betas, states, steps, np.random.default_rng(seed)
+        )
+        ladder.scan(300, adapting=True)
+        chains.append(ladder.scan(n, adapting=False))
+    assert sum(chain.trips for chain in chains) > 50
+    values = [density.value(theta) for theta in chains[0].draws[:20]]
+    np.testing.assert_allclose(chains[0].values[:20], values)
+    return np.stack([chain.draws for chain in chains])
+
+
+@pytest.mark.parametrize("wide", [1.0, 9.0])
+def test_ladders_from_the_ts_draw_what_tempering_draws(three, tempered, wide):
+    """From the t's at the modes and from t's so wide that they reach over many labellings, of
+    wrong shares."""
+    density, modes = three
+    fair = about(modes)
+    covariances = wide * np.stack([fair.covariance(m) for m in range(3)])
+    students = Students.of(fair.centers, covariances, np.array([0.1, 0.3, 0.6]))
+    begin = tempered.theta[:, 0]
+    theta = by_way_of_temperatures(density, students, np.linspace(0, 1, 5), begin, 4000)
+    same_means(density, theta, tempered.theta)
+    same_mean(
+        lesser(density, theta) * 1.0, lesser(density, tempered.theta) * 1.0, "the lesser mode"
+    )
+
+
+def test_jumps_go_by_way_of_temperatures_where_few_are_accepted(three, tempered, monkeypatch):
+    density, modes = three
+    monkeypatch.setattr(jumps, "_JUMPS", 1)  # so that each would have to be accepted
+    drawn = jump(
+        density, modes, draws=1500, tune=200, chains=4, cores=2, seed=np.random.SeedSequence(1),
+        progress=None,
+    )  # fmt: skip
+    assert drawn.facts["round_trips"] > 100 and "jumps_accepted" not in drawn.facts
+    assert len(drawn.facts["swap_rejection"]) == len(drawn.facts["temperatures"]) - 1
+    same_means(density, drawn.theta, tempered.theta)
+
+
 def by_these(density, students, jumps, begin, n):
     """Draws (chain, n, P) by the t's given, whatever they are."""
     chains = []
@@ -276,7 +316,7 @@ def test_bad_ts_leave_the_posterior_as_it_is(three, tempered):
     many labellings, and of wrong shares."""
     density, modes = three
     fair = about(modes)
-    covariances = 9 * fair.roots @ np.swapaxes(fair.roots, -1, -2)
+    covariances = 9 * np.stack([fair.covariance(m) for m in range(3)])
     wide = Students.of(fair.centers, covariances, np.array([0.1, 0.3, 0.6]))
     theta = by_these(density, wide, 5, tempered.theta[:, 0], 8000)
     same_means(density, theta, tempered.theta)
@@ -438,7 +478,7 @@ def test_jumps_after_hardly_any_warm_up(three, tune):
         density, modes, draws=150, tune=tune, chains=1, cores=1, seed=np.random.SeedSequence(1),
         progress=None,
     )  # fmt: skip
-    assert drawn.theta.shape == (1, 150, density.size) and drawn.facts["jumps_accepted"] > 0
+    assert drawn.theta.shape == (1, 150, density.size) and drawn.facts["sampler"] == "jumps"
     assert np.isin(nearest_modes(density, about(modes), drawn.theta)[0], range(len(modes))).all()
 
 
@@ -454,8 +494,10 @@ def test_the_same_seed_gives_the_same_draws_on_any_number_of_threads(method, k):
     assert not np.array_equal(first, other)
 
 
-@pytest.mark.parametrize("way", [jump, temper])
-def test_an_interrupt_keeps_what_was_drawn(three, way):
+@pytest.mark.parametrize(("way", "at_first"), [(jump, 10), (jump, 1), (temper, 10)])
+def test_an_interrupt_keeps_what_was_drawn(three, way, at_first, monkeypatch):
+    """Of jumps, of jumps by way of temperatures, and of tempering."""
+    monkeypatch.setattr(jumps, "_JUMPS", at_first)
     density, modes = three
     given = (density, modes) if way is jump else (density,)
     options = {"draws": 5000, "tune": 20, "chains": 2, "cores": 2}

@@ -108,7 +108,8 @@ def _factor_block(tril: Array, n: float, room: float) -> Array:
             continue
         for m in range(j, i + 1):
             information = (2 * n if m == j else n) + room
-            block[p, at[m, j]] = tril[i, m] / np.sqrt(information)
+            block[p, at[m, j]] = tril[i, m] / tril[i, i] / np.sqrt(information)
+        block[p, at[i, i]] = -tril[i, j] / tril[i, i] / np.sqrt(2 * n + room)
     return block
 
 

@@ -2,18 +2,25 @@
 
 First every mode is sampled by itself, and normals are fitted to what it drew; then chains
 jump between Student t's of their centres and covariances.  How often a jump is accepted says
-how good these are, and how many to try for each draw.
+how good these are, and how many to try for each draw.  Where that is too many, the way from
+the t's to the posterior is taken in steps.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bayesgmm.inference.drawn import Drawn
-from bayesgmm.inference.jumping import Jumper, Students, nearest_modes, run_jumper
+from bayesgmm.inference.jumping import MEAN_LENGTH, Jumper, run_jumper
 from bayesgmm.inference.normals import fitted_normals
+from bayesgmm.inference.reference_ladder import ReferenceLadder, Scans
 from bayesgmm.inference.search import Progress
+from bayesgmm.inference.students import Students, nearest_modes
+from bayesgmm.inference.temperatures import spread
 from bayesgmm.inference.whitening import Mode, shares_of
 from bayesgmm.model.density import LogPosterior
 from bayesgmm.model.parallel import thread_map
@@ -23,11 +30,18 @@ from bayesgmm.status import Status
 Array = NDArray[np.float64]
 
 _LOCAL = 4  # draws of each mode, in lengths of the warm-up
-_FIRST_JUMPS, _MOST_JUMPS = 10, 60  # proposals of modes between two trajectories
+_JUMPS = 10  # proposals of modes between two trajectories, at first and at most
 _EVEN = 0.3  # share of the proposals that is divided evenly
 _PROPOSALS = 200  # from each t, to see what it holds
 _LEAST = 5  # draws for each coordinate, to fit a t
 _BLOCK = 100  # draws between looks at the clock and at Ctrl-C
+
+_FIRST_RUNGS, _FEWEST_RUNGS = 8, 4
+#: Rounds of a ladder's adaptation: scans in lengths of the warm-up, and whether t's are fitted
+#: anew to what they drew.
+_ROUNDS = ((0.1, False), (0.2, False), (0.4, True), (0.4, True), (0.8, True), (0.8, False))
+_FEWEST_SCANS = 10
+_DENSITIES, _MOST_SCANS = 100, 5  # for each draw that is kept, at most
 
 
 def jump(
@@ -60,14 +74,17 @@ def jump(
 
         return thread_map(one_chain, range(chains), cores)
 
-    warm = run(begin, tune, _FIRST_JUMPS, adapting=True)
+    warm = run(begin, tune, _JUMPS, adapting=True)
     # Where chains have been that no t covers, they would stay for long: one fit more, to all.
     students = _refitted(one, students, np.stack([part.draws for part in warm]), rng)
     typical = float(np.median(log_steps))
     steps = [np.full(len(students.shares), typical) for _ in range(chains)]
-    warm = run(_last(warm), tune, _FIRST_JUMPS, adapting=True)
+    warm = run(_last(warm), tune, _JUMPS, adapting=True)
     accepted = float(np.mean([part.jumped for part in warm]))
-    jumps = int(np.clip(np.ceil(1.0 / max(accepted, 1e-6)), 2, _MOST_JUMPS))
+    if accepted * _JUMPS < 1:
+        last = np.stack([part.draws for part in warm])
+        return _climb(one, students, last, typical, draws, tune, cores, rngs, report)
+    jumps = max(2, int(np.ceil(1 / accepted)))
     blocks: list[list[Jumper]] = []
     status, done = Status.CONVERGED, 0
     try:
@@ -80,22 +97,83 @@ def jump(
         if not blocks:
             raise
         status = Status.INTERRUPTED
-    by_chain = list(zip(*blocks, strict=True))
-    return Drawn(
-        np.stack([np.concatenate([part.draws for part in own]) for own in by_chain]),
-        {
-            "lp": np.stack([np.concatenate([part.values for part in own]) for own in by_chain]),
-            "diverging": np.stack([
-                np.concatenate([part.diverging for part in own]) for own in by_chain
-            ]),
-        },
-        status,
-        {
-            "sampler": "jumps",
-            "jumps_accepted": float(np.mean([part.jumped for block in blocks for part in block])),
-            "jumps_per_draw": jumps,
-        },
-    )
+    return _drawn(blocks, 1, status, {
+        "jumps_accepted": float(np.mean([part.jumped for block in blocks for part in block])),
+        "jumps_per_draw": jumps,
+    })  # fmt: skip
+
+
+def _climb(
+    density: LogPosterior,
+    students: Students,
+    warm: Array,
+    log_step: float,
+    draws: int,
+    tune: int,
+    cores: int,
+    rngs: list[np.random.Generator],
+    report: Progress,
+) -> Drawn:
+    """Draw by ladders from the t's, which are fitted anew to what the first scans draw."""
+    betas = np.linspace(0.0, 1.0, _FIRST_RUNGS)
+    log_steps = np.full((_FIRST_RUNGS, len(students.shares)), log_step)
+    places = np.linspace(0, warm.shape[1] - 1, _FIRST_RUNGS).astype(int)
+    ladders = [
+        ReferenceLadder(density, students, betas, own[places], log_steps, rng)
+        for own, rng in zip(warm, rngs, strict=True)
+    ]
+
+    def scanned(n: int, *, adapting: bool) -> list[Scans]:
+        return thread_map(lambda ladder: ladder.scan(n, adapting=adapting), ladders, cores)
+
+    for share, refit in _ROUNDS:
+        scans = scanned(max(_FEWEST_SCANS, int(share * tune)), adapting=True)
+        rejected = np.mean([each.rejected for each in scans], axis=0)
+        betas, places = spread(betas, rejected, _FEWEST_RUNGS if refit else None)
+        log_steps = np.mean([ladder.log_steps for ladder in ladders], axis=0)
+        log_steps[0] = log_steps[1]  # the foot makes no trajectories
+        nearest = np.rint(places).astype(int)
+        log_steps = log_steps[nearest]
+        if refit:
+            drawn = np.stack([each.draws for each in scans])
+            students = _refitted(density, students, drawn, rngs[0])
+            typical = np.median(log_steps, axis=1, keepdims=True)
+            log_steps = np.repeat(typical, len(students.shares), axis=1)
+        ladders = [ladder.climbed(students, betas, nearest, log_steps) for ladder in ladders]
+    thin = int(np.clip(_DENSITIES / ((len(betas) - 1) * MEAN_LENGTH), 1, _MOST_SCANS))
+    blocks: list[list[Scans]] = []
+    status, done = Status.CONVERGED, 0
+    try:
+        while done < draws:
+            n = min(_BLOCK, draws - done)
+            blocks.append(scanned(thin * n, adapting=False))
+            done += n
+            report(f"jumping by {len(betas)} temperatures", done, draws)
+    except KeyboardInterrupt:
+        if not blocks:
+            raise
+        status = Status.INTERRUPTED
+    rejected = np.mean([[each.rejected for each in block] for block in blocks], axis=(0, 1))
+    return _drawn(blocks, thin, status, {
+        "temperatures": betas, "swap_rejection": rejected,
+        "round_trips": int(sum(each.trips for block in blocks for each in block)),
+    })  # fmt: skip
+
+
+def _drawn(
+    blocks: Sequence[Sequence[Jumper | Scans]], thin: int, status: Status, facts: dict[str, Any]
+) -> Drawn:
+    """Every ``thin``-th draw of the blocks of chains."""
+
+    def joined(name: str) -> NDArray[Any]:
+        chains = zip(*blocks, strict=True)
+        return np.stack([
+            np.concatenate([getattr(part, name) for part in own])[thin - 1 :: thin]
+            for own in chains
+        ])  # fmt: skip
+
+    statistics = {"lp": joined("values"), "diverging": joined("diverging")}
+    return Drawn(joined("draws"), statistics, status, {"sampler": "jumps", **facts})
 
 
 def _silent(stage: str, done: int, total: int) -> None:
@@ -117,12 +195,12 @@ def _refitted(
         if not _enough(own):  # as it was
             weights.append(np.array([len(own) + 1.0]))
             centers.append(students.centers[m : m + 1])
-            covariances.append((students.roots[m] @ students.roots[m].T)[None])
+            covariances.append(students.covariance(m)[None])
             continue
         normals = fitted_normals(own, int(rng.integers(2**31)))
         weights.append(normals.weights * len(own))
         centers.append(normals.means)
-        covariances.append(_leaning(normals, len(own), students.roots[m]))
+        covariances.append(_leaning(normals, len(own), students.covariance(m)))
     held = np.concatenate(weights)
     held /= held.sum()
     return Students.of(
@@ -136,13 +214,11 @@ def _enough(draws: Array) -> bool:
     return len(np.unique(draws[:, -1])) > _LEAST * draws.shape[1]
 
 
-def _leaning(normals: MixtureParameters, n: int, root: Array) -> Array:
-    """Covariances of normals fitted to ``n`` draws; where these are few, they lean on what was
-    known before, as a Cholesky factor."""
-    counts = (normals.weights * n)[:, None, None]
-    return np.asarray(
-        (counts * normals.covariances + len(root) * (root @ root.T)) / (counts + len(root))
-    )
+def _leaning(normals: MixtureParameters, n: int, before: Array) -> Array:
+    """Covariances of normals fitted to ``n`` draws; where these are few, they lean on the one
+    known before."""
+    counts, p = (normals.weights * n)[:, None, None], len(before)
+    return np.asarray((counts * normals.covariances + p * before) / (counts + p))
 
 
 def _students(
@@ -160,11 +236,11 @@ def _students(
         ).draws[n // 4 :]  # fmt: skip
         # A chain may have left its mode for a better one, so the mode itself stays as well.
         centers = start.centers[m : m + 1]
-        covariances = (start.roots[m] @ start.roots[m].T)[None]
+        covariances = start.covariance(m)[None]
         if _enough(drawn):
             normals = fitted_normals(drawn, seeds[m])
             centers = np.concatenate([centers, normals.means])
-            leaning = _leaning(normals, len(drawn), start.roots[m])
+            leaning = _leaning(normals, len(drawn), start.covariance(m))
             covariances = np.concatenate([covariances, leaning])
         return centers, covariances, np.repeat(steps, len(centers))
 

@@ -23,10 +23,10 @@ from xarray import Variable
 from bayesgmm.inference.chains import SAMPLER_STATISTICS, run_chains
 from bayesgmm.inference.convergence import Convergence, assess
 from bayesgmm.inference.drawn import Drawn
-from bayesgmm.inference.jumping import nearest_modes
 from bayesgmm.inference.jumps import about, jump
 from bayesgmm.inference.labelling import to_pivot
 from bayesgmm.inference.search import Progress
+from bayesgmm.inference.students import nearest_modes
 from bayesgmm.inference.tempering import temper
 from bayesgmm.inference.whitening import Mode, pivot_of, prepare, shares_of
 from bayesgmm.model.covariance import DIAGONAL
@@ -156,9 +156,9 @@ def _ways(density: LogPosterior, n_modes: int, draws: int) -> list[str]:
             jumps = ["jumps"]
         if density.size <= _TEMPERING_UP_TO:
             tempering = ["tempering"]
-    if jumps and tempering:
-        return [*jumps, *tempering]
-    return ["nuts", *jumps, *tempering]
+    if jumps:
+        return [*jumps, *(tempering or ["nuts"])]
+    return ["nuts", *tempering]
 
 
 @dataclass(frozen=True)

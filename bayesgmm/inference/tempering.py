@@ -13,11 +13,10 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from bayesgmm.errors import FitError
-from bayesgmm.inference.bridge import bridge_ratio
 from bayesgmm.inference.drawn import Drawn
 from bayesgmm.inference.ladder import LEAPFROGS, Ladder, Scans
 from bayesgmm.inference.search import Progress
+from bayesgmm.inference.temperatures import spread, stepping_stones
 from bayesgmm.model.density import LogPosterior
 from bayesgmm.model.parallel import thread_map
 from bayesgmm.model.prior_draws import prior_draws
@@ -28,13 +27,11 @@ Array = NDArray[np.float64]
 _FIRST_RUNGS = 16
 _FIRST_ROUND = 50  # scans; each round of adaptation has twice as many as the last
 _BLOCK = 100  # scans between looks at the clock and at Ctrl-C
-_LEAST = 1e-3  # rejection of a pair, so that no two temperatures are the same
 _FEWEST_RUNGS = 6
 #: Work, in densities x (rows x components x (D^2 + 12) and what a call costs), up to which
 #: more scans are made than draws are kept, and scans for each draw at most.
 _CHEAP, _CALL = 2e10, 3e3
 _MOST_SCANS = 5
-_BATCHES, _SHORTEST = 8, 20  # of scans, for the evidence's error: how many, how short at least
 
 
 def temper(
@@ -106,7 +103,7 @@ def temper(
     facts = {
         "sampler": "tempering", "temperatures": ladders[0].betas, "swap_rejection": mean,
         "round_trips": int(sum(scans.trips for block in blocks for scans in block)),
-        **_stepping_stones(traces, ladders[0].betas),
+        **stepping_stones(traces, ladders[0].betas),
     }  # fmt: skip
     return Drawn(theta, {"lp": lp}, status, facts)
 
@@ -137,8 +134,7 @@ def _by_ladder(blocks: list[list[Scans]], name: str) -> list[list[Array]]:
 def _adapted(ladders: list[Ladder], blocks: list[list[Scans]], *, settled: bool) -> list[Ladder]:
     """Ladders with temperatures and trajectories set by what the last round saw.
 
-    Twice as many steps as the sum of rejections is what Syed and others (2022) find best.  A
-    coordinate's width is one over its typical slope: the mean square of a slope is the mean
+    A coordinate's width is one over its typical slope: the mean square of a slope is the mean
     curvature, which holds within a mode, however far apart modes and labellings are.  The mean
     is of logarithms, so that a few steep places do not decide.
     """
@@ -150,11 +146,7 @@ def _adapted(ladders: list[Ladder], blocks: list[list[Scans]], *, settled: bool)
     logs = sum(scans.log_squares for block in blocks for scans in block)
     logs = logs / (weights.sum() * len(ladders))
     logs[0] = logs[1]
-    barrier = np.concatenate([[0.0], np.cumsum(np.maximum(rejected, _LEAST))])
-    n = max(_FEWEST_RUNGS, int(np.ceil(2 * barrier[-1])) + 1) if settled else len(betas)
-    other = np.interp(np.linspace(0.0, barrier[-1], n), barrier, betas)
-    other[0], other[-1] = 0.0, 1.0
-    place = np.interp(other, betas, np.arange(len(betas)))
+    other, place = spread(betas, rejected, _FEWEST_RUNGS if settled else None)
     low = np.minimum(place.astype(int), len(betas) - 2)
     share = (place - low)[:, None]
     widths = np.exp(-0.5 * ((1 - share) * logs[low] + share * logs[low + 1]))
@@ -163,28 +155,3 @@ def _adapted(ladders: list[Ladder], blocks: list[list[Scans]], *, settled: bool)
     log_steps = np.interp(place, np.arange(len(betas)), log_steps)
     return [ladder.climbed(other, np.rint(place).astype(int), widths, log_steps)
             for ladder in ladders]  # fmt: skip
-
-
-def _stepping_stones(traces: Array, betas: Array) -> dict[str, float]:
-    """Log evidence by a bridge between all neighbours, and its error from batches."""
-
-    def total(part: Array) -> float:  # (chain, scan, rung)
-        try:
-            with np.errstate(all="ignore"):  # a rung that stands still has no variance
-                return sum(
-                    bridge_ratio(step * part[..., r + 1], step * part[..., r].ravel())[0]
-                    for r, step in enumerate(np.diff(betas))
-                )
-        except FitError:  # no overlap at all
-            return np.nan
-
-    chains, scans = traces.shape[:2]
-    parts = max(2, -(-_BATCHES // chains))  # of each chain
-    if scans < parts * _SHORTEST:
-        return {}
-    batches = np.array_split(traces, parts, axis=1)
-    each = np.array([total(part[i : i + 1]) for part in batches for i in range(chains)])
-    return {
-        "log_evidence_stepping_stone": total(traces),
-        "log_evidence_stepping_stone_se": float(each.std(ddof=1) / np.sqrt(len(each))),
-    }

@@ -5,8 +5,12 @@
 * K - 1 log-ratios ``u`` of the weights: log w = log_softmax(V u), V an orthonormal
   basis of the vectors that sum to zero, so that no component is special;
 * the K D means;
-* each factor by rows: lower Cholesky with its diagonal on the log scale, or the
-  log standard deviations (D per component for ``diag``, one for ``spherical``).
+* each factor by rows: lower Cholesky with its diagonal on the log scale and the rest of
+  a row in units of its diagonal, or the log standard deviations (D per component for
+  ``diag``, one for ``spherical``).
+
+In those units a row's scale moves one coordinate: entries as they are would widen with it,
+a funnel where a component has few rows and its scale is hardly known.
 
 Everything is on the standardised scale.
 """
@@ -98,11 +102,11 @@ def constrain(  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     else:
         for g in range(factors.shape[0]):
             for i in range(d):
+                diagonal = np.exp(theta[p + i])
                 for m in range(i):
-                    factors[g, i, m] = theta[p]
-                    p += 1
-                factors[g, i, i] = np.exp(theta[p])
-                p += 1
+                    factors[g, i, m] = diagonal * theta[p + m]
+                factors[g, i, i] = diagonal
+                p += i + 1
                 for m in range(i + 1, d):
                     factors[g, i, m] = 0.0
 
@@ -141,8 +145,8 @@ def unconstrain_many(
         parts.append(np.log(factors[..., 0, :, :]).reshape(*batch, k * d))
     else:
         rows, columns = np.tril_indices(d)
-        entries = factors[..., rows, columns]
-        on_diagonal = rows == columns
-        entries[..., on_diagonal] = np.log(entries[..., on_diagonal])
+        diagonal = factors[..., rows, rows]
+        ratios = factors[..., rows, columns] / diagonal
+        entries = np.where(rows == columns, np.log(diagonal), ratios)
         parts.append(entries.reshape(*batch, -1))
     return np.concatenate(parts, axis=-1)

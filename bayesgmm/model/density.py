@@ -18,9 +18,9 @@ of which the line above is the case S = 0.
 The prior of scales and correlations in these coordinates, sigma_i the norm of
 row i of L (from one):
 
-    sum_i log p(sigma_i) + up_i log L_ii - down log sigma_i + constant
+    sum_i log p(sigma_i) + up log L_ii - down log sigma_i + constant
 
-with up_i = D - i + 2 eta and down = D + 2 eta - 2 where the Jacobian of the map is
+with up = D - 1 + 2 eta and down = D + 2 eta - 2 where the Jacobian of the map is
 included (a density over theta), and up = down = 2 (eta - 1) where it is not (the
 joint density of sigma and R, whose maximum is the MAP).  Correlations of uniform
 marginals add their density to that of eta = 1, which is flat.  docs/mathematics.md
@@ -163,7 +163,7 @@ def tril_log_density(  # type: ignore[no-untyped-def]  # pragma: no cover - comp
     for i in range(d):
         up = down = 2.0 * (eta - 1.0)
         if prior.jacobian:
-            up, down = d - (i + 1.0) + 2.0 * eta, d + 2.0 * eta - 2.0
+            up, down = d - 1.0 + 2.0 * eta, d + 2.0 * eta - 2.0
         square = 0.0
         for j in range(i + 1):
             square += tril[i, j] * tril[i, j]
@@ -261,11 +261,12 @@ def log_prior_and_gradient(  # type: ignore[no-untyped-def]  # pragma: no cover 
         )
         log_prior += prior_part
         for i in range(d):
-            for j in range(i):
-                gradient[p] = slopes[i, j]
-                p += 1
-            gradient[p] = slopes[i, i] * factors[g, i, i]
-            p += 1
+            total = 0.0
+            for j in range(i + 1):
+                gradient[p + j] = slopes[i, j] * factors[g, i, i]
+                total += slopes[i, j] * factors[g, i, j]
+            p += i + 1
+            gradient[p - 1] = total  # the diagonal scales its row
     return log_prior
 
 
