@@ -51,7 +51,7 @@ def of_prior(covariance, n=4000, seed=1, k=3, **priors):
         bg.MixtureSpec(k, covariance, priors=bg.Priors(**priors)), bg.Observations(X, resolution=0)
     )
     theta = prior_draws(density, n, np.random.default_rng(seed))
-    log_weights, means, factors = constrain_many(theta, covariance, k, 3)
+    log_weights, means, factors = constrain_many(theta, covariance, k, 3, density.prior.frame)
     return density, theta, np.exp(log_weights), means, factors_to_tril(factors, covariance, k)
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayesgmm.errors import FitError
-from bayesgmm.model.coordinates import constrain, unconstrain_many
+from bayesgmm.model.coordinates import constrain, in_frame, unconstrain_many
 from bayesgmm.model.covariance import FULL, SPHERICAL, TIED
 from bayesgmm.model.density import LogPosterior
 
@@ -74,7 +74,9 @@ class CompleteDataScale:
         if density.structure in (FULL, TIED):
             owners = counts if density.structure == FULL else [counts.sum()]
             for n, tril in zip(owners, factors, strict=True):
-                block = _factor_block(tril, n, room)
+                own = np.empty_like(tril)
+                in_frame(density.prior.frame, tril, own)
+                block = _factor_block(own, n, room)
                 blocks.append((slice(p, p + len(block)), block))
                 p += len(block)
         else:
@@ -96,7 +98,7 @@ def _root_of_inverse(information: Array) -> Array:
 
 
 def _factor_block(tril: Array, n: float, room: float) -> Array:
-    """d theta / d E at E = 0 for L exp(E), over the root of the information of E."""
+    """d theta / d E at E = 0 for T exp(E), over the root of the information of E."""
     d = len(tril)
     rows, columns = np.tril_indices(d)
     pairs = zip(rows.tolist(), columns.tolist(), strict=True)
@@ -124,7 +126,9 @@ def ascend(
     from scipy.optimize import minimize
 
     covariance = density.spec.covariance
-    origin = unconstrain_many(np.maximum(log_weights, -700.0), means, factors, covariance)
+    origin = unconstrain_many(
+        np.maximum(log_weights, -700.0), means, factors, covariance, density.prior.frame
+    )
     start, gradient = density.value_and_grad(origin)
     best = (start, origin, gradient)
     scale = CompleteDataScale.at(density, log_weights, means, factors)
@@ -149,5 +153,5 @@ def ascend(
     )
     value, theta, gradient = best
     out = np.empty_like(log_weights), np.empty_like(means), np.empty_like(factors)
-    constrain(theta, density.basis, density.structure, *out)
+    constrain(theta, density.basis, density.structure, density.prior.frame, *out)
     return *out, value, float(np.abs(scale.pull(gradient)).max(initial=0.0))

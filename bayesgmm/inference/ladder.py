@@ -47,7 +47,7 @@ def _scan(  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
             tempered = PriorTerms(
                 True, True, prior.weights, prior.mean_location, prior.mean_scale, prior.family,
                 prior.scale_a, prior.scale_b, prior.marginals, prior.eta, prior.constant,
-                prior.recorded, betas[r],
+                prior.recorded, betas[r], prior.frame,
             )
             if r == 0:
                 states[0] = fresh[t]

@@ -63,12 +63,13 @@ def _whitened(z, gradient, header):  # type: ignore[no-untyped-def]  # pragma: n
     scale_a = carray(_pointer(header[at + 8]), (d,), np.float64)
     scale_b = carray(_pointer(header[at + 9]), (d,), np.float64)
     recorded = carray(_pointer(header[at + 10]), (d,), np.float64)
-    reals = carray(_pointer(header[at + 11]), (4,), np.float64)
-    mode = carray(_pointer(header[at + 12]), (p,), np.float64)
-    root = carray(_pointer(header[at + 13]), (p, p), np.float64)
+    frame = carray(_pointer(header[at + 11]), (d, d), np.float64)
+    reals = carray(_pointer(header[at + 12]), (4,), np.float64)
+    mode = carray(_pointer(header[at + 13]), (p,), np.float64)
+    root = carray(_pointer(header[at + 14]), (p, p), np.float64)
     prior = PriorTerms(
         True, True, alpha, location, spread, family, scale_a, scale_b, header[7] == 1, reals[0],
-        reals[1], recorded, reals[3],
+        reals[1], recorded, reals[3], frame,
     )  # fmt: skip
     theta, slope = np.empty(p), np.empty(p)
     for i in range(p):
@@ -77,9 +78,9 @@ def _whitened(z, gradient, header):  # type: ignore[no-untyped-def]  # pragma: n
             t += root[i, j] * z[j]
         theta[i] = t
     value = call_log_posterior(
-        header[at + 14],
+        header[at + 15],
         (
-            header[at + 15], header[at + 16], theta, x, center, inverse_scale, row_weights, basis,
+            header[at + 16], header[at + 17], theta, x, center, inverse_scale, row_weights, basis,
             structure, k, prior, slope, np.empty(1),
         ),
     )  # fmt: skip
@@ -123,7 +124,7 @@ def _expand_callback(size, expanded, z_, out_, user):  # type: ignore[no-untyped
     return 0
 
 
-_HEADER = _INTEGERS + 17
+_HEADER = _INTEGERS + 18
 
 
 def _header(density: LogPosterior, mode: Mode) -> tuple[NDArray[np.int64], list[Array]]:
@@ -138,7 +139,7 @@ def _header(density: LogPosterior, mode: Mode) -> tuple[NDArray[np.int64], list[
         for array in (
             rows.values, rows.center, rows.inverse_scale, rows.row_weights, density.basis,
             prior.weights, prior.mean_location, prior.mean_scale, prior.scale_a, prior.scale_b,
-            prior.recorded, reals, mode.theta, mode.spread,
+            prior.recorded, prior.frame, reals, mode.theta, mode.spread,
         )
     ]  # fmt: skip
     numbers = [

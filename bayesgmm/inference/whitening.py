@@ -134,7 +134,9 @@ def shares_of(modes: list[Mode]) -> Array:
 def _mode_at(
     density: LogPosterior, log_weights: Array, means: Array, factors: Array, value: float
 ) -> Mode:
-    theta = unconstrain_many(log_weights, means, factors, density.spec.covariance)
+    theta = unconstrain_many(
+        log_weights, means, factors, density.spec.covariance, density.prior.frame
+    )
     scale = CompleteDataScale.at(density, log_weights, means, factors)
     block = np.column_stack([scale.forward(row) for row in np.eye(density.size)])
     k, d = means.shape

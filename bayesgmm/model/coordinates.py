@@ -5,12 +5,13 @@
 * K - 1 log-ratios ``u`` of the weights: log w = log_softmax(V u), V an orthonormal
   basis of the vectors that sum to zero, so that no component is special;
 * the K D means;
-* each factor by rows: lower Cholesky with its diagonal on the log scale and the rest of
-  a row in units of its diagonal, or the log standard deviations (D per component for
-  ``diag``, one for ``spherical``).
+* each factor L = F T by the rows of T: its diagonal on the log scale and the rest of a row
+  in units of its diagonal; or the log standard deviations (D per component for ``diag``,
+  one for ``spherical``).
 
 In those units a row's scale moves one coordinate: entries as they are would widen with it,
-a funnel where a component has few rows and its scale is hardly known.
+a funnel where a component has few rows and its scale is hardly known.  The frame F, a factor
+of the covariance of all rows, keeps these ratios small where features are nearly collinear.
 
 Everything is on the standardised scale.
 """
@@ -67,7 +68,7 @@ def coordinate_names(covariance: Structure, k: int, names: tuple[str, ...]) -> l
 
 @njit(nogil=True, cache=True, error_model="numpy")
 def constrain(  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
-    theta, basis, structure, log_weights, means, factors
+    theta, basis, structure, frame, log_weights, means, factors
 ):
     """Write log weights (K,), means (K, D) and factors of one theta."""
     k, d = means.shape
@@ -100,19 +101,41 @@ def constrain(  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
                 factors[0, j, i] = np.exp(theta[p])
                 p += 1
     else:
+        own = np.zeros((d, d))
         for g in range(factors.shape[0]):
             for i in range(d):
-                diagonal = np.exp(theta[p + i])
+                own[i, i] = np.exp(theta[p + i])
                 for m in range(i):
-                    factors[g, i, m] = diagonal * theta[p + m]
-                factors[g, i, i] = diagonal
+                    own[i, m] = own[i, i] * theta[p + m]
                 p += i + 1
-                for m in range(i + 1, d):
-                    factors[g, i, m] = 0.0
+            for i in range(d):
+                for j in range(d):
+                    t = 0.0
+                    for m in range(j, i + 1):
+                        t += frame[i, m] * own[m, j]
+                    factors[g, i, j] = t
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def in_frame(frame, tril, own):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+    """The T of a factor L = F T."""
+    d = len(frame)
+    for j in range(d):
+        for i in range(j):
+            own[i, j] = 0.0
+        for i in range(j, d):
+            t = tril[i, j]
+            for m in range(j, i):
+                t -= frame[i, m] * own[m, j]
+            own[i, j] = t / frame[i, i]
 
 
 def constrain_many(
-    theta: NDArray[np.float64], covariance: Structure, k: int, d: int
+    theta: NDArray[np.float64],
+    covariance: Structure,
+    k: int,
+    d: int,
+    frame: NDArray[np.float64],
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     """Log weights (..., K), means (..., K, D), factors (..., *) of theta (..., P)."""
     batch = theta.shape[:-1]
@@ -122,7 +145,7 @@ def constrain_many(
     factors = np.empty((len(flat), *shape))
     basis, code = zero_sum_basis(k), structure_code(covariance)
     for s in range(len(flat)):
-        constrain(flat[s], basis, code, log_weights[s], means[s], factors[s])
+        constrain(flat[s], basis, code, frame, log_weights[s], means[s], factors[s])
     return (
         log_weights.reshape(*batch, k),
         means.reshape(*batch, k, d),
@@ -135,6 +158,7 @@ def unconstrain_many(
     means: NDArray[np.float64],
     factors: NDArray[np.float64],
     covariance: Structure,
+    frame: NDArray[np.float64],
 ) -> NDArray[np.float64]:
     """The theta (..., P) of log weights, means and factors with batch shape (...)."""
     batch, (k, d) = log_weights.shape[:-1], means.shape[-2:]
@@ -144,9 +168,13 @@ def unconstrain_many(
     elif covariance == "diag":
         parts.append(np.log(factors[..., 0, :, :]).reshape(*batch, k * d))
     else:
+        flat = np.ascontiguousarray(factors.reshape(-1, d, d))
+        own = np.empty_like(flat)
+        for s in range(len(flat)):
+            in_frame(frame, flat[s], own[s])
         rows, columns = np.tril_indices(d)
-        diagonal = factors[..., rows, rows]
-        ratios = factors[..., rows, columns] / diagonal
+        diagonal = own[:, rows, rows]
+        ratios = own[:, rows, columns] / diagonal
         entries = np.where(rows == columns, np.log(diagonal), ratios)
         parts.append(entries.reshape(*batch, -1))
     return np.concatenate(parts, axis=-1)

@@ -43,6 +43,7 @@ from bayesgmm.model.coordinates import (
     coordinate_count,
     coordinate_names,
     factor_coordinates,
+    in_frame,
     unconstrain_many,
     zero_sum_basis,
 )
@@ -253,18 +254,22 @@ def log_prior_and_gradient(  # type: ignore[no-untyped-def]  # pragma: no cover 
                 p += 1
         return log_prior
 
-    scatter, slopes = np.empty((d, d)), np.empty((d, d))
+    scatter, slopes, own = np.empty((d, d)), np.empty((d, d)), np.empty((d, d))
     for g in range(factors.shape[0]):
         n = scatter_about_means(counts, sums, scatters, means, g, scatter)
         v, prior_part = tril_log_density(
             factors[g], whiten[g * d : (g + 1) * d], scatter, n, prior, slopes
         )
         log_prior += prior_part
+        in_frame(prior.frame, factors[g], own)
         for i in range(d):
             total = 0.0
             for j in range(i + 1):
-                gradient[p + j] = slopes[i, j] * factors[g, i, i]
-                total += slopes[i, j] * factors[g, i, j]
+                t = 0.0  # the slope in the entry of T
+                for m in range(i, d):
+                    t += prior.frame[m, i] * slopes[m, j]
+                gradient[p + j] = t * own[i, i]
+                total += t * own[i, j]
             p += i + 1
             gradient[p - 1] = total  # the diagonal scales its row
     return log_prior
@@ -300,7 +305,7 @@ def log_posterior(  # type: ignore[no-untyped-def]  # pragma: no cover - compile
     factors, scatters = np.empty(shape), np.zeros(shape)
     whiten, shift, log_constant = np.empty((rows, d)), np.empty((k, d)), np.empty(k)
     counts, sums = np.zeros(k), np.zeros((k, d))
-    constrain(theta, basis, structure, log_weights, means, factors)
+    constrain(theta, basis, structure, prior.frame, log_weights, means, factors)
     total = factors
     if prior.recorded.max() > 0.0:
         total = np.empty(shape)
@@ -480,7 +485,7 @@ class LogPosterior:
         k, d = self.spec.n_components, self.observations.n_features
         log_weights, means = np.empty(k), np.empty((k, d))
         factors = np.empty(factor_shape(self.spec.covariance, k, d))
-        constrain(theta, self.basis, self.structure, log_weights, means, factors)
+        constrain(theta, self.basis, self.structure, self.prior.frame, log_weights, means, factors)
         statistics, form = self.statistics(log_weights, means, factors)
         if self.prior.temperature != 1.0:
             statistics = statistics.scaled(self.prior.temperature)
@@ -520,8 +525,9 @@ class LogPosterior:
         """Parameters in the data's units; theta (..., P) gives batch shape (...)."""
         spec = self.spec
         log_weights, means, factors = constrain_many(
-            self._batch(theta), spec.covariance, spec.n_components, self.observations.n_features
-        )
+            self._batch(theta), spec.covariance, spec.n_components,
+            self.observations.n_features, self.prior.frame,
+        )  # fmt: skip
         return self.mixture(log_weights, means, factors)
 
     def mixture(
@@ -556,7 +562,9 @@ class LogPosterior:
         """The theta of parameters in the data's units; the inverse of :meth:`constrain`."""
         log_weights, means, factors = self.standardise(parameters)
         log_weights = np.maximum(log_weights, -700.0)  # an empty component has no log-ratio
-        return unconstrain_many(log_weights, means, factors, self.spec.covariance)
+        return unconstrain_many(
+            log_weights, means, factors, self.spec.covariance, self.prior.frame
+        )
 
     def relabelled(
         self, theta: NDArray[np.float64], permutation: NDArray[np.int64]

@@ -29,7 +29,7 @@ def prior_draws(density: LogPosterior, n: int, rng: np.random.Generator) -> Arra
         draw = _uniform_marginals if prior.marginals else _lkj
         tril = scales[..., None] * draw(prior.eta, d, (n, matrices), rng)
     factors = tril_to_factors(tril, covariance)
-    return unconstrain_many(log_weights, means, factors, covariance)
+    return unconstrain_many(log_weights, means, factors, covariance, prior.frame)
 
 
 def _log_dirichlet(alpha: Array, n: int, rng: np.random.Generator) -> Array:
