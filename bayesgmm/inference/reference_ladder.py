@@ -45,6 +45,8 @@ def _scan(  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
             ):
                 states[0] = now.theta
                 values[0] = log_target(target, now.theta, slope, here)
+                if np.isnan(values[0]):
+                    values[0] = -np.inf  # no swap takes it up
                 break
         rate = 1.0 / (10.0 + done + t) ** 0.6 if adapting else 0.0
         for r in range(rungs):
