@@ -229,11 +229,15 @@ def test_draws_on_ties_name_the_component_and_its_rows(method):
     assert found.note in repr(found)
 
 
+@pytest.mark.filterwarnings("ignore:.*do not summarise this posterior:bayesgmm.FitWarning")
 @pytest.mark.parametrize("method", ["map", "nuts", "laplace"])
 def test_ties_that_were_recorded_are_no_collapse(method):
+    """Of six rows, a component's posterior is so little normal that Laplace's k-hat is .4 to .7
+    over seeds, and may say so."""
     options = {"draws": 200, "chains": 2} if method == "nuts" else {}
     found = fit(ties(0.1), 2, method=method, **options)
-    assert found.status is Status.CONVERGED
+    good = {Status.CONVERGED, Status.UNRELIABLE} if method == "laplace" else {Status.CONVERGED}
+    assert found.status in good
     assert "collapsed" not in found.note
     smallest = np.linalg.eigvalsh(found.parameters.covariances).min()
     assert smallest >= 0.01 / 12 * (1 - 1e-9)
