@@ -97,7 +97,8 @@ class StudentMixture(NamedTuple):
             ])  # fmt: skip
             try:
                 factors = np.linalg.cholesky(covariances)
-            except np.linalg.LinAlgError:  # scales so far apart that rounding leaves no factor
+                np.linalg.inv(factors)  # which the next density needs
+            except np.linalg.LinAlgError:  # scales so far apart that rounding leaves none
                 return found
             found = StudentMixture(counts / counts.sum(), means, factors, self.degrees)
         return found
