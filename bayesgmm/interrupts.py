@@ -1,8 +1,10 @@
-"""Ctrl-C between imports, never within one.
+"""Ctrl-C between imports, never within one, and never where C waits for an answer.
 
 Packages are loaded where they are first needed, so Ctrl-C is likely to come in the
 middle of an import.  Python then forgets the package and keeps the parts of it that were
-loaded, and what it makes of both the next time is broken until the process ends.
+loaded, and what it makes of both the next time is broken until the process ends.  And
+where LLVM asks Python for compiled code, an interrupt is dropped by ctypes, which answers
+with nothing, and the process crashes.
 """
 
 from __future__ import annotations
@@ -48,7 +50,7 @@ def whole_imports[**P, Result](function: Callable[P, Result]) -> Callable[P, Res
 
 
 class _Patience:
-    """A handler of interrupts that lets imports end first."""
+    """A handler of interrupts that lets imports and answers to LLVM end first."""
 
     def __init__(self, previous: Callable[[int, FrameType | None], Any], door: FrameType) -> None:
         self.previous = previous
@@ -56,16 +58,17 @@ class _Patience:
         self.waiting = False
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
-        if not self._importing(frame):
+        if not self._within_one(frame):
             self.waiting = False
             self.previous(number, frame)
         elif not self.waiting:
             self.waiting = True
             _thread.start_new_thread(self._ask_again, ())
 
-    def _importing(self, frame: FrameType | None) -> bool:
+    def _within_one(self, frame: FrameType | None) -> bool:
         while frame is not None and frame is not self.door:
-            if frame.f_code.co_filename.startswith("<frozen importlib"):
+            name = frame.f_code.co_filename
+            if name.startswith("<frozen importlib") or "llvmlite" in name:
                 return True
             frame = frame.f_back
         return False

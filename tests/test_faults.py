@@ -302,3 +302,29 @@ MIDDLE = (
 def test_an_interrupt_in_an_import_leaves_no_package_half_there(tmp_path):
     printed = run(INTERRUPTED, *MIDDLE, folder=tmp_path).splitlines()
     assert printed == ["interrupted"] * len(MIDDLE) + ["True"]
+
+
+ANSWERING = """
+import os, signal, time
+from bayesgmm.interrupts import whole_imports
+
+code = "def answer(ask):\\n    ask()\\n    return 'whole'"
+exec(compile(code, "/somewhere/llvmlite/binding/executionengine.py", "exec"))
+
+@whole_imports
+def work():
+    print(answer(lambda: os.kill(os.getpid(), signal.SIGINT)))
+    time.sleep(5)
+    print("not interrupted")
+
+try:
+    work()
+except KeyboardInterrupt:
+    print("interrupted")
+"""
+
+
+@posix
+def test_an_interrupt_waits_for_an_answer_to_llvm(tmp_path):
+    """ctypes would drop it and answer with nothing, and LLVM take that for compiled code."""
+    assert run(ANSWERING, folder=tmp_path) == "whole\ninterrupted\n"
