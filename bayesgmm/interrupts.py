@@ -67,8 +67,9 @@ class _Patience:
 
     def _within_one(self, frame: FrameType | None) -> bool:
         while frame is not None and frame is not self.door:
-            name = frame.f_code.co_filename
-            if name.startswith("<frozen importlib") or "llvmlite" in name:
+            if frame.f_code.co_filename.startswith("<frozen importlib"):
+                return True
+            if str(frame.f_globals.get("__name__")).startswith("llvmlite."):
                 return True
             frame = frame.f_back
         return False

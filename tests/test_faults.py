@@ -308,12 +308,12 @@ ANSWERING = """
 import os, signal, time
 from bayesgmm.interrupts import whole_imports
 
-code = "def answer(ask):\\n    ask()\\n    return 'whole'"
-exec(compile(code, "/somewhere/llvmlite/binding/executionengine.py", "exec"))
+there = {"__name__": "llvmlite.binding.executionengine"}
+exec("def answer(ask):\\n    ask()\\n    return 'whole'", there)
 
 @whole_imports
 def work():
-    print(answer(lambda: os.kill(os.getpid(), signal.SIGINT)))
+    print(there["answer"](lambda: os.kill(os.getpid(), signal.SIGINT)))
     time.sleep(5)
     print("not interrupted")
 

@@ -193,7 +193,9 @@ def test_diagnosis_says_what_can_be_relied_on(nuts_faithful, em_faithful, two_wa
     assert found.verdict.startswith("Chains agree on the density")
     assert "no draw" in found.verdict
     assert set(found.table["label_free"]) == {True, False}
-    assert found.table.index.str.startswith("log density at row").any()
+    label_free = found.table[found.table["label_free"]]
+    assert label_free.index.str.startswith("log density at row").any()
+    assert all(name in str(found) for name in label_free.index[:3])
     with pytest.raises(bg.FitError, match="no draws to judge"):
         bg.diagnose(em_faithful)
     split = bg.diagnose(two_ways)

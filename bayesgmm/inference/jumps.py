@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bayesgmm.inference.drawn import Drawn
+from bayesgmm.inference.drawn import Drawn, in_blocks
 from bayesgmm.inference.jumping import MEAN_LENGTH, Jumper, run_jumper
 from bayesgmm.inference.normals import fitted_normals
 from bayesgmm.inference.reference_ladder import ReferenceLadder, Scans
@@ -34,7 +34,6 @@ _JUMPS = 10  # proposals of modes between two trajectories, at first and at most
 _EVEN = 0.3  # share of the proposals that is divided evenly
 _PROPOSALS = 200  # from each t, to see what it holds
 _LEAST = 5  # draws for each coordinate, to fit a t
-_BLOCK = 100  # draws between looks at the clock and at Ctrl-C
 
 _FIRST_RUNGS, _FEWEST_RUNGS = 8, 4
 #: Rounds of a ladder's adaptation: scans in lengths of the warm-up, and whether t's are fitted
@@ -85,18 +84,15 @@ def jump(
         last = np.stack([part.draws for part in warm])
         return _climb(one, students, last, typical, draws, tune, cores, rngs, report)
     jumps = max(2, int(np.ceil(1 / accepted)))
-    blocks: list[list[Jumper]] = []
-    status, done = Status.CONVERGED, 0
-    try:
-        while done < draws:
-            n = min(_BLOCK, draws - done)
-            blocks.append(run(_last(blocks[-1] if blocks else warm), n, jumps, adapting=False))
-            done += n
-            report(f"jumping between {len(modes)} modes", done, draws)
-    except KeyboardInterrupt:
-        if not blocks:
-            raise
-        status = Status.INTERRUPTED
+    at = warm
+
+    def jumped(n: int) -> list[Jumper]:
+        nonlocal at
+        at = run(_last(at), n, jumps, adapting=False)
+        return at
+
+    stage = f"jumping between {len(modes)} modes"
+    blocks, status = in_blocks(draws, jumped, lambda done: report(stage, done, draws))
     return _drawn(blocks, 1, status, {
         "jumps_accepted": float(np.mean([part.jumped for block in blocks for part in block])),
         "jumps_per_draw": jumps,
@@ -141,18 +137,10 @@ def _climb(
             log_steps = np.repeat(typical, len(students.shares), axis=1)
         ladders = [ladder.climbed(students, betas, nearest, log_steps) for ladder in ladders]
     thin = int(np.clip(_DENSITIES / ((len(betas) - 1) * MEAN_LENGTH), 1, _MOST_SCANS))
-    blocks: list[list[Scans]] = []
-    status, done = Status.CONVERGED, 0
-    try:
-        while done < draws:
-            n = min(_BLOCK, draws - done)
-            blocks.append(scanned(thin * n, adapting=False))
-            done += n
-            report(f"jumping by {len(betas)} temperatures", done, draws)
-    except KeyboardInterrupt:
-        if not blocks:
-            raise
-        status = Status.INTERRUPTED
+    stage = f"jumping by {len(betas)} temperatures"
+    blocks, status = in_blocks(
+        draws, lambda n: scanned(thin * n, adapting=False), lambda done: report(stage, done, draws)
+    )
     rejected = np.mean([[each.rejected for each in block] for block in blocks], axis=(0, 1))
     return _drawn(blocks, thin, status, {
         "temperatures": betas, "swap_rejection": rejected,

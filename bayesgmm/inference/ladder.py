@@ -17,6 +17,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from bayesgmm.inference.temperatures import swap_neighbours
 from bayesgmm.model.density import (
     LogPosterior,
     call_log_posterior,
@@ -98,20 +99,10 @@ def _scan(  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
             if adapting:
                 rate = 1.0 / (10.0 + done + t) ** 0.6
                 log_steps[r] += rate * (chance - _TARGET)
-        for r in range((done + t) % 2, rungs - 1, 2):
-            gain = (betas[r + 1] - betas[r]) * (likelihoods[r] - likelihoods[r + 1])
-            chance = np.exp(min(0.0, gain))
-            rejected[r] += 2.0 * (1.0 - chance)  # each pair is tried in every second scan
-            if rng.random() < chance:
-                for i in range(size):
-                    states[r, i], states[r + 1, i] = states[r + 1, i], states[r, i]
-                likelihoods[r], likelihoods[r + 1] = likelihoods[r + 1], likelihoods[r]
-                replicas[r], replicas[r + 1] = replicas[r + 1], replicas[r]
-        if lately[replicas[0]] == 1:
-            trips[0] += 1
-        lately[replicas[0]] = -1
-        if lately[replicas[rungs - 1]] == -1:
-            lately[replicas[rungs - 1]] = 1
+        swap_neighbours(
+            done + t, betas, likelihoods.reshape(1, rungs), states, replicas, lately, rejected,
+            trips, rng,
+        )  # fmt: skip
         tops[t] = states[rungs - 1]
         traces[t] = likelihoods
 

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from bayesgmm.inference.jumping import Place, Target, log_target, trajectory
 from bayesgmm.inference.students import Students, log_students, match, pick, propose
+from bayesgmm.inference.temperatures import swap_neighbours
 from bayesgmm.model.density import LogPosterior
 
 Array = NDArray[np.float64]
@@ -26,7 +27,7 @@ _TRIES = 1000  # of a draw of the t's in their own labelling
 
 @njit(nogil=True, cache=True, error_model="numpy")
 def _scan(  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
-    target, students, betas, log_steps, adapting, rng, done, states, values, now, then, tops,
+    target, students, betas, log_steps, adapting, rng, done, states, scores, now, then, tops,
     top_values, diverging, rejected, replicas, lately, trips,
 ):
     """Run ``len(tops)`` scans; arrays are updated in place."""
@@ -34,7 +35,7 @@ def _scan(  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     d = target.x.shape[1]
     slope, here = np.empty(size), np.empty(1)
     u, momentum = np.empty(size), np.empty(size)
-    ratios = np.empty(rungs)
+    ratios, values = scores[0], scores[1]  # log density less that of the t's, and by itself
     for t in range(len(tops)):
         for _ in range(_TRIES):
             m = pick(students.shares, rng)
@@ -63,21 +64,9 @@ def _scan(  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
                 states[r] = now.theta
             ratios[r] = values[r] - proposed if np.isfinite(values[r]) else -1e300
             diverging[t] = diverged  # of the top, which is the last
-        for r in range((done + t) % 2, rungs - 1, 2):
-            gain = (betas[r + 1] - betas[r]) * (ratios[r] - ratios[r + 1])
-            chance = np.exp(min(0.0, gain))
-            rejected[r] += 2.0 * (1.0 - chance)  # each pair is tried in every second scan
-            if rng.random() < chance:
-                for i in range(size):
-                    states[r, i], states[r + 1, i] = states[r + 1, i], states[r, i]
-                values[r], values[r + 1] = values[r + 1], values[r]
-                ratios[r], ratios[r + 1] = ratios[r + 1], ratios[r]
-                replicas[r], replicas[r + 1] = replicas[r + 1], replicas[r]
-        if lately[replicas[0]] == 1:
-            trips[0] += 1
-        lately[replicas[0]] = -1
-        if lately[replicas[rungs - 1]] == -1:
-            lately[replicas[rungs - 1]] = 1
+        swap_neighbours(
+            done + t, betas, scores, states, replicas, lately, rejected, trips, rng
+        )
         tops[t] = states[rungs - 1]
         top_values[t] = values[rungs - 1]
 
@@ -106,7 +95,8 @@ class ReferenceLadder:
     ) -> None:
         self.density, self.students, self.betas, self.rng = density, students, betas, rng
         self.states = np.ascontiguousarray(states)  # (rung, P)
-        self.values = density.values(self.states) + density.log_unit
+        self.scores = np.zeros((2, len(betas)))
+        self.scores[1] = density.values(self.states) + density.log_unit
         self.log_steps = log_steps.copy()  # (rung, M)
         self.done = 0
         self._replicas = np.arange(len(betas))
@@ -120,7 +110,7 @@ class ReferenceLadder:
         trips = np.zeros(1, dtype=np.int64)
         _scan(
             Target.of(self.density), self.students, self.betas, self.log_steps, adapting, self.rng,
-            self.done, self.states, self.values, Place.empty(self.students),
+            self.done, self.states, self.scores, Place.empty(self.students),
             Place.empty(self.students), tops, values, diverging, rejected, self._replicas,
             self._lately, trips,
         )  # fmt: skip

@@ -1,8 +1,10 @@
-"""Temperatures of a ladder: where they lie, and the ratio of constants along them."""
+"""Temperatures of a ladder: where they lie, how draws pass between them, and the ratio of
+constants along them."""
 
 from __future__ import annotations
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
 from bayesgmm.errors import FitError
@@ -12,6 +14,32 @@ Array = NDArray[np.float64]
 
 _LEAST = 1e-3  # rejection of a pair, so that no two temperatures are the same
 _BATCHES, _SHORTEST = 8, 20  # of scans, for the evidence's error: how many, how short at least
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def swap_neighbours(scan, betas, scores, states, replicas, lately, rejected, trips, rng):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+    """Swap states of neighbouring rungs, even pairs and odd pairs in turn, and count.
+
+    ``scores`` (number, rung) go with the states; the first is the slope of a state's log
+    density in beta.  ``replicas`` says who is on a rung, ``lately`` the end where each was
+    last: 1 the top, -1 the foot.
+    """
+    rungs, size = states.shape
+    for r in range(scan % 2, rungs - 1, 2):
+        gain = (betas[r + 1] - betas[r]) * (scores[0, r] - scores[0, r + 1])
+        chance = np.exp(min(0.0, gain))
+        rejected[r] += 2.0 * (1.0 - chance)  # each pair is tried in every second scan
+        if rng.random() < chance:
+            for i in range(size):
+                states[r, i], states[r + 1, i] = states[r + 1, i], states[r, i]
+            for i in range(len(scores)):
+                scores[i, r], scores[i, r + 1] = scores[i, r + 1], scores[i, r]
+            replicas[r], replicas[r + 1] = replicas[r + 1], replicas[r]
+    if lately[replicas[0]] == 1:
+        trips[0] += 1
+    lately[replicas[0]] = -1
+    if lately[replicas[rungs - 1]] == -1:
+        lately[replicas[rungs - 1]] = 1
 
 
 def spread(betas: Array, rejected: Array, fewest: int | None) -> tuple[Array, Array]:

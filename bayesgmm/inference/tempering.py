@@ -13,20 +13,19 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from bayesgmm.inference.drawn import Drawn
+from bayesgmm.inference.drawn import Drawn, in_blocks
 from bayesgmm.inference.ladder import LEAPFROGS, Ladder, Scans
 from bayesgmm.inference.search import Progress
 from bayesgmm.inference.temperatures import spread, stepping_stones
 from bayesgmm.model.density import LogPosterior
 from bayesgmm.model.parallel import thread_map
 from bayesgmm.model.prior_draws import prior_draws
-from bayesgmm.status import Status
 
 Array = NDArray[np.float64]
 
 _FIRST_RUNGS = 16
 _FIRST_ROUND = 50  # scans; each round of adaptation has twice as many as the last
-_BLOCK = 100  # scans between looks at the clock and at Ctrl-C
+_BLOCK = 100  # scans of the warm-up between looks at the clock
 _FEWEST_RUNGS = 6
 #: Work, in densities x (rows x components x (D^2 + 12) and what a call costs), up to which
 #: more scans are made than draws are kept, and scans for each draw at most.
@@ -71,7 +70,7 @@ def temper(
         done += n
         return found
 
-    def report() -> None:
+    def report(_: int) -> None:
         if progress is not None:
             progress(f"tempering at {len(ladders[0].betas)} temperatures", done, total)
 
@@ -80,19 +79,11 @@ def temper(
         blocks = []
         for size in _blocks(n):
             blocks.append(scanned(size, adapting=True))
-            report()
+            report(done)
         ladders = _adapted(ladders, blocks, settled=n > _FIRST_ROUND)
     thin = _scans_for_each_draw(one, chains * draws * len(ladders[0].betas))
     total = done + thin * draws
-    blocks, status = [], Status.CONVERGED
-    try:
-        for size in _blocks(draws):
-            blocks.append(scanned(thin * size, adapting=False))
-            report()
-    except KeyboardInterrupt:
-        if not blocks:
-            raise
-        status = Status.INTERRUPTED
+    blocks, status = in_blocks(draws, lambda n: scanned(thin * n, adapting=False), report)
     theta = np.stack([
         np.concatenate(parts)[thin - 1 :: thin] for parts in _by_ladder(blocks, "tops")
     ])  # fmt: skip
