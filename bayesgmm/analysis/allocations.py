@@ -15,6 +15,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from bayesgmm.errors import DataError, FitError
+from bayesgmm.model.calls import COMPILED
 from bayesgmm.model.parallel import available_cores, one_blas_thread, thread_map
 from bayesgmm.model.statistics import CHUNK, Rows, row_log_density
 from bayesgmm.options import LIMIT, SEED, generator, refuse_beyond_memory, seed_sequence
@@ -86,7 +87,7 @@ def draw_allocations(
     return out
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(**COMPILED)
 def _pick(shares, uniform, out):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     """The component at which the cumulative shares of each row pass its uniform number."""
     for n in range(shares.shape[0]):

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from bayesgmm.analysis.allocations import Labels
 from bayesgmm.errors import DataError
 from bayesgmm.inference.search import Progress
+from bayesgmm.model.calls import COMPILED
 from bayesgmm.model.parallel import thread_map
 
 Floats = NDArray[np.float64]
@@ -157,7 +158,7 @@ def canonical(labels: Labels) -> tuple[Labels, NDArray[np.int64]]:
     return out, widths
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(**COMPILED)
 def _number(labels, names, out, widths):  # type: ignore[no-untyped-def]  # pragma: no cover
     for s in range(labels.shape[0]):
         for k in range(names.size):
@@ -215,7 +216,7 @@ def _own_sums(draws: Labels, f: Floats) -> Floats:
     return np.array([f[np.bincount(draw)].sum() for draw in draws])
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(**COMPILED)
 def _cross_sums(  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     candidate, width, draws, widths, first, f, cells, out
 ):

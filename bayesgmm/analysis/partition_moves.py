@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from bayesgmm.analysis.allocations import Labels
 from bayesgmm.analysis.partition_loss import Floats, Loss, loss_table
+from bayesgmm.model.calls import COMPILED
 
 #: Clusters broken up in vain before a run ends, and sweeps that no run needs.
 ZEALOUS = 10
@@ -167,7 +168,7 @@ class Run:
         return float(t.f[self.sizes].sum() - 2 * _total(self.counts, t.f) / len(t.draws))
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(**COMPILED)
 def _move(  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     row, to, labels, sizes, counts, gains, by_row, offsets, gain
 ):
@@ -191,7 +192,7 @@ def _move(  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     labels[row] = to
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(**COMPILED)
 def _allocate(  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     wanted, labels, sizes, counts, gains, by_row, offsets, gain
 ):
@@ -200,7 +201,7 @@ def _allocate(  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
             _move(row, wanted[row], labels, sizes, counts, gains, by_row, offsets, gain)
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(**COMPILED)
 def _release(  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     rows, labels, sizes, counts, gains, by_row, offsets, gain
 ):
@@ -208,7 +209,7 @@ def _release(  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
         _move(rows[i], -1, labels, sizes, counts, gains, by_row, offsets, gain)
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(**COMPILED)
 def _sweep(  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     order, tolerance, cost, labels, sizes, counts, gains, by_row, offsets, gain
 ):
@@ -255,7 +256,7 @@ def _sweep(  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     return moved
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(**COMPILED)
 def _mergers(counts, used, f, present, cross):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Add up what merging clusters a > b adds to the sum of f over all cells."""
     for cell in range(counts.shape[0]):
@@ -271,7 +272,7 @@ def _mergers(counts, used, f, present, cross):  # type: ignore[no-untyped-def]  
                 cross[present[i], present[j]] += f[a + b] - f[a] - f[b]
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(**COMPILED)
 def _total(counts, f):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     total = 0.0
     for cell in range(counts.shape[0]):

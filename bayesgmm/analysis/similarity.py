@@ -12,6 +12,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from bayesgmm.analysis.allocations import Labels
+from bayesgmm.model.calls import COMPILED
 from bayesgmm.model.parallel import thread_map
 
 _TILE = 64
@@ -27,7 +28,7 @@ def similarity(draws: Labels, *, cores: int = 1) -> NDArray[np.float32]:
     return out
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(**COMPILED)
 def _strip(by_row, begin, out):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     """Rows ``begin`` to ``begin + 64`` of the lower triangle, and their mirror."""
     draws = by_row.shape[1]
@@ -45,7 +46,7 @@ def _strip(by_row, begin, out):  # type: ignore[no-untyped-def]  # pragma: no co
                 out[j, i] = same * share
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(**COMPILED)
 def _equal(first, second):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     count = np.int16(0)  # as narrow as the labels, so that a register counts as many
     for s in range(first.size):

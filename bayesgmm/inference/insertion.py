@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from bayesgmm.inference.initialize import Start
 from bayesgmm.inference.maximise import m_step
 from bayesgmm.inference.soundness import Bounds
+from bayesgmm.model.calls import COMPILED
 from bayesgmm.model.covariance import (
     DIAGONAL,
     FULL,
@@ -39,7 +40,7 @@ _SETTLE = 5  # of EM on what is left when a component goes
 _MOST_ROWS = 2_000  # looked at
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(**COMPILED)
 def _improve(  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     x, row_weights, others, structure, floor, steps, weights, means, covariances, tril, gains
 ):

@@ -18,6 +18,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from bayesgmm.inference.students import Students, log_students, match, pick, propose
+from bayesgmm.model.calls import COMPILED
 from bayesgmm.model.coordinates import factor_coordinates
 from bayesgmm.model.density import (
     LogPosterior,
@@ -77,7 +78,7 @@ class Place(NamedTuple):
         return cls(np.empty(size), np.empty((n_modes, size)), np.empty(n_modes))
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(**COMPILED)
 def log_target(target, theta, slope, here):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     """Log density at ``theta``, its slope into ``slope``."""
     return call_log_posterior(
@@ -90,7 +91,7 @@ def log_target(target, theta, slope, here):  # type: ignore[no-untyped-def]  # p
     )  # fmt: skip
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(**COMPILED)
 def _push(momentum, step, beta, root, slope, u, degrees):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     """A step of the momentum by the slopes of posterior and t, in whitened coordinates."""
     for j in range(len(u)):
@@ -101,7 +102,7 @@ def _push(momentum, step, beta, root, slope, u, degrees):  # type: ignore[no-unt
         momentum[j] += step * (beta * s - (1.0 - beta) * pull)
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(**COMPILED)
 def trajectory(  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     target, students, beta, log_steps, rate, rng, now, then, value, proposed, slope, here, u,
     momentum,
@@ -165,14 +166,14 @@ def trajectory(  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     return value, proposed, diverged
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(**COMPILED)
 def _settle(now, then):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     now.theta[:] = then.theta
     now.matched[:] = then.matched
     now.logs[:] = then.logs
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(**COMPILED)
 def _chain(  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     target, students, log_steps, adapting, jumps, rng, now, then, draws, values, diverging, counts
 ):

@@ -18,6 +18,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from bayesgmm.inference.temperatures import swap_neighbours
+from bayesgmm.model.calls import COMPILED
 from bayesgmm.model.density import (
     LogPosterior,
     call_log_posterior,
@@ -33,7 +34,7 @@ _TARGET = 0.8  # acceptance of a trajectory
 LEAPFROGS = 5  # of a trajectory
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(**COMPILED)
 def _scan(  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     posterior_at, pass_at, prior_at, x, center, inverse_scale, row_weights, basis, structure, k,
     prior, betas, widths, log_steps, adapting, rng, done, fresh, states, likelihoods, tops,

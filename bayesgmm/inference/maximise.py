@@ -19,13 +19,13 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from bayesgmm.model.calls import COMPILED
 from bayesgmm.model.covariance import (
     DIAGONAL,
-    FULL,
     SPHERICAL,
     cholesky,
     invert_triangular,
-    recorded_factors,
+    recorded_factor,
     scatter_about_means,
 )
 from bayesgmm.model.density import LogPosterior, tril_log_density
@@ -41,7 +41,7 @@ _CLIPPED, _CUT = 1.0001, 4.0
 _EMPTY = 1e-8
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(**COMPILED)
 def _mode_of_mean(n, s1, whiten, prior, mean, precision, factor):  # type: ignore[no-untyped-def]  # pragma: no cover
     """The mean that maximises likelihood and normal prior given the covariance."""
     d = mean.size
@@ -72,18 +72,15 @@ def _mode_of_mean(n, s1, whiten, prior, mean, precision, factor):  # type: ignor
         mean[i] /= factor[i, i]
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(**COMPILED)
 def _whiten(tril, prior, whiten):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     """Inverse of the factor of T of a factor of Sigma."""
-    if prior.recorded.max() > 0.0:
-        total = np.empty((1, *tril.shape))
-        recorded_factors(tril.reshape(total.shape), FULL, prior.recorded, total)
-        invert_triangular(total[0], whiten)
-    else:
-        invert_triangular(tril, whiten)
+    total = np.empty(tril.shape)
+    recorded_factor(tril, prior.recorded, total)
+    invert_triangular(total, whiten)
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(**COMPILED)
 def _improve_factor(tril, scatter, n, prior):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Raise the objective of one Cholesky factor by scoring steps, in place.
 
@@ -140,15 +137,14 @@ def _improve_factor(tril, scatter, n, prior):  # type: ignore[no-untyped-def]  #
         value = a + b
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
-def _improve_scale(sigma, scatter, n, prior, i):  # type: ignore[no-untyped-def]  # pragma: no cover
+@njit(**COMPILED)
+def _improve_scale(sigma, scatter, n, family, a, b, recorded):  # type: ignore[no-untyped-def]  # pragma: no cover
     """The scale s that maximises -n/2 log t - scatter / (2 t) + log prior(s), by scoring.
 
-    ``t`` is s^2 and the variance of recording.
+    ``t`` is s^2 and the variance of recording, the prior of a family with entries ``a``, ``b``.
     """
-    family, a, b = prior.family, prior.scale_a[i], prior.scale_b[i]
     v, slope = scale_log_prior(family, a, b, sigma)
-    total = sigma * sigma + prior.recorded[i]
+    total = sigma * sigma + recorded
     value = v - 0.5 * n * np.log(total) - 0.5 * scatter / total
     for _ in range(20):
         q, share = scatter / total, sigma * sigma / total
@@ -160,7 +156,7 @@ def _improve_scale(sigma, scatter, n, prior, i):  # type: ignore[no-untyped-def]
         for _ in range(25):
             trial = max(sigma * np.exp(step), np.sqrt(FLOOR))
             v, s = scale_log_prior(family, a, b, trial)
-            total = trial * trial + prior.recorded[i]
+            total = trial * trial + recorded
             u = v - 0.5 * n * np.log(total) - 0.5 * scatter / total
             if u >= value:
                 accepted = True
@@ -172,62 +168,71 @@ def _improve_scale(sigma, scatter, n, prior, i):  # type: ignore[no-untyped-def]
     return sigma
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
-def _m_step(  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
-    counts, sums, scatters, whiten, structure, prior, ridge, floor,
-    log_weights, means, factors, outside,
-):
-    """Update parameters in place; a covariance out of bounds is left in ``outside``, whose
-    entries are NaN for the others."""
-    k, d = means.shape
-    n_total = 0.0
-    for j in range(k):
+@njit(**COMPILED)
+def _new_weights(counts, prior, log_weights):  # type: ignore[no-untyped-def]  # pragma: no cover
+    total = 0.0
+    for j in range(counts.size):
         log_weights[j] = counts[j] + (prior.weights[j] - 1.0 if prior.active else 0.0)
         log_weights[j] = max(log_weights[j], 1e-300)
-        n_total += log_weights[j]
-    for j in range(k):
-        log_weights[j] = np.log(log_weights[j] / n_total)
+        total += log_weights[j]
+    for j in range(counts.size):
+        log_weights[j] = np.log(log_weights[j] / total)
 
-    square, factor = np.empty((d, d)), np.empty((d, d))
+
+@njit(**COMPILED)
+def _m_step_of_scales(  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+    counts, sums, scatters, whiten, spherical, prior, ridge, floor, log_weights, means, factors
+):
+    """Update parameters with standard deviations, in place."""
+    k, d = means.shape
+    _new_weights(counts, prior, log_weights)
     for j in range(k):
         n = counts[j]
-        if prior.active and structure >= DIAGONAL:
-            for i in range(d):
+        for i in range(d):
+            if prior.active:
                 p = 1.0 / (prior.mean_scale[i] * prior.mean_scale[i])
                 q = whiten[j, i] * whiten[j, i]
                 means[j, i] = (q * sums[j, i] + p * prior.mean_location[i]) / (q * n + p)
-        elif prior.active:
-            g = j if structure == FULL else 0
+            elif n > _EMPTY:
+                means[j, i] = sums[j, i] / n
+        pooled = 0.0
+        for i in range(d):
+            scatter = scatters[0, j, i] - means[j, i] * (2.0 * sums[j, i] - n * means[j, i])
+            pooled += scatter
+            if spherical:  # one scale, of all features' scatter
+                if i < d - 1:
+                    continue
+                scatter, n = pooled, n * d
+            sigma, of = factors[0, j, i], 0 if spherical else i
+            if prior.active:
+                sigma = _improve_scale(
+                    sigma, max(scatter, 0.0), n, prior.family, prior.scale_a[of],
+                    prior.scale_b[of], prior.recorded[of],
+                )  # fmt: skip
+            elif n > _EMPTY:
+                sigma = np.sqrt(max(scatter / n + ridge[of], floor[of]))
+            for m in range(0 if spherical else i, i + 1):
+                factors[0, j, m] = sigma
+
+
+@njit(**COMPILED)
+def _m_step_of_matrices(  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+    counts, sums, scatters, whiten, prior, ridge, floor, log_weights, means, factors, outside
+):
+    """Update parameters with Cholesky factors, in place; a covariance out of bounds is left in
+    ``outside``, whose entries are NaN for the others."""
+    k, d = means.shape
+    _new_weights(counts, prior, log_weights)
+    square, factor, scatter = np.empty((d, d)), np.empty((d, d)), np.empty((d, d))
+    for j in range(k):
+        n, g = counts[j], min(j, factors.shape[0] - 1)
+        if prior.active:
             _mode_of_mean(
                 n, sums[j], whiten[g * d : (g + 1) * d], prior, means[j], square, factor
             )
         elif n > _EMPTY:
             for i in range(d):
                 means[j, i] = sums[j, i] / n
-
-    if structure >= DIAGONAL:
-        for j in range(k):
-            n = counts[j]
-            pooled = 0.0
-            for i in range(d):
-                t = scatters[0, j, i] - means[j, i] * (2.0 * sums[j, i] - n * means[j, i])
-                if structure == SPHERICAL:
-                    pooled += t
-                elif prior.active:
-                    factors[0, j, i] = _improve_scale(factors[0, j, i], max(t, 0.0), n, prior, i)
-                elif n > _EMPTY:
-                    factors[0, j, i] = np.sqrt(max(t / n + ridge[i], floor[i]))
-            if structure == SPHERICAL:
-                sigma = factors[0, j, 0]
-                if prior.active:
-                    sigma = _improve_scale(sigma, max(pooled, 0.0), n * d, prior, 0)
-                elif n > _EMPTY:
-                    sigma = np.sqrt(max(pooled / (n * d) + ridge[0], floor[0]))
-                for i in range(d):
-                    factors[0, j, i] = sigma
-        return
-
-    scatter = np.empty((d, d))
     for g in range(factors.shape[0]):
         n = scatter_about_means(counts, sums, scatters, means, g, scatter)
         if prior.active:
@@ -245,7 +250,7 @@ def _m_step(  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
                         outside[g, i, j] = scatter[i, j]
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(**COMPILED)
 def above_floor(covariance, floor, square, factor):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Whether ``covariance`` less the diagonal ``floor`` is positive definite."""
     for i in range(floor.size):
@@ -281,11 +286,14 @@ def m_step(
     ``ridge`` (D,) is added to the variances of maximum likelihood, ``floor`` (D,) bounds them.
     """
     log_weights, means, factors = np.empty(len(means)), means.copy(), factors.copy()
-    outside = np.full(factors.shape if form.structure < DIAGONAL else (0, 0, 0), np.nan)
-    _m_step(
-        statistics.counts, statistics.sums, statistics.scatters, form.whiten, form.structure,
-        prior, ridge, floor, log_weights, means, factors, outside,
-    )  # fmt: skip
+    given = statistics.counts, statistics.sums, statistics.scatters, form.whiten
+    if form.structure >= DIAGONAL:
+        _m_step_of_scales(
+            *given, form.structure == SPHERICAL, prior, ridge, floor, log_weights, means, factors
+        )
+        return log_weights, means, factors
+    outside = np.full(factors.shape, np.nan)
+    _m_step_of_matrices(*given, prior, ridge, floor, log_weights, means, factors, outside)
     for g, covariance in enumerate(outside):
         if not np.isnan(covariance[0, 0]):
             factors[g] = _raised(covariance, floor)

@@ -21,6 +21,7 @@ from numba.extending import intrinsic
 from numpy.typing import NDArray
 
 from bayesgmm.inference.whitening import Mode
+from bayesgmm.model.calls import COMPILED
 from bayesgmm.model.density import (
     LogPosterior,
     call_log_posterior,
@@ -46,7 +47,7 @@ def _pointer(typingctx, address):  # type: ignore[no-untyped-def]  # pragma: no 
     return types.voidptr(types.int64), generate
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(**COMPILED)
 def _whitened(z, gradient, header):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     """Log density of z, gradient in z, from what the header points at."""
     n, d, k = header[0], header[1], header[2]

@@ -197,7 +197,9 @@ class _Judged:
         statistics = {**drawn.statistics, "permutation": self.permutation}
         if not len(drawn.theta):
             return Draws(self.parameters, statistics, status, facts)
-        statistics["mode"] = nearest_modes(density, about(modes), drawn.theta)[0]
+        statistics["mode"] = np.zeros(drawn.theta.shape[:2], dtype=np.int64)
+        if len(modes) > 1:
+            statistics["mode"] = nearest_modes(density, about(modes), drawn.theta)[0]
         places = density.constrain(np.stack([mode.theta for mode in modes]))
         held = np.bincount(statistics["mode"].ravel(), minlength=len(modes))
         table = Modes(

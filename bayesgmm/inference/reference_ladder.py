@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from bayesgmm.inference.jumping import Place, Target, log_target, trajectory
 from bayesgmm.inference.students import Students, log_students, match, pick, propose
 from bayesgmm.inference.temperatures import swap_neighbours
+from bayesgmm.model.calls import COMPILED
 from bayesgmm.model.density import LogPosterior
 
 Array = NDArray[np.float64]
@@ -25,7 +26,7 @@ Array = NDArray[np.float64]
 _TRIES = 1000  # of a draw of the t's in their own labelling
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(**COMPILED)
 def _scan(  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     target, students, betas, log_steps, adapting, rng, done, states, scores, now, then, tops,
     top_values, diverging, rejected, replicas, lately, trips,

@@ -12,6 +12,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from bayesgmm.model.calls import COMPILED
 from bayesgmm.model.coordinates import factor_coordinates
 from bayesgmm.model.density import LogPosterior
 
@@ -22,7 +23,7 @@ _DEGREES = 8.0
 _NARROWER = 0.9  # the scale of such a t that is nearest to a standard normal
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(**COMPILED)
 def _assign(cost, columns):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     """The least costly assignment of rows (K) to columns, by shortest augmenting paths."""
     k = len(cost)
@@ -61,7 +62,7 @@ def _assign(cost, columns):  # type: ignore[no-untyped-def]  # pragma: no cover 
         columns[owner[j] - 1] = j - 1
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(**COMPILED)
 def match(theta, center, sd, basis, d, each, out):  # type: ignore[no-untyped-def]  # pragma: no cover
     """``theta`` with its components in the order of a mode's, into ``out``; whether it had it.
 
@@ -106,7 +107,7 @@ def match(theta, center, sd, basis, d, each, out):  # type: ignore[no-untyped-de
     return False
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(**COMPILED)
 def log_students(theta, students, basis, d, each, matched, logs):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     """Log share times density of every mode's t at the state; relabelled states by mode."""
     size, degrees = len(theta), students.degrees
@@ -126,7 +127,7 @@ def log_students(theta, students, basis, d, each, matched, logs):  # type: ignor
     return largest + np.log(total)
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(**COMPILED)
 def pick(shares, rng):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     """A mode by its share."""
     u = rng.random()
@@ -137,7 +138,7 @@ def pick(shares, rng):  # type: ignore[no-untyped-def]  # pragma: no cover - com
     return len(shares) - 1
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(**COMPILED)
 def propose(m, students, white, rng, place):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     """A draw of one mode's t into ``place``."""
     size = len(place)
@@ -215,7 +216,7 @@ class Students(NamedTuple):
         )  # fmt: skip
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(**COMPILED)
 def _nearest(theta, students, basis, d, each, found, moved):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     n_modes = len(students.centers)
     matched, logs = np.empty((n_modes, theta.shape[1])), np.empty(n_modes)

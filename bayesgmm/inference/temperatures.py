@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from bayesgmm.errors import FitError
 from bayesgmm.inference.bridge import bridge_ratio
+from bayesgmm.model.calls import COMPILED
 
 Array = NDArray[np.float64]
 
@@ -16,7 +17,7 @@ _LEAST = 1e-3  # rejection of a pair, so that no two temperatures are the same
 _BATCHES, _SHORTEST = 8, 20  # of scans, for the evidence's error: how many, how short at least
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(**COMPILED)
 def swap_neighbours(scan, betas, scores, states, replicas, lately, rejected, trips, rng):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     """Swap states of neighbouring rungs, even pairs and odd pairs in turn, and count.
 

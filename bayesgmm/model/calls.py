@@ -1,4 +1,4 @@
-"""Calls of compiled functions by address, so that each is compiled once.
+"""How functions are compiled, and called by address so that each is compiled once.
 
 Numba compiles a function anew into everything that calls it; for the pass over the
 data, three calls deep under the samplers, that is most of the wait of a first fit.
@@ -16,6 +16,11 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+#: Of every compiled function: cached, without the lock of the interpreter or a check of every
+#: division, and without an entry for C callers, of which there are none.
+COMPILED: dict[str, Any] = {
+    "nogil": True, "cache": True, "error_model": "numpy", "no_cfunc_wrapper": True
+}  # fmt: skip
 #: The arrays that compiled functions here take.
 VECTOR, MATRIX, CUBE = (types.Array(types.float64, n, "C") for n in (1, 2, 3))
 

@@ -22,6 +22,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from bayesgmm.model.calls import COMPILED
 from bayesgmm.model.covariance import DIAGONAL, SPHERICAL, factor_shape, structure_code
 from bayesgmm.model.spec import Structure
 
@@ -66,7 +67,7 @@ def coordinate_names(covariance: Structure, k: int, names: tuple[str, ...]) -> l
     return weights + means + factors
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(**COMPILED)
 def constrain(  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     theta, basis, structure, frame, log_weights, means, factors
 ):
@@ -116,7 +117,7 @@ def constrain(  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
                     factors[g, i, j] = t
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(**COMPILED)
 def in_frame(frame, tril, own):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     """The T of a factor L = F T."""
     d = len(frame)

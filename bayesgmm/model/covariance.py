@@ -14,6 +14,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from bayesgmm.errors import FitError
+from bayesgmm.model.calls import COMPILED
 from bayesgmm.model.spec import STRUCTURES, Structure
 
 #: Codes of the structures in compiled code, in the order of ``STRUCTURES``.
@@ -115,7 +116,7 @@ def correlation_factor(correlations: NDArray[np.float64]) -> NDArray[np.float64]
     return out
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(**COMPILED)
 def cholesky(a, out):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     """Lower Cholesky factor of ``a`` into ``out``; False if it is not positive definite."""
     d = a.shape[0]
@@ -135,7 +136,7 @@ def cholesky(a, out):  # type: ignore[no-untyped-def]  # pragma: no cover - comp
     return True
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(**COMPILED)
 def invert_triangular(tril, out):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     """Inverse of the lower triangular ``tril`` into ``out``."""
     d = tril.shape[0]
@@ -150,30 +151,49 @@ def invert_triangular(tril, out):  # type: ignore[no-untyped-def]  # pragma: no 
             out[i, j] = t / tril[i, i]
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
-def recorded_factors(factors, structure, recorded, out):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
-    """Factors of T = Sigma + S into ``out``, S the diagonal variances ``recorded`` (D,)."""
+@njit(**COMPILED)
+def is_recorded(recorded):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+    """Whether recording adds a variance to any feature."""
+    largest = 0.0
+    for variance in recorded:
+        largest = max(largest, variance)
+    return largest > 0.0
+
+
+@njit(**COMPILED)
+def recorded_factor(tril, recorded, out):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Factor of L L' + S into ``out``, S the diagonal variances ``recorded`` (D,)."""
     d = recorded.size
-    if structure >= DIAGONAL:
-        for j in range(factors.shape[1]):
-            for i in range(d):
-                out[0, j, i] = np.sqrt(factors[0, j, i] * factors[0, j, i] + recorded[i])
-        return
-    square = np.empty((d, d))
-    for g in range(factors.shape[0]):
+    square, added = np.empty((d, d)), is_recorded(recorded)
+    if added:
         for i in range(d):
             for j in range(i + 1):
                 t = recorded[i] if i == j else 0.0
                 for m in range(j + 1):
-                    t += factors[g, i, m] * factors[g, j, m]
+                    t += tril[i, m] * tril[j, m]
                 square[i, j] = t
-        if not cholesky(square, out[g]):  # singular to rounding, which recording leaves as it is
-            for i in range(d):
-                for j in range(d):
-                    out[g, i, j] = factors[g, i, j]
+        added = cholesky(square, out)  # if not singular to rounding, which leaves it as it is
+    if not added:
+        for i in range(d):
+            for j in range(d):
+                out[i, j] = tril[i, j]
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(**COMPILED)
+def recorded_factors(factors, structure, recorded, out):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Factors of T = Sigma + S into ``out``, S the diagonal variances ``recorded`` (D,)."""
+    if structure < DIAGONAL:
+        for g in range(factors.shape[0]):
+            recorded_factor(factors[g], recorded, out[g])
+        return
+    for j in range(factors.shape[1]):
+        for i in range(recorded.size):
+            sigma = factors[0, j, i]
+            added = recorded[i] > 0.0
+            out[0, j, i] = np.sqrt(sigma * sigma + recorded[i]) if added else sigma
+
+
+@njit(**COMPILED)
 def scatter_about_means(counts, sums, scatters, means, g, out):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Scatter of covariance ``g`` about the means into ``out``; returns its rows' number.
 
@@ -198,7 +218,7 @@ def scatter_about_means(counts, sums, scatters, means, g, out):  # type: ignore[
     return n
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(**COMPILED)
 def precision_form(  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     log_weights, means, factors, structure, whiten, shift, log_constant
 ):

@@ -36,7 +36,7 @@ from numba import njit, types
 from numpy.typing import NDArray
 
 from bayesgmm.errors import DataError, FitError
-from bayesgmm.model.calls import CUBE, MATRIX, VECTOR, by_address
+from bayesgmm.model.calls import COMPILED, CUBE, MATRIX, VECTOR, by_address
 from bayesgmm.model.coordinates import (
     constrain,
     constrain_many,
@@ -54,6 +54,7 @@ from bayesgmm.model.covariance import (
     factor_shape,
     factors_to_tril,
     invert_triangular,
+    is_recorded,
     precision_form,
     recorded_factors,
     scatter_about_means,
@@ -82,7 +83,7 @@ from bayesgmm.options import TRUTH
 _THETAS = 256
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(**COMPILED)
 def add_uniform_marginals(tril, gradient):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     """Log density of correlations with uniform marginals, its slope added to ``gradient``.
 
@@ -115,7 +116,7 @@ def add_uniform_marginals(tril, gradient):  # type: ignore[no-untyped-def]  # pr
     return value
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(**COMPILED)
 def tril_log_density(  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     tril, whiten, scatter, n, prior, gradient
 ):
@@ -139,7 +140,7 @@ def tril_log_density(  # type: ignore[no-untyped-def]  # pragma: no cover - comp
                 inner[i, j] += half[i, m] * whiten[j, m]
         value += n * np.log(whiten[i, i]) - 0.5 * inner[i, i]
         inner[i, i] -= n
-    if prior.recorded.max() > 0.0:
+    if is_recorded(prior.recorded):
         for i in range(d):
             for j in range(d):
                 t = 0.0  # of M W
@@ -180,7 +181,7 @@ def tril_log_density(  # type: ignore[no-untyped-def]  # pragma: no cover - comp
     return value, log_prior
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(**COMPILED)
 def log_prior_and_gradient(  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     log_weights, means, factors, whiten, structure, counts, sums, scatters, basis, prior, gradient
 ):
@@ -284,7 +285,7 @@ log_prior_address, call_log_prior = by_address(
 )  # fmt: skip
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(**COMPILED)
 def log_posterior(  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     pass_at, prior_at, theta, x, center, inverse_scale, row_weights, basis, structure, k, prior,
     gradient, likelihood,
@@ -306,10 +307,8 @@ def log_posterior(  # type: ignore[no-untyped-def]  # pragma: no cover - compile
     whiten, shift, log_constant = np.empty((rows, d)), np.empty((k, d)), np.empty(k)
     counts, sums = np.zeros(k), np.zeros((k, d))
     constrain(theta, basis, structure, prior.frame, log_weights, means, factors)
-    total = factors
-    if prior.recorded.max() > 0.0:
-        total = np.empty(shape)
-        recorded_factors(factors, structure, prior.recorded, total)
+    total = np.empty(shape)
+    recorded_factors(factors, structure, prior.recorded, total)
     precision_form(log_weights, means, total, structure, whiten, shift, log_constant)
     loglik = call_accumulate(
         pass_at,
@@ -321,9 +320,9 @@ def log_posterior(  # type: ignore[no-untyped-def]  # pragma: no cover - compile
     likelihood[0] = loglik
     if prior.temperature != 1.0:  # the slope is linear in the statistics
         loglik *= prior.temperature
-        counts *= prior.temperature
-        sums *= prior.temperature
-        scatters *= prior.temperature
+        for part in (counts.ravel(), sums.ravel(), scatters.ravel()):
+            for i in range(part.size):
+                part[i] *= prior.temperature
     log_prior = call_log_prior(
         prior_at,
         (
@@ -343,7 +342,7 @@ log_posterior_address, call_log_posterior = by_address(
 )  # fmt: skip
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(**COMPILED)
 def log_posteriors(  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     density_at, pass_at, prior_at, thetas, x, center, inverse_scale, row_weights, basis,
     structure, k, prior, out,

@@ -14,7 +14,7 @@ from numba import njit, types
 from numpy.typing import NDArray
 
 from bayesgmm.errors import SpecError
-from bayesgmm.model.calls import MATRIX, VECTOR
+from bayesgmm.model.calls import COMPILED, MATRIX, VECTOR
 from bayesgmm.model.observations import Observations
 from bayesgmm.model.priors import GAMMA, HALF_NORMAL, LOG_NORMAL, ScalePrior
 from bayesgmm.model.spec import MixtureSpec, Structure
@@ -179,7 +179,7 @@ def log_lkj_constant(eta: float, d: int) -> float:
     )
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(**COMPILED)
 def scale_log_prior(family, a, b, sigma):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Log prior of a scale without its constant, and its slope in log sigma."""
     if family == LOG_NORMAL:

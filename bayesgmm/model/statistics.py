@@ -27,7 +27,7 @@ from numba import njit, types
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
-from bayesgmm.model.calls import CUBE, MATRIX, VECTOR, by_address
+from bayesgmm.model.calls import COMPILED, CUBE, MATRIX, VECTOR, by_address
 from bayesgmm.model.covariance import DIAGONAL, FULL, TIED, precision_form
 from bayesgmm.model.parallel import thread_map
 
@@ -61,7 +61,7 @@ def _double(typingctx, bits):  # type: ignore[no-untyped-def]  # pragma: no cove
     return types.float64(types.int64), generate
 
 
-@njit(nogil=True, cache=True, error_model="numpy", fastmath={"contract"})
+@njit(**COMPILED, fastmath={"contract"})
 def _exponentials(x):  # type: ignore[no-untyped-def]  # pragma: no cover
     """exp(x) in place for x <= 0: within 2.3e-16 relative, no branch, so it vectorises.
 
@@ -92,7 +92,7 @@ def _exponentials(x):  # type: ignore[no-untyped-def]  # pragma: no cover
         x[i] = p * _double((_bits(t) + 1023) << 52)
 
 
-@njit(nogil=True, cache=True, error_model="numpy", fastmath={"contract"})
+@njit(**COMPILED, fastmath={"contract"})
 def accumulate(  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     x, center, inverse_scale, row_weights, whiten, shift, log_constant, structure,
     counts, sums, scatters, log_density, memberships,

@@ -17,6 +17,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from bayesgmm.errors import DataError
+from bayesgmm.model.calls import COMPILED
 from bayesgmm.model.parallel import available_cores, one_blas_thread, thread_map
 from bayesgmm.options import LIMIT, generator, one_of, optional, refuse_beyond_memory
 
@@ -106,7 +107,7 @@ def spread_points(cells: Cells, log2_n: int, seed: np.random.Generator) -> Float
     return x
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(**COMPILED)
 def _rows_of_noise(point, edges, means, tril, x, source):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     """Turn white noise ``x`` (N, D) into rows of the cells that ``point`` (N,) falls into."""
     d = x.shape[1]

@@ -16,6 +16,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from bayesgmm.model.calls import COMPILED
+
 Floats = NDArray[np.float64]
 
 _NEGLIGIBLE = 1e-17  # of the largest weight: thousands of such components are below rounding
@@ -95,7 +97,7 @@ class UnivariateMixture(NamedTuple):
         return intervals(level), float(highest * math.exp(level))
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(**COMPILED)
 def _cdf(points, weights, means, scales, out):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     """Distribution function at each point into ``out``."""
     for i in range(points.size):
@@ -105,7 +107,7 @@ def _cdf(points, weights, means, scales, out):  # type: ignore[no-untyped-def]  
         out[i] = 0.5 * total
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(**COMPILED)
 def _density_and_slope(points, weights, means, scales, density, slope):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     """Density and its derivative at each point into ``density`` and ``slope``."""
     for i in range(points.size):
@@ -121,7 +123,7 @@ def _density_and_slope(points, weights, means, scales, density, slope):  # type:
         slope[i] = 0.3989422804014327 * g
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(**COMPILED)
 def _quantile(q, weights, means, scales, low, high):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     """Root of the distribution function at q between ``low`` and ``high``: Newton, held in."""
     at = np.empty(1)
@@ -149,7 +151,7 @@ def _quantile(q, weights, means, scales, low, high):  # type: ignore[no-untyped-
     return at[0]
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(**COMPILED)
 def _turning_points(candidates, widths, weights, means, scales):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     """Modes and valleys in turn, modes first and last, from signs of the slope on a grid.
 
@@ -199,7 +201,7 @@ def _turning_points(candidates, widths, weights, means, scales):  # type: ignore
     return found[:count].copy()
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(**COMPILED)
 def _crossings(level, ends, heights, weights, means, scales, out):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     """Where the density crosses ``level``, ascending, into ``out``; returns how many there are.
 
