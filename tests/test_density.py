@@ -23,6 +23,11 @@ def densities(k, d, covariance="full", n=40, **options):
     return bg.LogPosterior(bg.MixtureSpec(k, covariance, **options), bg.Observations(x)), rng
 
 
+def framed(density, rng):
+    """The same in the frame of some mixture."""
+    return density.framed(density.constrain(rng.normal(size=density.size)))
+
+
 def assert_is_slope(density, theta, gradient):
     """Against central differences."""
     step = 1e-5
@@ -42,9 +47,26 @@ def assert_is_slope(density, theta, gradient):
 def test_gradient_equals_central_differences(family, covariance, k, d, jacobian):
     density, rng = densities(k, d, covariance, priors=bg.Priors(scales=family, weights=1.5))
     density = bg.LogPosterior(density.spec, density.observations, jacobian=jacobian)
-    theta = rng.normal(size=density.size) * 0.3
-    _, gradient = density.value_and_grad(theta)
-    assert_is_slope(density, theta, gradient)
+    for each in (density, framed(density, rng)):
+        theta = rng.normal(size=density.size) * 0.3
+        _, gradient = each.value_and_grad(theta)
+        assert_is_slope(each, theta, gradient)
+
+
+@pytest.mark.parametrize("covariance", STRUCTURES)
+def test_a_frame_is_another_theta_of_the_same_value(covariance):
+    """Its factor is that of the pooled covariance, and the Jacobian does not know of it."""
+    density, rng = densities(3, 2, covariance)
+    place = density.constrain(rng.normal(size=density.size))
+    other = density.framed(place)
+    if covariance in ("full", "tied"):
+        pooled = np.einsum("k,kij->ij", place.weights, place.covariances)
+        pooled /= np.outer(density.scale, density.scale)
+        np.testing.assert_allclose(other.prior.frame, np.linalg.cholesky(pooled), rtol=1e-9)
+    mixture = density.constrain(rng.normal(size=density.size))
+    theta = other.unconstrain(mixture)
+    np.testing.assert_allclose(other.constrain(theta).covariances, mixture.covariances, rtol=1e-9)
+    assert other.value(theta) == pytest.approx(density.value(density.unconstrain(mixture)))
 
 
 def scipy_log_likelihood(p, x):
@@ -190,6 +212,8 @@ def test_gradient_of_recorded_values_equals_central_differences(
         density.prior = density.prior._replace(temperature=temperature)
         values[temperature], gradient = density.value_and_grad(theta)
         assert_is_slope(density, theta, gradient)
+        other = framed(density, rng)
+        assert_is_slope(other, theta, other.value_and_grad(theta)[1])
     log_likelihood = scipy_log_likelihood(density.constrain(theta), density.observations.values)
     np.testing.assert_allclose(values[1.0] - values[0.0], log_likelihood, rtol=1e-10)
     np.testing.assert_allclose(values[0.4] - values[0.0], 0.4 * log_likelihood, rtol=1e-10)

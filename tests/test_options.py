@@ -175,7 +175,7 @@ WITHIN = {
     "LogPosterior.statistics", "LogPosterior.standardise", "LogPosterior.refuse_not_finite",
     "LogPosterior.unconstrain", "CredibleBall.around", "PredictiveDistribution.positions",
     "LogPosterior.mixture", "LogPosterior.of_recorded", "LogPosterior.precision",
-    "LogPosterior.relabelled", "Priors.eta",
+    "LogPosterior.relabelled", "LogPosterior.framed", "Priors.eta",
 }  # fmt: skip
 
 

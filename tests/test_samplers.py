@@ -122,11 +122,11 @@ def test_the_assignment_is_scipys():
         assert cost[np.arange(k), columns].sum() == pytest.approx(best, abs=1e-9)
 
 
-def matched(density, theta, center, sd):
+def matched(density, theta, center, precision):
     """``theta`` in a mode's labelling, and whether it was in it."""
     out, d = np.empty_like(theta), density.observations.n_features
     each = factor_coordinates(density.spec.covariance, d)
-    return out, match(theta, center, sd, density.basis, d, each, out)
+    return out, match(theta, center, precision, density.basis, d, each, out)
 
 
 @pytest.mark.parametrize("covariance", STRUCTURES)
@@ -140,12 +140,12 @@ def test_a_match_is_the_relabelling_nearest_to_a_mode(covariance):
         sd = rng.uniform(0.5, 2.0, density.size)
         all_of_it = np.stack([density.relabelled(theta, order) for order in orders])
         distance = ((((all_of_it - center) / sd)[:, 2:]) ** 2).sum(axis=1)
-        found, same = matched(density, theta, center, sd)
+        found, same = matched(density, theta, center, 1 / sd)
         np.testing.assert_allclose(found, all_of_it[distance.argmin()], atol=1e-12)
         assert same == (distance.argmin() == 0)
-        assert matched(density, center, center, sd)[1]  # a mode matches itself
+        assert matched(density, center, center, 1 / sd)[1]  # a mode matches itself
         moved = density.relabelled(center, orders[int(rng.integers(6))])
-        np.testing.assert_allclose(matched(density, moved, center, sd)[0], center, atol=1e-12)
+        np.testing.assert_allclose(matched(density, moved, center, 1 / sd)[0], center, atol=1e-12)
 
 
 @pytest.mark.parametrize("wrong", [np.nan, np.inf, -np.inf, 1e200])
@@ -173,7 +173,7 @@ def test_the_ts_are_scipys_in_the_labelling_of_each_mode():
     for theta in rng.normal(size=(20, p)):
         total = log_students(theta, students, density.basis, 2, 3, places, logs)
         for m in range(3):
-            place = matched(density, theta, students.centers[m], students.sds[m])[0]
+            place = matched(density, theta, students.centers[m], students.precisions[m])[0]
             np.testing.assert_array_equal(places[m], place)
             assert logs[m] == pytest.approx(np.log(shares[m]) + log_density(m, place))
         assert total == pytest.approx(logsumexp(logs))

@@ -91,7 +91,7 @@ def log_target(target, theta, slope, here):  # type: ignore[no-untyped-def]  # p
     )  # fmt: skip
 
 
-@njit(**COMPILED)
+@njit(**COMPILED, fastmath={"contract", "reassoc"})
 def _push(momentum, step, beta, root, slope, u, degrees):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     """A step of the momentum by the slopes of posterior and t, in whitened coordinates."""
     for j in range(len(u)):
@@ -102,7 +102,7 @@ def _push(momentum, step, beta, root, slope, u, degrees):  # type: ignore[no-unt
         momentum[j] += step * (beta * s - (1.0 - beta) * pull)
 
 
-@njit(**COMPILED)
+@njit(**COMPILED, fastmath={"contract", "reassoc"})
 def trajectory(  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     target, students, beta, log_steps, rate, rng, now, then, value, proposed, slope, here, u,
     momentum,
@@ -198,8 +198,8 @@ def _chain(  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
             propose(m, students, u, rng, then.theta)
             counts[0] += 1
             if not match(
-                then.theta, students.centers[m], students.sds[m], target.basis, d, target.each,
-                then.matched[m],
+                then.theta, students.centers[m], students.precisions[m], target.basis, d,
+                target.each, then.matched[m],
             ):
                 continue
             new = log_target(target, then.theta, slope, here)

@@ -47,7 +47,7 @@ def _pointer(typingctx, address):  # type: ignore[no-untyped-def]  # pragma: no 
     return types.voidptr(types.int64), generate
 
 
-@njit(**COMPILED)
+@njit(**COMPILED, fastmath={"contract", "reassoc"})
 def _whitened(z, gradient, header):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     """Log density of z, gradient in z, from what the header points at."""
     n, d, k = header[0], header[1], header[2]

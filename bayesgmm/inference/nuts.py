@@ -132,7 +132,9 @@ def sample(
             first, *others = _ways(density, len(modes), (draws + tune) * chains)
             best = judged(ways[first]())
             for way in others:
-                if best.found.r_hat > best.found.limit(_TRY_ON) and best.drawn.status.ok:
+                # After jumps, NUTS is for those that did not converge: it holds modes in no share.
+                enough = best.found.limit() if way == "nuts" else best.found.limit(_TRY_ON)
+                if best.found.r_hat > enough and best.drawn.status.ok:
                     try:
                         best = min(best, judged(ways[way]()), key=lambda each: each.found.r_hat)
                     except KeyboardInterrupt:  # which leaves what there is

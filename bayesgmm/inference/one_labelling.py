@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayesgmm.inference.labelling import highest, to_pivot
-from bayesgmm.inference.whitening import find_modes, shares_of
+from bayesgmm.inference.whitening import modes_from, search_for_modes, shares_of
 from bayesgmm.model.density import LogPosterior
 from bayesgmm.result import MixtureFit
 
@@ -33,21 +33,23 @@ class Region:
     """
 
     def __init__(self, fit: MixtureFit, cores: int) -> None:
-        self.density = LogPosterior(fit.spec, fit.observations, cores=cores)
+        density = LogPosterior(fit.spec, fit.observations, cores=cores)
         self.cores = cores
         lp = fit.tree["sample_stats"].to_dataset()["lp"].values
         draws = fit.parameters
         self.pivot = highest(draws, lp)
+        self.density = density.framed(self.pivot)
         draws = draws.permute(to_pivot(draws, self.pivot).permutation)
         self.theta = self.density.unconstrain(draws)  # (chain, draw, P)
         self.log_labellings = lgamma(fit.spec.n_components + 1)
 
     def modes(self, seed: int) -> tuple[Array, Array, Array]:
         """Shares, places (M, P) and Cholesky factors (M, P, P) of the modes, in the region."""
-        found = find_modes(
-            self.density.spec, self.density.observations, self.density, start=None,
+        runs = search_for_modes(
+            self.density.spec, self.density.observations, start=None,
             seed=np.random.SeedSequence(seed), cores=self.cores, progress=None,
         )  # fmt: skip
+        found = modes_from(self.density, runs)
         order = to_pivot(
             self.density.constrain(np.stack([mode.theta for mode in found])), self.pivot
         ).permutation

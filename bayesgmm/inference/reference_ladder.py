@@ -42,8 +42,8 @@ def _scan(  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
             m = pick(students.shares, rng)
             propose(m, students, u, rng, now.theta)
             if match(
-                now.theta, students.centers[m], students.sds[m], target.basis, d, target.each,
-                now.matched[m],
+                now.theta, students.centers[m], students.precisions[m], target.basis, d,
+                target.each, now.matched[m],
             ):
                 states[0] = now.theta
                 values[0] = log_target(target, now.theta, slope, here)

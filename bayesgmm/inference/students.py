@@ -63,10 +63,10 @@ def _assign(cost, columns):  # type: ignore[no-untyped-def]  # pragma: no cover 
 
 
 @njit(**COMPILED)
-def match(theta, center, sd, basis, d, each, out):  # type: ignore[no-untyped-def]  # pragma: no cover
+def match(theta, center, precision, basis, d, each, out):  # type: ignore[no-untyped-def]  # pragma: no cover
     """``theta`` with its components in the order of a mode's, into ``out``; whether it had it.
 
-    Blocks of coordinates are compared in units of the mode's standard deviations.
+    Blocks of coordinates are compared in the mode's standard deviations, one over ``precision``.
     """
     k = basis.shape[0]
     cost, order = np.zeros((k, k)), np.empty(k, np.int64)
@@ -75,11 +75,11 @@ def match(theta, center, sd, basis, d, each, out):  # type: ignore[no-untyped-de
         for b in range(k):  # of theta
             for i in range(d):
                 p = k - 1 + a * d + i
-                t = (theta[k - 1 + b * d + i] - center[p]) / sd[p]
+                t = (theta[k - 1 + b * d + i] - center[p]) * precision[p]
                 cost[a, b] += t * t
             for i in range(each):
                 p = factors + a * each + i
-                t = (theta[factors + b * each + i] - center[p]) / sd[p]
+                t = (theta[factors + b * each + i] - center[p]) * precision[p]
                 cost[a, b] += t * t
             if not cost[a, b] < 1e300:
                 cost[a, b] = 1e300  # with nothing but infinities there is no way through
@@ -107,19 +107,25 @@ def match(theta, center, sd, basis, d, each, out):  # type: ignore[no-untyped-de
     return False
 
 
-@njit(**COMPILED)
+@njit(**COMPILED, fastmath={"contract", "reassoc"})
 def log_students(theta, students, basis, d, each, matched, logs):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     """Log share times density of every mode's t at the state; relabelled states by mode."""
     size, degrees = len(theta), students.degrees
+    power = 0.5 * (degrees + 1.0)
     largest = -np.inf
     for m in range(len(students.centers)):
-        match(theta, students.centers[m], students.sds[m], basis, d, each, matched[m])
+        match(theta, students.centers[m], students.precisions[m], basis, d, each, matched[m])
         logs[m] = students.constants[m]
+        product = 1.0
         for i in range(size):
             t = 0.0
             for j in range(i + 1):
                 t += students.inverses[m, i, j] * (matched[m, j] - students.centers[m, j])
-            logs[m] -= 0.5 * (degrees + 1.0) * np.log1p(t * t / degrees)
+            product *= 1.0 + t * t / degrees
+            if product > 1e250:  # few logarithms in place of many
+                logs[m] -= power * np.log(product)
+                product = 1.0
+        logs[m] -= power * np.log(product)
         largest = max(largest, logs[m])
     total = 0.0
     for m in range(len(logs)):
@@ -138,7 +144,7 @@ def pick(shares, rng):  # type: ignore[no-untyped-def]  # pragma: no cover - com
     return len(shares) - 1
 
 
-@njit(**COMPILED)
+@njit(**COMPILED, fastmath={"contract", "reassoc"})
 def propose(m, students, white, rng, place):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     """A draw of one mode's t into ``place``."""
     size = len(place)
@@ -158,7 +164,7 @@ class Students(NamedTuple):
     """
 
     centers: Array  # (M, P)
-    sds: Array  # (M, P)
+    precisions: Array  # (M, P) one over standard deviations
     roots: Array  # (M, P, P) lower Cholesky factors of the scale matrices
     inverses: Array  # (M, P, P)
     constants: Array  # (M,) log share and the t's constant
@@ -182,7 +188,7 @@ class Students(NamedTuple):
         constant = p * (constant - 0.5 * np.log(_DEGREES * np.pi))
         return cls(
             np.ascontiguousarray(centers),
-            sds,
+            1.0 / sds,
             roots,
             np.ascontiguousarray(np.linalg.inv(roots)),
             np.log(shares) + constant - log_volume,
@@ -211,7 +217,7 @@ class Students(NamedTuple):
         """One of them alone."""
         rows = slice(m, m + 1)
         return Students(
-            self.centers[rows], self.sds[rows], self.roots[rows], self.inverses[rows],
+            self.centers[rows], self.precisions[rows], self.roots[rows], self.inverses[rows],
             self.constants[rows] - np.log(self.shares[rows]), np.ones(1), self.degrees,
         )  # fmt: skip
 

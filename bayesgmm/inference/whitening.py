@@ -7,6 +7,7 @@ normal.  Laplace draws z from one; NUTS runs in z.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 
 from bayesgmm.errors import FitError
 from bayesgmm.inference.ascent import CompleteDataScale, ascend
+from bayesgmm.inference.em import EMRun
 from bayesgmm.inference.search import Progress, search
 from bayesgmm.model.collinear import refuse_collinear
 from bayesgmm.model.coordinates import unconstrain_many
@@ -79,30 +81,26 @@ def prepare(
     density = LogPosterior(spec, observations, cores=cores)
     refuse_collinear(observations, spec.covariance)
     with one_blas_thread():
-        modes = find_modes(
-            spec, observations, density, start=start, seed=for_modes, cores=cores,
-            progress=progress,
-        )  # fmt: skip
+        runs = search_for_modes(
+            spec, observations, start=start, seed=for_modes, cores=cores, progress=progress
+        )
+        density = density.framed(runs[0].parameters(density))
+        modes = modes_from(density, runs)
         density.refuse_not_finite(modes[0].theta)
     return density, modes, for_draws
 
 
-def find_modes(
+def search_for_modes(
     spec: MixtureSpec,
     observations: Observations,
-    density: LogPosterior,
     *,
     start: MixtureParameters | None,
     seed: np.random.SeedSequence,
     cores: int | None,
     progress: Progress | None,
     n_modes: int = 8,
-) -> list[Mode]:
-    """The modes that hold the posterior's mass, largest first.
-
-    They are sought from the best solutions of MAP-EM; each is a representative
-    of its relabellings.
-    """
+) -> Sequence[EMRun]:
+    """The best solutions of MAP-EM, each a representative of its relabellings."""
     priors, d = spec.priors, observations.n_features
     if np.any(np.asarray(priors.weights) < 1):  # no MAP; but theta has a mode all the same
         priors = replace(priors, weights=1.0)
@@ -112,8 +110,13 @@ def find_modes(
         spec.replace(priors=priors), observations, prior=True, start=start, seed=seed, cores=cores,
         progress=progress,
     )  # fmt: skip
+    return result.modes[:n_modes]
+
+
+def modes_from(density: LogPosterior, runs: Sequence[EMRun]) -> list[Mode]:
+    """The modes that hold the posterior's mass, largest first, sought from these."""
     modes: list[Mode] = []
-    for run in result.modes[:n_modes]:
+    for run in runs:
         log_weights, means, factors, value, _ = ascend(
             density, run.log_weights, run.means, run.factors, max_iter=1000
         )

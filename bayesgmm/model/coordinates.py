@@ -10,8 +10,9 @@
   one for ``spherical``).
 
 In those units a row's scale moves one coordinate: entries as they are would widen with it,
-a funnel where a component has few rows and its scale is hardly known.  The frame F, a factor
-of the covariance of all rows, keeps these ratios small where features are nearly collinear.
+a funnel where a component has few rows and its scale is hardly known.  The frame F, which
+has what the components have in common, keeps these ratios small where features are nearly
+collinear: a factor of their pooled covariance at a mode, or where none is known the identity.
 
 Everything is on the standardised scale.
 """

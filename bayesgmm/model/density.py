@@ -437,6 +437,18 @@ class LogPosterior:
         other.cores = max(cores, 1)
         return other
 
+    def framed(self, parameters: MixtureParameters) -> LogPosterior:
+        """The same density in coordinates that suit a mixture, by its pooled covariance."""
+        log_weights, _, factors = self.standardise(parameters)
+        other = copy(self)
+        if self.structure < DIAGONAL:
+            shares = log_weights if self.structure == FULL else np.zeros(1)
+            scaled = np.exp(0.5 * shares)[:, None, None] * np.swapaxes(factors, 1, 2)
+            upper = np.linalg.qr(scaled.reshape(-1, scaled.shape[-1]), mode="r")
+            frame = np.ascontiguousarray(upper.T * np.sign(np.diag(upper)))
+            other.prior = self.prior._replace(frame=frame)
+        return other
+
     def statistics(
         self,
         log_weights: NDArray[np.float64],

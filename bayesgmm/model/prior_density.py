@@ -17,12 +17,10 @@ from bayesgmm.errors import SpecError
 from bayesgmm.model.calls import COMPILED, MATRIX, VECTOR
 from bayesgmm.model.observations import Observations
 from bayesgmm.model.priors import GAMMA, HALF_NORMAL, LOG_NORMAL, ScalePrior
-from bayesgmm.model.spec import MixtureSpec, Structure
+from bayesgmm.model.spec import MixtureSpec
 
 #: Standard deviations from the data beyond which a prior of means is a slip in its unit.
 _FARTHEST = 1e5
-#: Rows that the frame of the coordinates is seen on, and what is added to be sure of a factor.
-_FRAME_ROWS, _FRAME_RIDGE = 20_000, 1e-6
 
 
 class PriorTerms(NamedTuple):
@@ -41,7 +39,7 @@ class PriorTerms(NamedTuple):
     constant: float  # everything in the log prior that does not depend on theta
     recorded: NDArray[np.float64]  # (D,) variance of recording, on top of every Sigma
     temperature: float  # the power of the likelihood: 1 for the posterior, 0 for the prior
-    frame: NDArray[np.float64]  # (D, D) factor of the rows' covariance, for the coordinates
+    frame: NDArray[np.float64]  # (D, D) of the coordinates of factors
 
     @classmethod
     def of(
@@ -66,7 +64,7 @@ class PriorTerms(NamedTuple):
             np.ascontiguousarray(pairs[:, 0]), np.ascontiguousarray(pairs[:, 1]),
             priors.correlations == "uniform", priors.eta(d), 0.0,
             observations.recorded_variance(spec.covariance) * active, 1.0,
-            _frame(observations, spec.covariance),
+            np.eye(d),
         )  # fmt: skip
         return terms._replace(constant=_constant(terms, spec, d))
 
@@ -79,20 +77,6 @@ PRIOR_TERMS = types.NamedTuple(
     ],
     PriorTerms,
 )  # fmt: skip
-
-
-def _frame(observations: Observations, covariance: Structure) -> NDArray[np.float64]:
-    """Lower factor of the covariance of the rows, or of every so many of them."""
-    d = observations.n_features
-    if covariance not in ("full", "tied"):
-        return np.eye(d)
-    every = slice(None, None, 1 + observations.n_rows // _FRAME_ROWS)
-    rows = (observations.matrix[every] - observations.center) / observations.scale_for(covariance)
-    weights = observations.row_weights
-    share = np.ones(len(rows)) if weights is None else weights[every]
-    share = share / max(share.sum(), 1e-300)
-    spread = (rows * share[:, None]).T @ rows
-    return np.linalg.cholesky(spread + _FRAME_RIDGE * (np.trace(spread) / d + 1e-6) * np.eye(d))
 
 
 def _per_feature(name: str, value: float | tuple[float, ...], d: int) -> NDArray[np.float64]:
