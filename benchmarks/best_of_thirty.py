@@ -75,8 +75,7 @@ def renew() -> None:
                     c = peer.covariances_
                     matrices = covariance in ("full", "tied")
                     smallest = np.linalg.eigvalsh(c).min() if matrices else c.min()
-                    log_weights, _, factors = density.standardise(found(peer, x.shape[1]))
-                    sound = bounds.judge(log_weights, factors).sound
+                    sound = bounds.judge(density.standardise(found(peer, x.shape[1]))).sound
                     runs.append((peer.score(x) * len(x), sound and smallest > 20 * RIDGE))
                 sound = [value for value, is_sound in runs if is_sound]
                 out[f"{name}|{covariance}|{k}"] = {

@@ -98,11 +98,12 @@ class OurStep:
         self.ridge = model.reg_covar / self.density.scale**2
 
     def __call__(self) -> None:
-        sums, form = self.density.statistics(*self.at)
-        self.at = m_step(sums, form, self.density.prior, self.ridge, self.at[1], self.at[2])
+        statistics, form = self.density.statistics(self.at)
+        floor = np.zeros_like(self.ridge)
+        self.at = m_step(statistics, form, self.density.prior, self.ridge, floor, self.at)
 
     def score(self) -> float:
-        total = self.density.statistics(*self.at)[0].log_likelihood - self.density.log_unit
+        total = self.density.statistics(self.at)[0].log_likelihood - self.density.log_unit
         return total / len(self.density.rows.values)
 
 

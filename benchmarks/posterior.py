@@ -209,18 +209,15 @@ def by_numpyro(x: np.ndarray, k: int, start: bg.MixtureParameters) -> dict[str, 
 def our_gradient(x: np.ndarray, k: int, fit: bg.MixtureFit) -> tuple[float, float]:
     """Seconds of one log density and gradient, and of one EM pass with its M-step."""
     from bayesgmm.inference.maximise import m_step
-    from bayesgmm.model.statistics import PrecisionForm, expected_statistics
 
     density = bg.LogPosterior(fit.spec, as_they_are(x))
     likelihood = bg.LogPosterior(fit.spec, x, prior=False)
     theta = density.unconstrain(fit.parameters[0, 0])
-    state = likelihood.standardise(fit.parameters[0, 0])
+    point = likelihood.standardise(fit.parameters[0, 0])
     ridge = np.zeros(x.shape[1])
 
     def em() -> None:
-        form = PrecisionForm.of(*state, likelihood.structure)
-        statistics = expected_statistics(likelihood.rows, form)
-        m_step(statistics, form, likelihood.prior, ridge, *state[1:])
+        m_step(*likelihood.statistics(point), likelihood.prior, ridge, ridge, point)
 
     times: dict[str, list[float]] = {"gradient": [], "em": []}
     for _ in range(200):

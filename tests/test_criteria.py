@@ -167,7 +167,8 @@ def test_the_density_of_a_row_left_out_is_exact_whatever_the_overlap(outlier, mo
 
 
 def test_repair_of_a_mixture_agrees_with_moment_matching(faithful):
-    """Old Faithful and a row that the second component is stretched to hold, K = 2."""
+    """Old Faithful and a row that the second component is stretched to hold, K = 2; ArviZ's
+    answer counts where its k-hat, -.1 to .5 over seeds, is good by ArviZ's own limit."""
     x = np.vstack([faithful.values, [5.0, 40.0]])
     fit = bg.fit(bg.MixtureSpec(2), x, method="nuts", seed=1)
     loo = quietly(az.loo, fit.tree, pointwise=True)
@@ -194,7 +195,7 @@ def test_repair_of_a_mixture_agrees_with_moment_matching(faithful):
     peer = quietly(
         az.loo_moment_match, fit.tree, loo, log_posterior, log_density, theta, pointwise=True
     )
-    assert float(peer.pareto_k[272]) < 0.5
+    assert float(peer.pareto_k[272]) < peer.good_k
     after = leave_one_out(fit, repair=True, seed=2)
     assert after.elpd.repaired == (272,)
     np.testing.assert_allclose(after.arviz.elpd_i.values[272], peer.elpd_i[272], atol=0.15)

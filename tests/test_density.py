@@ -1,7 +1,5 @@
 """The log posterior against differences, SciPy, integrals, and PyMC's own density."""
 
-from copy import copy
-
 import numpy as np
 import pytest
 from scipy import special, stats
@@ -10,6 +8,7 @@ import bayesgmm as bg
 from bayesgmm.model import statistics
 from bayesgmm.model.coordinates import zero_sum_basis
 from bayesgmm.model.prior_density import log_lkj_constant, log_uniform_marginals_constant
+from bayesgmm.model.target import log_posterior
 from tests.conftest import STRUCTURES
 
 FAMILIES = [
@@ -26,6 +25,21 @@ def densities(k, d, covariance="full", n=40, **options):
 def framed(density, rng):
     """The same in the frame of some mixture."""
     return density.framed(density.constrain(rng.normal(size=density.size)))
+
+
+class Tempered:
+    """A density with its likelihood to a power."""
+
+    def __init__(self, density, temperature):
+        self.density, self.temperature, self.size = density, temperature, density.size
+
+    def value_and_grad(self, theta):
+        gradient = np.empty(self.size)
+        value = log_posterior(self.density.target, self.temperature, theta, gradient, np.empty(1))
+        return value - self.temperature * self.density.log_unit, gradient
+
+    def value(self, theta):
+        return self.value_and_grad(theta)[0]
 
 
 def assert_is_slope(density, theta, gradient):
@@ -208,21 +222,18 @@ def test_gradient_of_recorded_values_equals_central_differences(
     theta = 0.3 * rng.normal(size=density.size)
     values = {}
     for temperature in (1.0, 0.4, 0.0):
-        density = copy(density)
-        density.prior = density.prior._replace(temperature=temperature)
-        values[temperature], gradient = density.value_and_grad(theta)
-        assert_is_slope(density, theta, gradient)
-        other = framed(density, rng)
+        tempered = Tempered(density, temperature)
+        values[temperature], gradient = tempered.value_and_grad(theta)
+        assert_is_slope(tempered, theta, gradient)
+        other = Tempered(framed(density, rng), temperature)
         assert_is_slope(other, theta, other.value_and_grad(theta)[1])
     log_likelihood = scipy_log_likelihood(density.constrain(theta), density.observations.values)
     np.testing.assert_allclose(values[1.0] - values[0.0], log_likelihood, rtol=1e-10)
     np.testing.assert_allclose(values[0.4] - values[0.0], 0.4 * log_likelihood, rtol=1e-10)
 
 
-@pytest.mark.parametrize("temperature", [1.0, 0.4])
-def test_pieces_of_recorded_values_give_the_value_of_one(temperature, monkeypatch):
+def test_pieces_of_recorded_values_give_the_value_of_one(monkeypatch):
     density, rng = recorded("full", "uniform", jacobian=True)
-    density.prior = density.prior._replace(temperature=temperature)
     theta = 0.3 * rng.normal(size=density.size)
     value, gradient = density.value_and_grad(theta)
     monkeypatch.setattr(statistics, "CHUNK", 7)

@@ -535,10 +535,10 @@ def test_gradient_threads_sample_the_same_posterior(blobs, monkeypatch):
     monkeypatch.setattr(nutpie_bridge, "CHUNK", 100)
     two = bg.fit(bg.MixtureSpec(3), x, cores=2, **options)
     density, mode, threaded = used
-    header, _alive = nutpie_bridge._header(density, mode)
+    whole = nutpie_bridge.Whitened.of(density, mode)
     for z in np.random.default_rng(0).standard_normal((20, density.size)):
         gradient = np.empty(density.size)
-        value = nutpie_bridge._whitened(z, gradient, header)
+        value = nutpie_bridge.evaluate_whitened(whole, z, gradient)
         np.testing.assert_allclose(threaded(z)[0], value, rtol=1e-12)
         np.testing.assert_allclose(threaded(z)[1], gradient, atol=1e-11 * np.abs(value))
     assert np.abs(z_scores(one, two)).max() < ERRORS

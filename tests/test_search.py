@@ -5,7 +5,6 @@ import pytest
 from sklearn import datasets as sklearn_data
 
 import bayesgmm as bg
-from bayesgmm.inference.initialize import Start
 from bayesgmm.inference.insertion import insertions
 from bayesgmm.inference.maximise import variance_floor
 from bayesgmm.inference.search import Effort
@@ -183,7 +182,7 @@ def test_a_component_is_inserted_where_the_data_want_it(covariance):
     bad = bg.MixtureParameters.from_covariances(
         [0.4, 0.3, 0.3], [[3.0, 0.0], [0.0, 8.0], [0.0, 10.0]], np.stack([4 * np.eye(2)] * 3)
     )
-    place = Start(*density.standardise(bad))
+    place = density.standardise(bad)
     tried = list(insertions(Bounds(density), place, 1, rng))
     assert len(tried) == 3  # one for each component that is taken away
     # Without one of the two that share a cluster, the gain is greatest where two were one.

@@ -6,8 +6,9 @@ from scipy.stats import multivariate_normal
 
 from bayesgmm.model import statistics
 from bayesgmm.model.covariance import factors_to_tril, structure_code
+from bayesgmm.model.point import Point
+from bayesgmm.model.precision import PrecisionForm
 from bayesgmm.model.statistics import (
-    PrecisionForm,
     Rows,
     expected_statistics,
     row_log_density,
@@ -27,15 +28,15 @@ def mixture(covariance, k, d, seed=0):
         factors = rng.uniform(0.5, 2, size=(1, k, d))
         if covariance == "spherical":
             factors[:] = factors[..., :1]
-    return log_weights, means, factors
+    return Point(log_weights, means, factors)
 
 
-def by_scipy(x, log_weights, means, tril):
+def by_scipy(x, point):
     """Log density and memberships of each row, by SciPy's multivariate normal."""
     logs = np.stack(
         [
             w + multivariate_normal(m, c @ c.T).logpdf(x).reshape(len(x))
-            for w, m, c in zip(log_weights, means, tril, strict=True)
+            for w, m, c in zip(*point, strict=True)
         ],
         axis=1,
     )
@@ -47,18 +48,18 @@ def by_scipy(x, log_weights, means, tril):
 @pytest.mark.parametrize(("n", "k", "d"), [(1, 1, 1), (257, 3, 1), (700, 4, 3), (129, 1, 5)])
 @pytest.mark.parametrize("weighted", [False, True])
 def test_statistics_equal_sums_over_scipys_memberships(covariance, n, k, d, weighted):
-    log_weights, means, factors = mixture(covariance, k, d)
+    point = mixture(covariance, k, d)
     rng = np.random.default_rng(1)
     values = rng.normal(size=(n, d)) * 3 + 5
     center, scale = rng.normal(size=d) + 5, rng.uniform(1, 3, size=d)
     row_weights = rng.uniform(0, 2, size=n) if weighted else None
     rows = Rows.of(values, center, scale, row_weights)
-    form = PrecisionForm.of(log_weights, means, factors, structure_code(covariance))
+    form = PrecisionForm.of(point, structure_code(covariance))
     got = expected_statistics(rows, form)
     log_density, shares = row_log_density(rows, form, memberships=True)
 
     x = (values - center) / scale
-    total, r = by_scipy(x, log_weights, means, factors_to_tril(factors, covariance, k))
+    total, r = by_scipy(x, point._replace(factors=factors_to_tril(point.factors, covariance, k)))
     np.testing.assert_allclose(log_density, total, rtol=1e-11)
     np.testing.assert_allclose(shares, r, atol=1e-12)
     w = np.ones(n) if row_weights is None else row_weights
@@ -77,9 +78,9 @@ def test_statistics_equal_sums_over_scipys_memberships(covariance, n, k, d, weig
 @pytest.mark.parametrize("covariance", STRUCTURES)
 def test_chunks_add_up_and_threads_change_no_bit(covariance, monkeypatch):
     monkeypatch.setattr(statistics, "CHUNK", 100)
-    log_weights, means, factors = mixture(covariance, 3, 2)
+    point = mixture(covariance, 3, 2)
     rows = Rows.of(np.random.default_rng(2).normal(size=(950, 2)))
-    form = PrecisionForm.of(log_weights, means, factors, structure_code(covariance))
+    form = PrecisionForm.of(point, structure_code(covariance))
     one, two = (expected_statistics(rows, form, cores=c) for c in (1, 2))
     assert one.log_likelihood == two.log_likelihood
     np.testing.assert_array_equal(one.scatters, two.scatters)
@@ -91,8 +92,7 @@ def test_chunks_add_up_and_threads_change_no_bit(covariance, monkeypatch):
 
 
 def test_row_weights_count_a_row_as_often_as_they_say():
-    log_weights, means, factors = mixture("full", 2, 2)
-    form = PrecisionForm.of(log_weights, means, factors, structure_code("full"))
+    form = PrecisionForm.of(mixture("full", 2, 2), structure_code("full"))
     x = np.random.default_rng(3).normal(size=(50, 2))
     times = np.random.default_rng(4).integers(0, 4, size=50)
     weighted = expected_statistics(Rows.of(x, row_weights=times.astype(float)), form)
@@ -114,7 +114,7 @@ def test_exponential_is_numpys_to_two_units_in_the_last_place():
 def test_a_far_row_and_a_weight_of_zero_stay_finite():
     log_weights = np.log(np.array([1.0, 1e-320]))
     log_weights[1] = -np.inf
-    form = PrecisionForm.of(log_weights, np.zeros((2, 1)), np.ones((2, 1, 1)), 0)
+    form = PrecisionForm.of(Point(log_weights, np.zeros((2, 1)), np.ones((2, 1, 1))), 0)
     rows = Rows.of(np.array([[0.0], [1e200], [-1e145]]))
     log_density, shares = row_log_density(rows, form, memberships=True)
     assert np.all(np.isfinite(log_density))
@@ -128,8 +128,7 @@ def test_no_array_of_the_size_of_the_data_is_made():
 
     n, d, k = 200_000, 10, 10
     values = np.random.default_rng(0).normal(size=(n, d))
-    log_weights, means, factors = mixture("full", k, d)
-    form = PrecisionForm.of(log_weights, means, factors, 0)
+    form = PrecisionForm.of(mixture("full", k, d), 0)
     rows = Rows.of(values)
     expected_statistics(rows, form)  # compile first
     tracemalloc.start()

@@ -21,7 +21,8 @@ from bayesgmm.analysis.entropy_tree import chosen_merges, empty_columns, entropy
 from bayesgmm.analysis.ridgeline import ridgeline_trees
 from bayesgmm.model.parallel import available_cores, one_blas_thread, thread_map
 from bayesgmm.model.parameters import MixtureParameters
-from bayesgmm.model.statistics import PrecisionForm, Rows, row_log_density
+from bayesgmm.model.precision import PrecisionForm
+from bayesgmm.model.statistics import Rows, row_log_density
 from bayesgmm.options import LIMIT, SHARE, one_of, optional
 from bayesgmm.result import MixtureFit, require_fit
 

@@ -17,6 +17,7 @@ from bayesgmm.errors import FitError
 from bayesgmm.model.coordinates import constrain, in_frame, unconstrain_many
 from bayesgmm.model.covariance import FULL, SPHERICAL, TIED
 from bayesgmm.model.density import LogPosterior
+from bayesgmm.model.point import Point
 
 Array = NDArray[np.float64]
 
@@ -46,11 +47,10 @@ class CompleteDataScale:
         return out
 
     @classmethod
-    def at(cls, density: LogPosterior, log_weights: Array, means: Array, factors: Array) -> (
-        CompleteDataScale
-    ):
+    def at(cls, density: LogPosterior, point: Point) -> CompleteDataScale:
         """From the parameters alone: n_k = N w_k, and the information of each block."""
-        k, d = means.shape
+        log_weights, factors = point.log_weights, point.factors
+        k, d = point.means.shape
         counts = density.observations.total_weight * np.exp(log_weights)
         prior, blocks = density.prior, []
         if k > 1:
@@ -115,23 +115,19 @@ def _factor_block(tril: Array, n: float, room: float) -> Array:
     return block
 
 
-def ascend(
-    density: LogPosterior, log_weights: Array, means: Array, factors: Array, *, max_iter: int
-) -> tuple[Array, Array, Array, float, float]:
-    """Climb from these parameters.
+def ascend(density: LogPosterior, point: Point, *, max_iter: int) -> tuple[Point, float, float]:
+    """Climb from a point.
 
-    Returns log weights, means, factors, the value there, and the largest slope in
-    complete-data standard errors; never a value below the start's.
+    Returns where to, the value there, and the largest slope in complete-data standard
+    errors; never a value below the start's.
     """
     from scipy.optimize import minimize
 
     covariance = density.spec.covariance
-    origin = unconstrain_many(
-        np.maximum(log_weights, -700.0), means, factors, covariance, density.prior.frame
-    )
+    origin = unconstrain_many(point.interior, covariance, density.prior.frame)
     start, gradient = density.value_and_grad(origin)
     best = (start, origin, gradient)
-    scale = CompleteDataScale.at(density, log_weights, means, factors)
+    scale = CompleteDataScale.at(density, point)
 
     def descent(z: Array) -> tuple[float, Array]:
         nonlocal best
@@ -152,6 +148,6 @@ def ascend(
         options={"maxiter": max_iter, "maxcor": 20, "ftol": 1e-15, "gtol": _LEVEL, "maxls": 40},
     )
     value, theta, gradient = best
-    out = np.empty_like(log_weights), np.empty_like(means), np.empty_like(factors)
-    constrain(theta, density.basis, density.structure, density.prior.frame, *out)
-    return *out, value, float(np.abs(scale.pull(gradient)).max(initial=0.0))
+    top = point.copy()
+    constrain(theta, density.basis, density.structure, density.prior.frame, top)
+    return top, value, float(np.abs(scale.pull(gradient)).max(initial=0.0))

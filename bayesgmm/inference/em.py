@@ -14,12 +14,13 @@ from numpy.typing import NDArray
 
 from bayesgmm.errors import FitError
 from bayesgmm.inference.ascent import ascend
-from bayesgmm.inference.initialize import Start
 from bayesgmm.inference.maximise import FLOOR, m_step, raised_to_floor
 from bayesgmm.inference.soundness import Bounds, Soundness
-from bayesgmm.model.density import LogPosterior, log_prior_and_gradient
+from bayesgmm.model.density import LogPosterior
 from bayesgmm.model.parameters import MixtureParameters
-from bayesgmm.model.statistics import PrecisionForm, SufficientStatistics
+from bayesgmm.model.point import Point
+from bayesgmm.model.precision import PrecisionForm
+from bayesgmm.model.statistics import SufficientStatistics
 from bayesgmm.status import Status
 
 Array = NDArray[np.float64]
@@ -32,9 +33,7 @@ _SLOPE = 1e-4  # convergence: largest slope in complete-data standard errors
 class EMRun:
     """One run of EM, on the standardised scale."""
 
-    log_weights: Array
-    means: Array
-    factors: Array
+    point: Point
     objective: float  # log-likelihood, plus the log prior for the mode; data units
     log_likelihood: float
     n_iterations: int
@@ -51,16 +50,11 @@ class EMRun:
     @property
     def place(self) -> tuple[tuple[float, ...], ...]:
         """The means in order, to six digits: what tells one of two mirror images."""
-        return tuple(sorted(tuple(np.round(mean, 6) + 0.0) for mean in self.means))
-
-    @property
-    def start(self) -> Start:
-        """Where a further run would go on."""
-        return Start(self.log_weights, self.means, self.factors)
+        return tuple(sorted(tuple(np.round(mean, 6) + 0.0) for mean in self.point.means))
 
     def parameters(self, density: LogPosterior) -> MixtureParameters:
         """In the data's units."""
-        return density.mixture(self.log_weights, self.means, self.factors)
+        return density.mixture(self.point)
 
 
 class _Monotone:
@@ -85,7 +79,7 @@ class _Monotone:
 
 def run_em(
     bounds: Bounds,
-    start: Start,
+    start: Point,
     *,
     max_iter: int,
     tol: float,
@@ -116,72 +110,62 @@ def run_em(
     n = density.observations.total_weight
     prior, no_ridge = density.prior, ridge is None
     ridge = np.zeros(density.observations.n_features) if ridge is None else ridge
-    log_weights, means, factors = start.log_weights, start.means, start.factors
+    point = start
     if not prior.active and no_ridge:
-        factors = raised_to_floor(factors, density.structure, bounds.floor)
+        raised = raised_to_floor(point.factors, density.structure, bounds.floor)
+        point = point._replace(factors=raised)
     give_up = give_up and no_ridge  # a ridge has bounds of its own
     floor = bounds.floor if no_ridge else np.full_like(bounds.floor, FLOOR)
     trace: list[float] = []
-    monotone = _Monotone(n * means.shape[1])
+    monotone = _Monotone(n * len(ridge))
     status = Status.ITERATION_LIMIT
     climbs = 0
-    statistics, form = density.statistics(log_weights, means, factors)
+    statistics, form = density.statistics(point)
     for _ in range(max_iter):
-        objective = _objective(density, statistics, form, log_weights, means, factors)
+        objective = _objective(density, point, form, statistics)
         if no_ridge:
             monotone.see(objective)
         trace.append(objective)
         gain = (objective - trace[-2]) / n if len(trace) > 1 else np.inf
-        if give_up and len(trace) % SHORT == 0 and not bounds.judge(log_weights, factors).sound:
+        if give_up and len(trace) % SHORT == 0 and not bounds.judge(point).sound:
             break
         slow = gain < (max(tol, 1e-5) if climbs == 0 else tol)
         if accelerate and no_ridge and slow and climbs < 4 and len(trace) >= SHORT:
             climbs += 1
-            if not bounds.collapsed(log_weights, factors):
-                *top, value, slope = ascend(density, log_weights, means, factors, max_iter=500)
-                if value >= objective and not bounds.collapsed(top[0], top[2]):
-                    log_weights, means, factors = top
-                    statistics, form = density.statistics(log_weights, means, factors)
+            if not bounds.collapsed(point):
+                top, value, slope = ascend(density, point, max_iter=500)
+                if value >= objective and not bounds.collapsed(top):
+                    point = top
+                    statistics, form = density.statistics(point)
                     if slope < _SLOPE * max(1.0, 1e-4 * np.sqrt(n)):
                         status = Status.CONVERGED
                         trace.append(value)
                         break
                     continue
-        if prior.active and bounds.collapsed(log_weights, factors):
+        if prior.active and bounds.collapsed(point):
             break  # to a scale or a matrix that its prior lets vanish, and nothing is to be found
         still_to_climb = accelerate and no_ridge and climbs == 0
         if not still_to_climb and abs(gain) < tol:
             status = Status.CONVERGED
             break
-        log_weights, means, factors = m_step(
-            statistics, form, prior, ridge, floor, means, factors
-        )
-        statistics, form = density.statistics(log_weights, means, factors)
-    objective = _objective(density, statistics, form, log_weights, means, factors)
-    soundness = bounds.judge(log_weights, factors) if no_ridge else Soundness((), ())
+        point = m_step(statistics, form, prior, ridge, floor, point)
+        statistics, form = density.statistics(point)
+    objective = _objective(density, point, form, statistics)
+    soundness = bounds.judge(point) if no_ridge else Soundness((), ())
     if soundness.collapsed:
         status = Status.DEGENERATE
     elif soundness.spurious and status is Status.CONVERGED:
         status = Status.SPURIOUS
     return EMRun(
-        log_weights, means, factors, objective, statistics.log_likelihood - density.log_unit,
+        point, objective, statistics.log_likelihood - density.log_unit,
         len(trace), status, tuple(trace), soundness, avoid_collapse and not soundness.sound,
     )  # fmt: skip
 
 
 def _objective(
-    density: LogPosterior,
-    statistics: SufficientStatistics,
-    form: PrecisionForm,
-    log_weights: Array,
-    means: Array,
-    factors: Array,
+    density: LogPosterior, point: Point, form: PrecisionForm, statistics: SufficientStatistics
 ) -> float:
     value = statistics.log_likelihood - density.log_unit
     if density.prior.active:
-        value += log_prior_and_gradient(
-            log_weights, means, factors, form.whiten, density.structure, statistics.counts,
-            statistics.sums, statistics.scatters, density.basis, density.prior,
-            np.empty(density.size),
-        )  # fmt: skip
+        value += density.log_prior_and_gradient(point, form, statistics)[0]
     return value

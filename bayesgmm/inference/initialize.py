@@ -11,27 +11,18 @@ collapsed.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bayesgmm.model.covariance import cholesky, factors_to_tril, tril_to_factors
+from bayesgmm.model.point import Point
 from bayesgmm.model.spec import MixtureSpec
 
 #: Rows on which starts are sought; more add cost, hardly quality.
 SAMPLE = 20_000
 _TREE_SAMPLE = 1_000
 _K_MEANS_STEPS = 50
-
-
-@dataclass(frozen=True)
-class Start:
-    """Parameters on the standardised scale."""
-
-    log_weights: NDArray[np.float64]
-    means: NDArray[np.float64]
-    factors: NDArray[np.float64]
 
 
 def starts(
@@ -41,7 +32,7 @@ def starts(
     spec: MixtureSpec,
     n_starts: int,
     rng: np.random.Generator,
-) -> Iterator[Start]:
+) -> Iterator[Point]:
     """Yield ``n_starts`` starts from standardised rows ``x`` (N, D).
 
     Distances between rows are taken on the standardised scale and, every other
@@ -63,7 +54,7 @@ def from_labels(
     labels: NDArray[np.int64],
     weights: NDArray[np.float64] | None,
     spec: MixtureSpec,
-) -> Start:
+) -> Point:
     """Parameters of a hard partition."""
     k, d = spec.n_components, x.shape[1]
     share = np.zeros((len(x), k))
@@ -94,12 +85,12 @@ def from_labels(
             own = pooled * counts[j]
         cholesky((own + prior_rows * pooled) / (counts[j] + prior_rows), tril[j])
     proportions = (counts + 1.0) / (counts + 1.0).sum()
-    return Start(np.log(proportions), means, tril_to_factors(tril, spec.covariance))
+    return Point(np.log(proportions), means, tril_to_factors(tril, spec.covariance))
 
 
 def swaps(
-    places: list[Start], spec: MixtureSpec, n_swaps: int, rng: np.random.Generator
-) -> Iterator[Start]:
+    places: list[Point], spec: MixtureSpec, n_swaps: int, rng: np.random.Generator
+) -> Iterator[Point]:
     """Yield starts that move one component of a converged run elsewhere.
 
     A component is taken away, and another is split in two along an axis of its
@@ -121,7 +112,7 @@ def swaps(
         if spec.covariance != "tied":
             tril[gone] = tril[split] = 0.8 * tril[split]
         factors = tril_to_factors(tril, spec.covariance)
-        yield Start(np.log(weights / weights.sum()), means, factors)
+        yield Point(np.log(weights / weights.sum()), means, factors)
 
 
 def _random_labels(x: NDArray[np.float64], k: int, rng: np.random.Generator) -> NDArray[np.int64]:

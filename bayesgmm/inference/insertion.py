@@ -17,7 +17,6 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from bayesgmm.inference.initialize import Start
 from bayesgmm.inference.maximise import m_step
 from bayesgmm.inference.soundness import Bounds
 from bayesgmm.model.calls import COMPILED
@@ -29,6 +28,7 @@ from bayesgmm.model.covariance import (
     cholesky,
     invert_triangular,
 )
+from bayesgmm.model.point import Point
 from bayesgmm.model.statistics import Rows, row_log_density
 
 Array = NDArray[np.float64]
@@ -120,8 +120,8 @@ def _improve(  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
 
 
 def insertions(
-    bounds: Bounds, place: Start, best: int, rng: np.random.Generator
-) -> Iterator[Start]:
+    bounds: Bounds, place: Point, best: int, rng: np.random.Generator
+) -> Iterator[Point]:
     """Starts that take each component of ``place`` away in turn and insert one where it pays.
 
     Yields the ``best`` of distinct places for each.
@@ -136,12 +136,11 @@ def insertions(
     row_weights = rows.row_weights[part] if len(rows.row_weights) else np.ones(len(part))
     few = Rows.of(x, row_weights=row_weights)
     for gone in range(k):
-        log_weights, means, factors = _without(bounds, place, gone)
-        form = density.precision(log_weights, means, factors)
-        others = row_log_density(few, form)[0]
+        rest = _without(bounds, place, gone)
+        others = row_log_density(few, density.precision(rest))[0]
         weights, candidates, covariances = _around_rows(x, rng)
         if structure == TIED:
-            total = density.of_recorded(factors)[0]
+            total = density.of_recorded(rest.factors)[0]
             covariances[:] = total @ total.T
         else:
             covariances[:] += np.diag(bounds.floor)
@@ -151,31 +150,29 @@ def insertions(
             covariances, tril, gains,
         )  # fmt: skip
         for c in _distinct(gains, best):
-            yield Start(
-                np.append(log_weights + np.log1p(-weights[c]), np.log(weights[c])),
-                np.vstack([means, candidates[c]]),
-                _with(factors, tril[c], structure),
+            yield Point(
+                np.append(rest.log_weights + np.log1p(-weights[c]), np.log(weights[c])),
+                np.vstack([rest.means, candidates[c]]),
+                _with(rest.factors, tril[c], structure),
             )
 
 
-def _without(bounds: Bounds, place: Start, gone: int) -> tuple[Array, Array, Array]:
+def _without(bounds: Bounds, place: Point, gone: int) -> Point:
     """The others, settled by a few steps of EM."""
     density = bounds.density
     keep = np.delete(np.arange(len(place.means)), gone)
     log_weights = place.log_weights[keep]
     log_weights = log_weights - np.logaddexp.reduce(log_weights)
-    means, factors = place.means[keep], place.factors
+    factors = place.factors
     if density.structure == FULL:
         factors = factors[keep]
     elif density.structure >= DIAGONAL:
         factors = np.ascontiguousarray(factors[:, keep])
     likelihood = density.prior._replace(active=False)
+    point, no_ridge = Point(log_weights, place.means[keep], factors), np.zeros(place.means.shape[1])
     for _ in range(_SETTLE):
-        statistics, form = density.statistics(log_weights, means, factors)
-        log_weights, means, factors = m_step(
-            statistics, form, likelihood, np.zeros(means.shape[1]), bounds.floor, means, factors
-        )
-    return log_weights, means, factors
+        point = m_step(*density.statistics(point), likelihood, no_ridge, bounds.floor, point)
+    return point
 
 
 def _around_rows(x: Array, rng: np.random.Generator) -> tuple[Array, Array, Array]:

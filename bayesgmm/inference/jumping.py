@@ -19,49 +19,14 @@ from numpy.typing import NDArray
 
 from bayesgmm.inference.students import Students, log_students, match, pick, propose
 from bayesgmm.model.calls import COMPILED
-from bayesgmm.model.coordinates import factor_coordinates
-from bayesgmm.model.density import (
-    LogPosterior,
-    call_log_posterior,
-    log_posterior_address,
-    log_prior_address,
-)
-from bayesgmm.model.prior_density import PriorTerms
-from bayesgmm.model.statistics import accumulate_address
+from bayesgmm.model.density import LogPosterior
+from bayesgmm.model.target import evaluate
 
 Array = NDArray[np.float64]
 
 _TARGET = 0.85  # acceptance of a trajectory
 _LONGEST = 10  # leapfrog steps of a trajectory
 MEAN_LENGTH = 0.5 * (1 + _LONGEST)
-
-
-class Target(NamedTuple):
-    """A posterior density as compiled code takes it."""
-
-    posterior_at: int
-    pass_at: int
-    prior_at: int
-    x: Array
-    center: Array
-    inverse_scale: Array
-    row_weights: Array
-    basis: Array
-    structure: int
-    n_components: int
-    prior: PriorTerms
-    each: int  # coordinates of a component's factor
-
-    @classmethod
-    def of(cls, density: LogPosterior) -> Target:
-        """Of few enough rows for one pass."""
-        rows, d = density.rows, density.observations.n_features
-        return cls(
-            log_posterior_address(), accumulate_address(), log_prior_address(), rows.values,
-            rows.center, rows.inverse_scale, rows.row_weights, density.basis, density.structure,
-            density.spec.n_components, density.prior,
-            factor_coordinates(density.spec.covariance, d),
-        )  # fmt: skip
 
 
 class Place(NamedTuple):
@@ -76,19 +41,6 @@ class Place(NamedTuple):
         """Anywhere."""
         n_modes, size = students.centers.shape
         return cls(np.empty(size), np.empty((n_modes, size)), np.empty(n_modes))
-
-
-@njit(**COMPILED)
-def log_target(target, theta, slope, here):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
-    """Log density at ``theta``, its slope into ``slope``."""
-    return call_log_posterior(
-        target.posterior_at,
-        (
-            target.pass_at, target.prior_at, theta, target.x, target.center, target.inverse_scale,
-            target.row_weights, target.basis, target.structure, target.n_components, target.prior,
-            slope, here,
-        ),
-    )  # fmt: skip
 
 
 @njit(**COMPILED, fastmath={"contract", "reassoc"})
@@ -112,7 +64,7 @@ def trajectory(  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     Returns the log density of posterior and of t's there, and whether it diverged;
     ``log_steps`` (M,) learn at ``rate``.
     """
-    size, d = len(u), target.x.shape[1]
+    size, d = len(u), target.rows.center.size
     # In the whitened coordinates u of a mode that is chosen by its share of the t's here.
     m = pick(np.exp(now.logs - proposed), rng)
     center, root, place = students.centers[m], students.roots[m], then.theta
@@ -122,7 +74,7 @@ def trajectory(  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
         u[i] = 0.0
         for j in range(i + 1):
             u[i] += students.inverses[m, i, j] * (place[j] - center[j])
-    log_target(target, place, slope, here)
+    evaluate(target, place, slope, here)
     energy = -(beta * value + (1.0 - beta) * proposed)
     for i in range(size):
         momentum[i] = rng.standard_normal()
@@ -138,7 +90,7 @@ def trajectory(  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
             place[i] = center[i]
             for j in range(i + 1):
                 place[i] += root[i, j] * u[j]
-        new = log_target(target, place, slope, here)
+        new = evaluate(target, place, slope, here)
         if not np.isfinite(new):
             break
     after, there, chance = np.inf, proposed, 0.0
@@ -178,10 +130,10 @@ def _chain(  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     target, students, log_steps, adapting, jumps, rng, now, then, draws, values, diverging, counts
 ):
     """Fill ``draws``; ``counts`` becomes the jumps tried and made."""
-    size, d = len(now.theta), target.x.shape[1]
+    size, d = len(now.theta), target.rows.center.size
     slope, here = np.empty(size), np.empty(1)
     u, momentum = np.empty(size), np.empty(size)
-    value = log_target(target, now.theta, slope, here)
+    value = evaluate(target, now.theta, slope, here)
     if np.isnan(value):
         value = -np.inf  # a bad start is left for the first place that is better
     proposed = log_students(
@@ -202,7 +154,7 @@ def _chain(  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
                 target.each, then.matched[m],
             ):
                 continue
-            new = log_target(target, then.theta, slope, here)
+            new = evaluate(target, then.theta, slope, here)
             if not np.isfinite(new):
                 continue
             there = log_students(
@@ -243,7 +195,7 @@ def run_jumper(
     now = Place.empty(students)
     now.theta[:] = theta
     _chain(
-        Target.of(density), students, log_steps, adapting, jumps, rng, now, Place.empty(students),
+        density.target, students, log_steps, adapting, jumps, rng, now, Place.empty(students),
         draws, values, diverging, counts,
     )  # fmt: skip
     return Jumper(

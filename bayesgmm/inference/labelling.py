@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 
 from bayesgmm.model.parallel import one_blas_thread, thread_map
 from bayesgmm.model.parameters import MixtureParameters
-from bayesgmm.model.statistics import PrecisionForm, Rows, row_log_density
+from bayesgmm.model.precision import PrecisionForm
+from bayesgmm.model.statistics import Rows, row_log_density
 
 Array = NDArray[np.float64]
 Permutations = NDArray[np.int64]

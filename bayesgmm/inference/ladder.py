@@ -19,14 +19,8 @@ from numpy.typing import NDArray
 
 from bayesgmm.inference.temperatures import swap_neighbours
 from bayesgmm.model.calls import COMPILED
-from bayesgmm.model.density import (
-    LogPosterior,
-    call_log_posterior,
-    log_posterior_address,
-    log_prior_address,
-)
-from bayesgmm.model.prior_density import PriorTerms
-from bayesgmm.model.statistics import accumulate_address
+from bayesgmm.model.density import LogPosterior
+from bayesgmm.model.target import call_log_posterior
 
 Array = NDArray[np.float64]
 
@@ -36,8 +30,7 @@ LEAPFROGS = 5  # of a trajectory
 
 @njit(**COMPILED)
 def _scan(  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
-    posterior_at, pass_at, prior_at, x, center, inverse_scale, row_weights, basis, structure, k,
-    prior, betas, widths, log_steps, adapting, rng, done, fresh, states, likelihoods, tops,
+    target, betas, widths, log_steps, adapting, rng, done, fresh, states, likelihoods, tops,
     traces, log_squares, rejected, replicas, lately, trips,
 ):
     """Run ``len(fresh)`` scans; arrays are updated in place."""
@@ -46,20 +39,11 @@ def _scan(  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     momentum, here = np.empty(size), np.empty(1)
     for t in range(len(fresh)):
         for r in range(rungs):
-            tempered = PriorTerms(
-                True, True, prior.weights, prior.mean_location, prior.mean_scale, prior.family,
-                prior.scale_a, prior.scale_b, prior.marginals, prior.eta, prior.constant,
-                prior.recorded, betas[r], prior.frame,
-            )
             if r == 0:
                 states[0] = fresh[t]
             theta[:] = states[r]
             value = call_log_posterior(
-                posterior_at,
-                (
-                    pass_at, prior_at, theta, x, center, inverse_scale, row_weights, basis,
-                    structure, k, tempered, slope, here,
-                ),
+                target.posterior_at, (target, betas[r], theta, slope, here)
             )
             likelihoods[r] = here[0] if np.isfinite(here[0]) else -1e300
             if r == 0:
@@ -77,11 +61,7 @@ def _scan(  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
                     momentum[i] += 0.5 * step * widths[r, i] * slope[i]
                     theta[i] += step * widths[r, i] * momentum[i]
                 value = call_log_posterior(
-                    posterior_at,
-                    (
-                        pass_at, prior_at, theta, x, center, inverse_scale, row_weights, basis,
-                        structure, k, tempered, slope, here,
-                    ),
+                    target.posterior_at, (target, betas[r], theta, slope, here)
                 )
                 if not np.isfinite(value):
                     break
@@ -136,18 +116,15 @@ class Ladder:
     def scan(self, fresh: Array, *, adapting: bool) -> Scans:
         """As many scans as ``fresh`` (scan, P) has draws of the prior."""
         rungs, size = self.states.shape
-        n, density = len(fresh), self.density
-        rows = density.rows
+        n = len(fresh)
         tops, traces = np.empty((n, size)), np.empty((n, rungs))
         log_squares = np.zeros((rungs, size))
         rejected = np.zeros(rungs - 1)
         trips = np.zeros(1, dtype=np.int64)
         _scan(
-            log_posterior_address(), accumulate_address(), log_prior_address(), rows.values,
-            rows.center, rows.inverse_scale, rows.row_weights, density.basis, density.structure,
-            density.spec.n_components, density.prior, self.betas, self.widths, self.log_steps,
-            adapting, self.rng, self.done, fresh, self.states, self.likelihoods, tops, traces,
-            log_squares, rejected, self._replicas, self._lately, trips,
+            self.density.target, self.betas, self.widths, self.log_steps, adapting, self.rng,
+            self.done, fresh, self.states, self.likelihoods, tops, traces, log_squares, rejected,
+            self._replicas, self._lately, trips,
         )  # fmt: skip
         self.done += n
         return Scans(tops, traces, log_squares, rejected / n, int(trips[0]))

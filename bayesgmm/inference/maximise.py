@@ -28,9 +28,12 @@ from bayesgmm.model.covariance import (
     recorded_factor,
     scatter_about_means,
 )
-from bayesgmm.model.density import LogPosterior, tril_log_density
+from bayesgmm.model.density import LogPosterior
+from bayesgmm.model.point import Point
+from bayesgmm.model.precision import PrecisionForm
 from bayesgmm.model.prior_density import PriorTerms, scale_log_prior
-from bayesgmm.model.statistics import PrecisionForm, SufficientStatistics
+from bayesgmm.model.slopes import tril_log_density
+from bayesgmm.model.statistics import SufficientStatistics
 
 #: Smallest variance on the standardised scale: a standard deviation of 1e-4.
 FLOOR = 1e-8
@@ -181,11 +184,14 @@ def _new_weights(counts, prior, log_weights):  # type: ignore[no-untyped-def]  #
 
 @njit(**COMPILED)
 def _m_step_of_scales(  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
-    counts, sums, scatters, whiten, spherical, prior, ridge, floor, log_weights, means, factors
+    totals, form, prior, ridge, floor, point
 ):
-    """Update parameters with standard deviations, in place."""
+    """Update a point with standard deviations, in place."""
+    counts, sums, scatters = totals.counts, totals.sums, totals.scatters
+    whiten, spherical = form.whiten, form.structure == SPHERICAL
+    means, factors = point.means, point.factors
     k, d = means.shape
-    _new_weights(counts, prior, log_weights)
+    _new_weights(counts, prior, point.log_weights)
     for j in range(k):
         n = counts[j]
         for i in range(d):
@@ -217,12 +223,14 @@ def _m_step_of_scales(  # type: ignore[no-untyped-def]  # pragma: no cover - com
 
 @njit(**COMPILED)
 def _m_step_of_matrices(  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
-    counts, sums, scatters, whiten, prior, ridge, floor, log_weights, means, factors, outside
+    totals, form, prior, ridge, floor, point, outside
 ):
-    """Update parameters with Cholesky factors, in place; a covariance out of bounds is left in
+    """Update a point with Cholesky factors, in place; a covariance out of bounds is left in
     ``outside``, whose entries are NaN for the others."""
+    counts, sums, scatters, whiten = totals.counts, totals.sums, totals.scatters, form.whiten
+    means, factors = point.means, point.factors
     k, d = means.shape
-    _new_weights(counts, prior, log_weights)
+    _new_weights(counts, prior, point.log_weights)
     square, factor, scatter = np.empty((d, d)), np.empty((d, d)), np.empty((d, d))
     for j in range(k):
         n, g = counts[j], min(j, factors.shape[0] - 1)
@@ -278,26 +286,22 @@ def m_step(
     prior: PriorTerms,
     ridge: NDArray[np.float64],
     floor: NDArray[np.float64],
-    means: NDArray[np.float64],
-    factors: NDArray[np.float64],
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """New log weights, means and factors from the statistics at the present ones.
+    point: Point,
+) -> Point:
+    """The next point, from the statistics at this one.
 
     ``ridge`` (D,) is added to the variances of maximum likelihood, ``floor`` (D,) bounds them.
     """
-    log_weights, means, factors = np.empty(len(means)), means.copy(), factors.copy()
-    given = statistics.counts, statistics.sums, statistics.scatters, form.whiten
+    point = point.copy()
     if form.structure >= DIAGONAL:
-        _m_step_of_scales(
-            *given, form.structure == SPHERICAL, prior, ridge, floor, log_weights, means, factors
-        )
-        return log_weights, means, factors
-    outside = np.full(factors.shape, np.nan)
-    _m_step_of_matrices(*given, prior, ridge, floor, log_weights, means, factors, outside)
+        _m_step_of_scales(statistics.totals, form, prior, ridge, floor, point)
+        return point
+    outside = np.full(point.factors.shape, np.nan)
+    _m_step_of_matrices(statistics.totals, form, prior, ridge, floor, point, outside)
     for g, covariance in enumerate(outside):
         if not np.isnan(covariance[0, 0]):
-            factors[g] = _raised(covariance, floor)
-    return log_weights, means, factors
+            point.factors[g] = _raised(covariance, floor)
+    return point
 
 
 def _raised(covariance: NDArray[np.float64], floor: NDArray[np.float64]) -> NDArray[np.float64]:

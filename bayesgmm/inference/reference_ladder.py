@@ -15,11 +15,12 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from bayesgmm.inference.jumping import Place, Target, log_target, trajectory
+from bayesgmm.inference.jumping import Place, trajectory
 from bayesgmm.inference.students import Students, log_students, match, pick, propose
 from bayesgmm.inference.temperatures import swap_neighbours
 from bayesgmm.model.calls import COMPILED
 from bayesgmm.model.density import LogPosterior
+from bayesgmm.model.target import evaluate
 
 Array = NDArray[np.float64]
 
@@ -33,7 +34,7 @@ def _scan(  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
 ):
     """Run ``len(tops)`` scans; arrays are updated in place."""
     rungs, size = states.shape
-    d = target.x.shape[1]
+    d = target.rows.center.size
     slope, here = np.empty(size), np.empty(1)
     u, momentum = np.empty(size), np.empty(size)
     ratios, values = scores[0], scores[1]  # log density less that of the t's, and by itself
@@ -46,7 +47,7 @@ def _scan(  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
                 target.each, now.matched[m],
             ):
                 states[0] = now.theta
-                values[0] = log_target(target, now.theta, slope, here)
+                values[0] = evaluate(target, now.theta, slope, here)
                 if np.isnan(values[0]):
                     values[0] = -np.inf  # no swap takes it up
                 break
@@ -110,7 +111,7 @@ class ReferenceLadder:
         diverging, rejected = np.zeros(n, dtype=np.bool_), np.zeros(rungs - 1)
         trips = np.zeros(1, dtype=np.int64)
         _scan(
-            Target.of(self.density), self.students, self.betas, self.log_steps, adapting, self.rng,
+            self.density.target, self.students, self.betas, self.log_steps, adapting, self.rng,
             self.done, self.states, self.scores, Place.empty(self.students),
             Place.empty(self.students), tops, values, diverging, rejected, self._replicas,
             self._lately, trips,

@@ -18,13 +18,14 @@ from numpy.typing import NDArray
 
 from bayesgmm.errors import SpecError
 from bayesgmm.inference.em import SHORT, EMRun, run_em
-from bayesgmm.inference.initialize import SAMPLE, Start, starts, swaps
+from bayesgmm.inference.initialize import SAMPLE, starts, swaps
 from bayesgmm.inference.insertion import insertions
 from bayesgmm.inference.soundness import Bounds
 from bayesgmm.model.density import LogPosterior
 from bayesgmm.model.observations import Observations
 from bayesgmm.model.parallel import available_cores, one_blas_thread, thread_map
 from bayesgmm.model.parameters import MixtureParameters
+from bayesgmm.model.point import Point
 from bayesgmm.model.spec import MixtureSpec
 from bayesgmm.model.statistics import CHUNK
 from bayesgmm.options import generator
@@ -116,7 +117,7 @@ def search(
     )
     ridge = reg_covar / density.scale**2 if reg_covar else None
 
-    def finish_on(bounds: Bounds, *, give_up: bool) -> Callable[[Start], EMRun]:
+    def finish_on(bounds: Bounds, *, give_up: bool) -> Callable[[Point], EMRun]:
         return lambda candidate: run_em(
             bounds, candidate, max_iter=max_iter, tol=tol, ridge=ridge, accelerate=accelerate,
             avoid_collapse=avoid_collapse, give_up=give_up and avoid_collapse,
@@ -126,11 +127,11 @@ def search(
     with one_blas_thread():
         if start is not None:
             mixture = _fitting(start, spec, observations)
-            given = Start(*density.standardise(mixture))
-            if prior and whole.collapsed(given.log_weights, given.factors):
+            given = density.standardise(mixture)
+            if prior and whole.collapsed(given):
                 # What is recorded leaves nothing for Sigma, which may be all of it to begin with.
                 exact = LogPosterior(spec, observations, prior=False)
-                given = Start(*exact.standardise(mixture))
+                given = exact.standardise(mixture)
             best = finish_on(whole, give_up=False)(given)
             return EMResult(best, density, (), 1)
         rng = generator(seed)
@@ -147,11 +148,11 @@ def search(
             runs = explore.improved(runs, spec, rng)
         if part is not density:  # the best of what was found on a sample, over all the rows
             everywhere = replace(explore, bounds=whole, finish=finish_on(whole, give_up=False))
-            tried = _distinct(everywhere.short([run.start for run in runs[:3]], "on all rows"))
+            tried = _distinct(everywhere.short([run.point for run in runs[:3]], "on all rows"))
             # A posterior's lesser modes may hold mass of it; a lesser likelihood is of no use.
-            runs = _distinct([everywhere.finish(run.start) for run in tried[: 2 if prior else 1]])
+            runs = _distinct([everywhere.finish(run.point) for run in tried[: 2 if prior else 1]])
         elif runs[0].rank_last:  # nothing sound: the best of what there is, to its end
-            best = finish_on(bounds, give_up=False)(runs[0].start)
+            best = finish_on(bounds, give_up=False)(runs[0].point)
             runs = [best, *runs[1:]]
     return EMResult(runs[0], density, tuple(runs[1:]), len(first))
 
@@ -190,17 +191,17 @@ class _Explorer:
     """Runs of EM from many starts at once, on the rows of one density."""
 
     bounds: Bounds
-    finish: Callable[[Start], EMRun]
+    finish: Callable[[Point], EMRun]
     effort: Effort
     ridge: Array | None
     avoid_collapse: bool
     cores: int
     progress: Progress | None
 
-    def short(self, candidates: list[Start], stage: str) -> list[EMRun]:
+    def short(self, candidates: list[Point], stage: str) -> list[EMRun]:
         """A few iterations from each."""
 
-        def run(start: Start) -> EMRun:
+        def run(start: Point) -> EMRun:
             return run_em(
                 self.bounds, start, max_iter=SHORT, tol=0.0, ridge=self.ridge, accelerate=False,
                 avoid_collapse=self.avoid_collapse,
@@ -210,7 +211,7 @@ class _Explorer:
 
     def best_of(self, tries: list[EMRun], stage: str) -> list[EMRun]:
         """The best distinct tries brought to convergence, best first."""
-        chosen = [run.start for run in _distinct(tries)[: self.effort.n_best]]
+        chosen = [run.point for run in _distinct(tries)[: self.effort.n_best]]
         return _distinct(self._map(self.finish, chosen, stage))
 
     def improved(
@@ -225,9 +226,9 @@ class _Explorer:
             tries = [
                 start
                 for run in fresh
-                for start in insertions(self.bounds, run.start, _INSERTIONS, rng)
+                for start in insertions(self.bounds, run.point, _INSERTIONS, rng)
             ]
-            tries += swaps([run.start for run in sound[:3]], spec, self.effort.n_swaps, rng)
+            tries += swaps([run.point for run in sound[:3]], spec, self.effort.n_swaps, rng)
             found = self.best_of(self.short(tries, "moving components"), "converging")
             better = found[0].rank < (runs[0].rank_last, runs[0].rank[1] - 1e-6)
             runs = _distinct(runs + found)
@@ -237,11 +238,11 @@ class _Explorer:
         return runs
 
     def _map(
-        self, function: Callable[[Start], EMRun], items: list[Start], stage: str
+        self, function: Callable[[Point], EMRun], items: list[Point], stage: str
     ) -> list[EMRun]:
         done = 0
 
-        def one(item: Start) -> EMRun:
+        def one(item: Point) -> EMRun:
             nonlocal done
             result = function(item)
             done += 1

@@ -19,6 +19,7 @@ from bayesgmm.model.covariance import DIAGONAL, TIED
 from bayesgmm.model.density import LogPosterior
 from bayesgmm.model.observations import Observations
 from bayesgmm.model.parameters import MixtureParameters
+from bayesgmm.model.point import Point
 
 Array = NDArray[np.float64]
 
@@ -67,34 +68,34 @@ class Bounds:
         weight = float(rows.row_weights.sum()) if len(rows.row_weights) else len(rows.values)
         self.n_rows = weight / typical  # of this density, which may be on a part of the data
 
-    def judge(self, log_weights: Array, factors: Array) -> Soundness:
-        """The components that are artefacts, of parameters on the standardised scale.
+    def judge(self, point: Point) -> Soundness:
+        """The components that are artefacts.
 
         A posterior mode is not called spurious: its prior says how tight is too tight.
         """
-        return Soundness(self.collapsed(log_weights, factors), self.spurious(log_weights, factors))
+        return Soundness(self.collapsed(point), self.spurious(point))
 
-    def collapsed(self, log_weights: Array, factors: Array) -> tuple[int, ...]:
+    def collapsed(self, point: Point) -> tuple[int, ...]:
         """Components at their bound, where the objective is a property of that bound."""
         structure = self.density.structure
-        low = on_the_floor(factors, structure, self.floor, clipped=self.likelihood)
-        weights = np.exp(log_weights)
+        low = on_the_floor(point.factors, structure, self.floor, clipped=self.likelihood)
+        weights = np.exp(point.log_weights)
         if structure == TIED:  # one matrix for all: no component in particular
             low = np.full(len(weights), low[0])
         return _indices(low | (self.likelihood & (weights < _EMPTY_WEIGHT)))
 
-    def spurious(self, log_weights: Array, factors: Array) -> tuple[int, ...]:
+    def spurious(self, point: Point) -> tuple[int, ...]:
         """Components of few rows that are tighter than every other; none where all share one."""
         structure = self.density.structure
         if not self.likelihood or structure == TIED:
             return ()
         least = fewest_rows(self.density.observations.n_features)
-        few = np.exp(log_weights) * self.n_rows < least - 1e-6
+        few = np.exp(point.log_weights) * self.n_rows < least - 1e-6
         if few.all() or not few.any():
             return ()
-        diagonals = (
-            factors[0] if structure >= DIAGONAL else np.diagonal(factors, axis1=-2, axis2=-1)
-        )
+        diagonals = point.factors[0]
+        if structure < DIAGONAL:
+            diagonals = np.diagonal(point.factors, axis1=-2, axis2=-1)
         volume = np.log(diagonals).sum(axis=-1)
         return _indices(few & (volume < volume[~few].min()))
 
@@ -104,8 +105,7 @@ def weak_draw(density: LogPosterior, draw: MixtureParameters) -> str:
 
     Its prior makes few rows do, so that only those are named that fix no covariance.
     """
-    log_weights, _, factors = density.standardise(draw)
-    soundness = Soundness(Bounds(density).collapsed(log_weights, factors), ())
+    soundness = Soundness(Bounds(density).collapsed(density.standardise(draw)), ())
     observations = density.observations
     return weak_components(draw, observations, soundness, fewest=observations.n_features + 1)
 

@@ -24,6 +24,7 @@ from bayesgmm.model.density import LogPosterior
 from bayesgmm.model.observations import Observations
 from bayesgmm.model.parallel import available_cores, one_blas_thread
 from bayesgmm.model.parameters import MixtureParameters
+from bayesgmm.model.point import Point
 from bayesgmm.model.priors import Priors
 from bayesgmm.model.spec import MixtureSpec
 from bayesgmm.options import seed_sequence
@@ -117,12 +118,10 @@ def modes_from(density: LogPosterior, runs: Sequence[EMRun]) -> list[Mode]:
     """The modes that hold the posterior's mass, largest first, sought from these."""
     modes: list[Mode] = []
     for run in runs:
-        log_weights, means, factors, value, _ = ascend(
-            density, run.log_weights, run.means, run.factors, max_iter=1000
-        )
+        point, value, _ = ascend(density, run.point, max_iter=1000)
         if any(abs(value - mode.value) < 1e-5 * (1 + abs(value)) for mode in modes):
             continue
-        modes.append(_mode_at(density, log_weights, means, factors, value))
+        modes.append(_mode_at(density, point, value))
     share = shares_of(modes)
     order = np.argsort(-share)
     return [modes[i] for i in order if share[i] >= _SMALLEST_SHARE]
@@ -134,15 +133,11 @@ def shares_of(modes: list[Mode]) -> Array:
     return np.asarray(np.exp(masses - np.logaddexp.reduce(masses)))
 
 
-def _mode_at(
-    density: LogPosterior, log_weights: Array, means: Array, factors: Array, value: float
-) -> Mode:
-    theta = unconstrain_many(
-        log_weights, means, factors, density.spec.covariance, density.prior.frame
-    )
-    scale = CompleteDataScale.at(density, log_weights, means, factors)
+def _mode_at(density: LogPosterior, point: Point, value: float) -> Mode:
+    theta = unconstrain_many(point, density.spec.covariance, density.prior.frame)
+    scale = CompleteDataScale.at(density, point)
     block = np.column_stack([scale.forward(row) for row in np.eye(density.size)])
-    k, d = means.shape
+    k, d = point.means.shape
     if density.observations.n_rows * density.size * k * d * d > _LARGEST_HESSIAN:
         return Mode(theta, block, value)
     # Central differences of the exact gradient, in coordinates where one unit is one

@@ -17,9 +17,10 @@ from bayesgmm.errors import FitError
 from bayesgmm.interface.sklearn_shapes import MATRICES
 from bayesgmm.model.covariance import scatter_about_means, structure_code
 from bayesgmm.model.parallel import available_cores, one_blas_thread
+from bayesgmm.model.point import Point
+from bayesgmm.model.precision import PrecisionForm
 from bayesgmm.model.spec import Structure
 from bayesgmm.model.statistics import (
-    PrecisionForm,
     Rows,
     SufficientStatistics,
     expected_statistics,
@@ -65,7 +66,7 @@ class Mixture:
         with np.errstate(divide="ignore"):
             log_weights = np.log(self.weights)
         structure = structure_code(self.kind)
-        return PrecisionForm.of(log_weights, self.means - center, self.factors, structure)
+        return PrecisionForm.of(Point(log_weights, self.means - center, self.factors), structure)
 
 
 @dataclass(frozen=True)

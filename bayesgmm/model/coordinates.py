@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 
 from bayesgmm.model.calls import COMPILED
 from bayesgmm.model.covariance import DIAGONAL, SPHERICAL, factor_shape, structure_code
+from bayesgmm.model.point import Point
 from bayesgmm.model.spec import Structure
 
 
@@ -69,10 +70,9 @@ def coordinate_names(covariance: Structure, k: int, names: tuple[str, ...]) -> l
 
 
 @njit(**COMPILED)
-def constrain(  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
-    theta, basis, structure, frame, log_weights, means, factors
-):
-    """Write log weights (K,), means (K, D) and factors of one theta."""
+def constrain(theta, basis, structure, frame, point):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+    """Write the point of one theta."""
+    log_weights, means, factors = point.log_weights, point.means, point.factors
     k, d = means.shape
     largest = -np.inf
     for j in range(k):
@@ -138,8 +138,8 @@ def constrain_many(
     k: int,
     d: int,
     frame: NDArray[np.float64],
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Log weights (..., K), means (..., K, D), factors (..., *) of theta (..., P)."""
+) -> Point:
+    """Points, with batch shape (...), of theta (..., P)."""
     batch = theta.shape[:-1]
     flat = np.ascontiguousarray(theta.reshape(-1, theta.shape[-1]))
     shape = factor_shape(covariance, k, d)
@@ -147,8 +147,9 @@ def constrain_many(
     factors = np.empty((len(flat), *shape))
     basis, code = zero_sum_basis(k), structure_code(covariance)
     for s in range(len(flat)):
-        constrain(flat[s], basis, code, frame, log_weights[s], means[s], factors[s])
-    return (
+        point = Point(log_weights[s], means[s], factors[s])
+        constrain(flat[s], basis, code, frame, point)
+    return Point(
         log_weights.reshape(*batch, k),
         means.reshape(*batch, k, d),
         factors.reshape(*batch, *shape),
@@ -156,13 +157,10 @@ def constrain_many(
 
 
 def unconstrain_many(
-    log_weights: NDArray[np.float64],
-    means: NDArray[np.float64],
-    factors: NDArray[np.float64],
-    covariance: Structure,
-    frame: NDArray[np.float64],
+    points: Point, covariance: Structure, frame: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """The theta (..., P) of log weights, means and factors with batch shape (...)."""
+    """The theta (..., P) of points with batch shape (...)."""
+    log_weights, means, factors = points
     batch, (k, d) = log_weights.shape[:-1], means.shape[-2:]
     parts = [log_weights @ zero_sum_basis(k), means.reshape(*batch, k * d)]
     if covariance == "spherical":

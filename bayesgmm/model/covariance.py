@@ -216,31 +216,3 @@ def scatter_about_means(counts, sums, scatters, means, g, out):  # type: ignore[
                     sums[j, a] * means[j, b] + means[j, a] * sums[j, b]
                 )
     return n
-
-
-@njit(**COMPILED)
-def precision_form(  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
-    log_weights, means, factors, structure, whiten, shift, log_constant
-):
-    """Write what the pass over the data reads; see ``statistics.accumulate``."""
-    k, d = means.shape
-    half_log_two_pi = 0.9189385332046727
-    if structure >= DIAGONAL:
-        for j in range(k):
-            log_constant[j] = log_weights[j] - d * half_log_two_pi
-            for i in range(d):
-                whiten[j, i] = 1.0 / factors[0, j, i]
-                shift[j, i] = means[j, i] / factors[0, j, i]
-                log_constant[j] -= np.log(factors[0, j, i])
-        return
-    for g in range(factors.shape[0]):
-        invert_triangular(factors[g], whiten[g * d : (g + 1) * d])
-    for j in range(k):
-        g = j if structure == FULL else 0
-        log_constant[j] = log_weights[j] - d * half_log_two_pi
-        for i in range(d):
-            log_constant[j] -= np.log(factors[g, i, i])
-            t = 0.0
-            for m in range(i + 1):
-                t += whiten[g * d + i, m] * means[j, m]
-            shift[j, i] = t

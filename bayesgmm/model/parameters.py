@@ -20,8 +20,10 @@ from bayesgmm.errors import DataError
 from bayesgmm.model.covariance import FULL, scale_correlation
 from bayesgmm.model.observations import Observations
 from bayesgmm.model.parallel import available_cores, one_blas_thread, thread_map
+from bayesgmm.model.point import Point
+from bayesgmm.model.precision import PrecisionForm
 from bayesgmm.model.reading import checked_weights
-from bayesgmm.model.statistics import PrecisionForm, Rows, row_log_density
+from bayesgmm.model.statistics import Rows, row_log_density
 from bayesgmm.options import LIMIT_FROM_ZERO, generator, refuse_beyond_memory, shown
 
 
@@ -149,7 +151,8 @@ class MixtureParameters:
         means = np.ascontiguousarray(flat.means - center)
         tril = np.ascontiguousarray(flat.scale_tril)
         forms = [
-            PrecisionForm.of(log_weights[s], means[s], tril[s], FULL) for s in range(len(means))
+            PrecisionForm.of(Point(*parts), FULL)
+            for parts in zip(log_weights, means, tril, strict=True)
         ]
         return forms, center
 

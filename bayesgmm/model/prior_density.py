@@ -38,7 +38,6 @@ class PriorTerms(NamedTuple):
     eta: float
     constant: float  # everything in the log prior that does not depend on theta
     recorded: NDArray[np.float64]  # (D,) variance of recording, on top of every Sigma
-    temperature: float  # the power of the likelihood: 1 for the posterior, 0 for the prior
     frame: NDArray[np.float64]  # (D, D) of the coordinates of factors
 
     @classmethod
@@ -63,7 +62,7 @@ class PriorTerms(NamedTuple):
             active, jacobian, alpha, location, spread, priors.scales.code,
             np.ascontiguousarray(pairs[:, 0]), np.ascontiguousarray(pairs[:, 1]),
             priors.correlations == "uniform", priors.eta(d), 0.0,
-            observations.recorded_variance(spec.covariance) * active, 1.0,
+            observations.recorded_variance(spec.covariance) * active,
             np.eye(d),
         )  # fmt: skip
         return terms._replace(constant=_constant(terms, spec, d))
@@ -73,7 +72,7 @@ class PriorTerms(NamedTuple):
 PRIOR_TERMS = types.NamedTuple(
     [
         types.boolean, types.boolean, VECTOR, VECTOR, VECTOR, types.int64, VECTOR, VECTOR,
-        types.boolean, types.float64, types.float64, VECTOR, types.float64, MATRIX,
+        types.boolean, types.float64, types.float64, VECTOR, MATRIX,
     ],
     PriorTerms,
 )  # fmt: skip

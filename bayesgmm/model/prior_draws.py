@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from bayesgmm.model.coordinates import unconstrain_many
 from bayesgmm.model.covariance import tril_to_factors
 from bayesgmm.model.density import LogPosterior
+from bayesgmm.model.point import Point
 from bayesgmm.model.prior_density import PriorTerms
 from bayesgmm.model.priors import GAMMA, HALF_NORMAL, LOG_NORMAL
 
@@ -29,7 +30,7 @@ def prior_draws(density: LogPosterior, n: int, rng: np.random.Generator) -> Arra
         draw = _uniform_marginals if prior.marginals else _lkj
         tril = scales[..., None] * draw(prior.eta, d, (n, matrices), rng)
     factors = tril_to_factors(tril, covariance)
-    return unconstrain_many(log_weights, means, factors, covariance, prior.frame)
+    return unconstrain_many(Point(log_weights, means, factors), covariance, prior.frame)
 
 
 def _log_dirichlet(alpha: Array, n: int, rng: np.random.Generator) -> Array:

@@ -21,6 +21,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import reduce
 from operator import add
+from typing import NamedTuple
 
 import numpy as np
 from numba import njit, types
@@ -28,8 +29,9 @@ from numba.extending import intrinsic
 from numpy.typing import NDArray
 
 from bayesgmm.model.calls import COMPILED, CUBE, MATRIX, VECTOR, by_address
-from bayesgmm.model.covariance import DIAGONAL, FULL, TIED, precision_form
+from bayesgmm.model.covariance import DIAGONAL, FULL, TIED
 from bayesgmm.model.parallel import thread_map
+from bayesgmm.model.precision import PRECISION_FORM, PrecisionForm
 
 #: Rows given to one call of the kernel.  Fixed, so that sums are added in the
 #: same order, and come out bit-equal, whatever the number of threads.
@@ -39,6 +41,60 @@ _NOTHING = np.empty((0, 0))
 _NO_ROWS = np.empty(0)
 _NO_SCATTER = np.empty((0, 0, 0))
 
+
+class Rows(NamedTuple):
+    """Rows with the scale on which the pass sees them: (x - center) / scale."""
+
+    values: NDArray[np.float64]  # (N, D)
+    center: NDArray[np.float64]  # (D,)
+    inverse_scale: NDArray[np.float64]  # (D,)
+    row_weights: NDArray[np.float64]  # (N,), or none
+
+    @classmethod
+    def of(
+        cls,
+        values: NDArray[np.float64],
+        center: NDArray[np.float64] | None = None,
+        scale: NDArray[np.float64] | None = None,
+        row_weights: NDArray[np.float64] | None = None,
+    ) -> Rows:
+        """Rows as they are, or centred and scaled."""
+        d = values.shape[1]
+        return cls(
+            np.ascontiguousarray(values),
+            np.zeros(d) if center is None else center,
+            np.ones(d) if scale is None else 1.0 / scale,
+            _NO_ROWS if row_weights is None else row_weights,
+        )
+
+    def chunks(self) -> list[Rows]:
+        """Consecutive rows, ``CHUNK`` at a time, without a copy."""
+        if len(self.values) <= CHUNK:
+            return [self]
+        return [
+            Rows(
+                self.values[i : i + CHUNK],
+                self.center,
+                self.inverse_scale,
+                self.row_weights[i : i + CHUNK],
+            )
+            for i in range(0, len(self.values), CHUNK)
+        ]
+
+
+class Totals(NamedTuple):
+    """What a pass adds to, or writes; an empty array asks for none."""
+
+    counts: NDArray[np.float64]  # (K,)
+    sums: NDArray[np.float64]  # (K, D)
+    scatters: NDArray[np.float64]  # (K, D, D), (1, D, D) or (1, K, D)
+    log_density: NDArray[np.float64]  # (N,), of each row
+    memberships: NDArray[np.float64]  # (N, K)
+
+
+#: Their types in compiled code.
+ROWS = types.NamedTuple([MATRIX, VECTOR, VECTOR, VECTOR], Rows)
+TOTALS = types.NamedTuple([VECTOR, MATRIX, CUBE, VECTOR, MATRIX], Totals)
 
 
 @intrinsic
@@ -93,19 +149,14 @@ def _exponentials(x):  # type: ignore[no-untyped-def]  # pragma: no cover
 
 
 @njit(**COMPILED, fastmath={"contract"})
-def accumulate(  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
-    x, center, inverse_scale, row_weights, whiten, shift, log_constant, structure,
-    counts, sums, scatters, log_density, memberships,
-):
-    """Add the statistics of rows ``x``, (N, D), and return their log-likelihood.
-
-    ``whiten`` holds inverse Cholesky factors, stacked to (K D, D) for FULL, (D, D)
-    for TIED, and inverse scales (K, D) for DIAGONAL and SPHERICAL; ``shift`` (K, D) is each
-    component's whitened mean, ``log_constant`` (K,) its log weight minus log
-    determinant.  Results are added to counts (K,), sums (K, D) and scatters
-    ((K, D, D), (1, D, D) or (1, K, D)); an empty array asks for none.  Per-row
-    log density (N,) and memberships (N, K) are written where not empty.
-    """
+def accumulate(data, form, totals):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+    """Add the statistics of some rows to ``totals``, and return their log-likelihood."""
+    x, center, inverse_scale = data.values, data.center, data.inverse_scale
+    row_weights = data.row_weights
+    whiten, shift, log_constant = form.whiten, form.shift, form.log_constant
+    structure = form.structure
+    counts, sums, scatters = totals.counts, totals.sums, totals.scatters
+    log_density, memberships = totals.log_density, totals.memberships
     rows, d = x.shape
     k = log_constant.size
     want_statistics = counts.size > 0
@@ -124,7 +175,7 @@ def accumulate(  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     r_store = np.empty(k * block)
     largest = np.empty(block)
     total = np.empty(block)
-    totals = np.zeros((k, n_phi))
+    sum_of_products = np.zeros((k, n_phi))
     product = np.empty((k, n_phi))
     shared = np.zeros((d, d))
     shared_product = np.empty((d, d))
@@ -240,24 +291,24 @@ def accumulate(  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
         np.dot(r, phi.T, product)
         for j in range(k):
             for p in range(n_phi):
-                totals[j, p] += product[j, p]
+                sum_of_products[j, p] += product[j, p]
 
     if want_statistics:
         for j in range(k):
-            counts[j] += totals[j, 0]
+            counts[j] += sum_of_products[j, 0]
             for i in range(d):
-                sums[j, i] += totals[j, 1 + i]
+                sums[j, i] += sum_of_products[j, 1 + i]
             p = 1 + d
             if structure == FULL:
                 for a in range(d):
                     for b in range(a + 1):
-                        scatters[j, a, b] += totals[j, p]
+                        scatters[j, a, b] += sum_of_products[j, p]
                         if b < a:
-                            scatters[j, b, a] += totals[j, p]
+                            scatters[j, b, a] += sum_of_products[j, p]
                         p += 1
             elif structure >= DIAGONAL:
                 for i in range(d):
-                    scatters[0, j, i] += totals[j, p + i]
+                    scatters[0, j, i] += sum_of_products[j, p + i]
         if structure == TIED:
             for a in range(d):
                 for b in range(d):
@@ -265,40 +316,7 @@ def accumulate(  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     return loglik
 
 
-accumulate_address, call_accumulate = by_address(
-    accumulate,
-    (
-        MATRIX, VECTOR, VECTOR, VECTOR, MATRIX, MATRIX, VECTOR, types.int64,
-        VECTOR, MATRIX, CUBE, VECTOR, MATRIX,
-    ),
-)  # fmt: skip
-
-
-@dataclass(frozen=True)
-class PrecisionForm:
-    """A mixture as the pass reads it: inverse factors, whitened means, constants."""
-
-    whiten: NDArray[np.float64]
-    shift: NDArray[np.float64]
-    log_constant: NDArray[np.float64]
-    structure: int
-
-    @classmethod
-    def of(
-        cls,
-        log_weights: NDArray[np.float64],
-        means: NDArray[np.float64],
-        factors: NDArray[np.float64],
-        structure: int,
-    ) -> PrecisionForm:
-        """From log weights (K,), means (K, D) and factors of a structure."""
-        k, d = means.shape
-        rows = k if structure >= DIAGONAL else factors.shape[0] * d
-        form = cls(np.empty((rows, d)), np.empty((k, d)), np.empty(k), structure)
-        precision_form(
-            log_weights, means, factors, structure, form.whiten, form.shift, form.log_constant
-        )
-        return form
+accumulate_address, call_accumulate = by_address(accumulate, (ROWS, PRECISION_FORM, TOTALS))
 
 
 @dataclass(frozen=True)
@@ -328,53 +346,10 @@ class SufficientStatistics:
             self.scatters + other.scatters,
         )
 
-    def scaled(self, power: float) -> SufficientStatistics:
-        """Those of the likelihood to a power."""
-        return SufficientStatistics(
-            power * self.log_likelihood, power * self.counts, power * self.sums,
-            power * self.scatters,
-        )  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Rows:
-    """Rows with the scale on which the pass sees them: (x - center) / scale."""
-
-    values: NDArray[np.float64]
-    center: NDArray[np.float64]
-    inverse_scale: NDArray[np.float64]
-    row_weights: NDArray[np.float64]
-
-    @classmethod
-    def of(
-        cls,
-        values: NDArray[np.float64],
-        center: NDArray[np.float64] | None = None,
-        scale: NDArray[np.float64] | None = None,
-        row_weights: NDArray[np.float64] | None = None,
-    ) -> Rows:
-        """Rows as they are, or centred and scaled."""
-        d = values.shape[1]
-        return cls(
-            np.ascontiguousarray(values),
-            np.zeros(d) if center is None else center,
-            np.ones(d) if scale is None else 1.0 / scale,
-            _NO_ROWS if row_weights is None else row_weights,
-        )
-
-    def chunks(self) -> list[Rows]:
-        """Consecutive rows, ``CHUNK`` at a time, without a copy."""
-        if len(self.values) <= CHUNK:
-            return [self]
-        return [
-            Rows(
-                self.values[i : i + CHUNK],
-                self.center,
-                self.inverse_scale,
-                self.row_weights[i : i + CHUNK],
-            )
-            for i in range(0, len(self.values), CHUNK)
-        ]
+    @property
+    def totals(self) -> Totals:
+        """As compiled code takes them."""
+        return Totals(self.counts, self.sums, self.scatters, _NO_ROWS, _NOTHING)
 
 
 def expected_statistics(rows: Rows, form: PrecisionForm, *, cores: int = 1) -> SufficientStatistics:
@@ -384,11 +359,7 @@ def expected_statistics(rows: Rows, form: PrecisionForm, *, cores: int = 1) -> S
 
     def one(chunk: Rows) -> SufficientStatistics:
         counts, sums, scatters = np.zeros(k), np.zeros((k, d)), np.zeros(shape)
-        loglik = accumulate(
-            chunk.values, chunk.center, chunk.inverse_scale, chunk.row_weights,
-            form.whiten, form.shift, form.log_constant, form.structure,
-            counts, sums, scatters, _NO_ROWS, _NOTHING,
-        )  # fmt: skip
+        loglik = accumulate(chunk, form, Totals(counts, sums, scatters, _NO_ROWS, _NOTHING))
         return SufficientStatistics(loglik, counts, sums, scatters)
 
     parts = thread_map(one, rows.chunks(), cores)
@@ -402,9 +373,6 @@ def row_log_density(
     n = len(rows.values)
     log_density = np.empty(n)
     shares = np.empty((n, len(form.log_constant))) if memberships else _NOTHING
-    accumulate(
-        rows.values, rows.center, rows.inverse_scale, _NO_ROWS,
-        form.whiten, form.shift, form.log_constant, form.structure,
-        _NO_ROWS, _NOTHING, _NO_SCATTER, log_density, shares,
-    )  # fmt: skip
+    totals = Totals(_NO_ROWS, _NOTHING, _NO_SCATTER, log_density, shares)
+    accumulate(rows._replace(row_weights=_NO_ROWS), form, totals)
     return log_density, shares

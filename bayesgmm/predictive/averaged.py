@@ -21,7 +21,9 @@ from bayesgmm.errors import SpecError
 from bayesgmm.model.covariance import FULL
 from bayesgmm.model.parallel import available_cores, one_blas_thread, thread_map
 from bayesgmm.model.parameters import MixtureParameters
-from bayesgmm.model.statistics import CHUNK, PrecisionForm, Rows, row_log_density
+from bayesgmm.model.point import Point
+from bayesgmm.model.precision import PrecisionForm
+from bayesgmm.model.statistics import CHUNK, Rows, row_log_density
 from bayesgmm.options import SEED, generator, seed_value, shown
 from bayesgmm.predictive.generation import Cells, spread_points
 from bayesgmm.predictive.regions import REPLICATES, Levels, checked_points
@@ -104,8 +106,11 @@ class AveragedMixture:
         weights, means, tril = self.log_weights[kept], self.means[kept], self.scale_tril[kept]
         forms = [
             PrecisionForm.of(
-                weights[part], np.ascontiguousarray(means[part] - center),
-                np.ascontiguousarray(tril[part]), FULL,
+                Point(
+                    weights[part], np.ascontiguousarray(means[part] - center),
+                    np.ascontiguousarray(tril[part]),
+                ),
+                FULL,
             )
             for part in (slice(i, i + _GROUP) for i in range(0, len(weights), _GROUP))
         ]  # fmt: skip

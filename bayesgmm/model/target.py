@@ -1,0 +1,106 @@
+"""The posterior density as compiled code takes it whole, and its value and slope at a theta.
+
+Samplers reach it by address, so that it is compiled once whatever calls it.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit, types
+from numpy.typing import NDArray
+
+from bayesgmm.model.calls import COMPILED, MATRIX, VECTOR, by_address
+from bayesgmm.model.coordinates import constrain
+from bayesgmm.model.covariance import DIAGONAL, FULL, recorded_factors
+from bayesgmm.model.point import Point
+from bayesgmm.model.precision import PrecisionForm, write_precision_form
+from bayesgmm.model.prior_density import PRIOR_TERMS, PriorTerms
+from bayesgmm.model.slopes import call_log_prior, log_prior_address
+from bayesgmm.model.statistics import ROWS, Rows, Totals, accumulate_address, call_accumulate
+
+
+class Target(NamedTuple):
+    """Data, structure and priors of a posterior, and where the code for them is."""
+
+    posterior_at: int
+    pass_at: int
+    prior_at: int
+    rows: Rows
+    basis: NDArray[np.float64]  # (K, K - 1) of the log-ratios of the weights
+    structure: int
+    each: int  # coordinates of a component's factor
+    prior: PriorTerms
+
+    @classmethod
+    def of(
+        cls, rows: Rows, basis: NDArray[np.float64], structure: int, each: int, prior: PriorTerms
+    ) -> Target:
+        """With the code's addresses in this process; the rows are few enough for one pass."""
+        return cls(
+            log_posterior_address(), accumulate_address(), log_prior_address(), rows, basis,
+            structure, each, prior,
+        )  # fmt: skip
+
+
+#: Its type in compiled code.
+TARGET = types.NamedTuple(
+    [*3 * [types.int64], ROWS, MATRIX, types.int64, types.int64, PRIOR_TERMS], Target
+)
+
+
+@njit(**COMPILED)
+def log_posterior(  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+    target, temperature, theta, gradient, likelihood
+):
+    """Log of prior x likelihood^temperature at ``theta``, on the standardised scale.
+
+    Its slope goes to ``gradient``, the log-likelihood by itself to ``likelihood`` (1,).
+    """
+    prior, structure = target.prior, target.structure
+    k, d = target.basis.shape[0], target.rows.center.size
+    if structure >= DIAGONAL:
+        shape, rows = (1, k, d), k
+    elif structure == FULL:
+        shape, rows = (k, d, d), k * d
+    else:
+        shape, rows = (1, d, d), d
+    point = Point(np.empty(k), np.empty((k, d)), np.empty(shape))
+    constrain(theta, target.basis, structure, prior.frame, point)
+    total = np.empty(shape)
+    recorded_factors(point.factors, structure, prior.recorded, total)
+    form = PrecisionForm(np.empty((rows, d)), np.empty((k, d)), np.empty(k), structure)
+    write_precision_form(Point(point.log_weights, point.means, total), form)
+    totals = Totals(
+        np.zeros(k), np.zeros((k, d)), np.zeros(shape), np.empty(0), np.empty((0, 0))
+    )
+    loglik = call_accumulate(target.pass_at, (target.rows, form, totals))
+    likelihood[0] = loglik
+    if temperature != 1.0:  # the slope is linear in the statistics
+        for part in (totals.counts.ravel(), totals.sums.ravel(), totals.scatters.ravel()):
+            for i in range(part.size):
+                part[i] *= temperature
+    log_prior = call_log_prior(
+        target.prior_at, (point, form, totals, target.basis, prior, gradient)
+    )
+    return temperature * loglik + log_prior
+
+
+log_posterior_address, call_log_posterior = by_address(
+    log_posterior, (TARGET, types.float64, VECTOR, VECTOR, VECTOR)
+)
+
+
+@njit(**COMPILED)
+def evaluate(target, theta, gradient, likelihood):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+    """Log density at ``theta``, its slope into ``gradient``."""
+    return call_log_posterior(target.posterior_at, (target, 1.0, theta, gradient, likelihood))
+
+
+@njit(**COMPILED)
+def log_posteriors(target, thetas, out):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+    """Log density at each row of ``thetas``, into ``out``."""
+    gradient, likelihood = np.empty(thetas.shape[1]), np.empty(1)
+    for i in range(len(thetas)):
+        out[i] = evaluate(target, thetas[i], gradient, likelihood)
