@@ -175,7 +175,8 @@ WITHIN = {
     "LogPosterior.statistics", "LogPosterior.standardise", "LogPosterior.refuse_not_finite",
     "LogPosterior.unconstrain", "CredibleBall.around", "PredictiveDistribution.positions",
     "LogPosterior.mixture", "LogPosterior.of_recorded", "LogPosterior.precision",
-    "LogPosterior.relabelled", "LogPosterior.framed", "Priors.eta",
+    "LogPosterior.relabelled", "LogPosterior.framed", "LogPosterior.log_prior_and_gradient",
+    "MixtureParameters.with_rows", "Priors.eta",
 }  # fmt: skip
 
 

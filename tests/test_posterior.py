@@ -532,7 +532,6 @@ def test_gradient_threads_sample_the_same_posterior(blobs, monkeypatch):
     monkeypatch.setattr(nutpie_bridge, "_public_model", watched_public)
     for module in ("statistics", "density"):
         monkeypatch.setattr(f"bayesgmm.model.{module}.CHUNK", 100)
-    monkeypatch.setattr(nutpie_bridge, "CHUNK", 100)
     two = bg.fit(bg.MixtureSpec(3), x, cores=2, **options)
     density, mode, threaded = used
     whole = nutpie_bridge.Whitened.of(density, mode)

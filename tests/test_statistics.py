@@ -12,6 +12,7 @@ from bayesgmm.model.statistics import (
     Rows,
     expected_statistics,
     row_log_density,
+    row_memberships,
 )
 from tests.conftest import STRUCTURES
 
@@ -56,7 +57,7 @@ def test_statistics_equal_sums_over_scipys_memberships(covariance, n, k, d, weig
     rows = Rows.of(values, center, scale, row_weights)
     form = PrecisionForm.of(point, structure_code(covariance))
     got = expected_statistics(rows, form)
-    log_density, shares = row_log_density(rows, form, memberships=True)
+    log_density, shares = row_log_density(rows, form), row_memberships(rows, form)
 
     x = (values - center) / scale
     total, r = by_scipy(x, point._replace(factors=factors_to_tril(point.factors, covariance, k)))
@@ -116,7 +117,7 @@ def test_a_far_row_and_a_weight_of_zero_stay_finite():
     log_weights[1] = -np.inf
     form = PrecisionForm.of(Point(log_weights, np.zeros((2, 1)), np.ones((2, 1, 1))), 0)
     rows = Rows.of(np.array([[0.0], [1e200], [-1e145]]))
-    log_density, shares = row_log_density(rows, form, memberships=True)
+    log_density, shares = row_log_density(rows, form), row_memberships(rows, form)
     assert np.all(np.isfinite(log_density))
     np.testing.assert_allclose(shares.sum(axis=1), 1.0)
     np.testing.assert_allclose(shares[:, 1], 0.0, atol=1e-300)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from bayesgmm.errors import DataError, FitError
 from bayesgmm.model.calls import COMPILED
 from bayesgmm.model.parallel import available_cores, one_blas_thread, thread_map
-from bayesgmm.model.statistics import CHUNK, Rows, row_log_density
+from bayesgmm.model.statistics import row_memberships
 from bayesgmm.options import LIMIT, SEED, generator, refuse_beyond_memory, seed_sequence
 from bayesgmm.result import MixtureFit, require_fit
 
@@ -61,26 +61,26 @@ def draw_allocations(
     cores = available_cores(cores)
     if fit.spec.n_components > _LARGEST:
         raise FitError(f"Allocations need {_LARGEST} components or fewer.")
-    forms, center = fit.parameters.forms()
-    matrix = fit.observations.matrix
+    rows, forms = fit.parameters.with_rows(fit.observations.matrix)
+    n = fit.observations.n_rows
     if fit.is_posterior:
         forms = [forms[s] for s in evenly_spaced(len(forms), max_draws)]
     else:
         refuse_beyond_memory(
-            f"max_draws={max_draws:,} allocations of {len(matrix):,} rows",
-            max_draws * (2.0 * len(matrix) + _OF_SEED), "draw fewer",
+            f"max_draws={max_draws:,} allocations of {n:,} rows",
+            max_draws * (2.0 * n + _OF_SEED), "draw fewer",
         )  # fmt: skip
         forms = forms * max_draws
-    out = np.empty((len(forms), len(matrix)), dtype=np.int16)
+    out = np.empty((len(forms), n), dtype=np.int16)
     seeds = root.spawn(len(forms))  # one a draw: threads cannot change it
 
     def one(s: int) -> None:
         rng = generator(seeds[s])
-        for begin in range(0, len(matrix), CHUNK):
-            part = slice(begin, begin + CHUNK)
-            rows = Rows.of(matrix[part], center)
-            shares = row_log_density(rows, forms[s], memberships=True)[1]
-            _pick(shares, rng.random(len(shares)), out[s, part])
+        begin = 0
+        for chunk in rows.chunks():
+            shares = row_memberships(chunk, forms[s])
+            _pick(shares, rng.random(len(shares)), out[s, begin : begin + len(shares)])
+            begin += len(shares)
 
     with one_blas_thread():
         thread_map(one, range(len(forms)), cores)

@@ -17,7 +17,7 @@ from bayesgmm.inference.fitting import fitted
 from bayesgmm.inference.search import Progress
 from bayesgmm.interrupts import whole_imports
 from bayesgmm.model.parallel import available_cores, thread_map
-from bayesgmm.model.statistics import CHUNK
+from bayesgmm.model.statistics import cores_of_one_pass
 from bayesgmm.options import COUNT, LIMIT, PROGRESS, seed_sequence
 from bayesgmm.result import MixtureFit, require_fit
 
@@ -115,7 +115,7 @@ def bootstrap_test(
     observed = 2 * (larger.log_likelihood - smaller.log_likelihood)
     n = smaller.observations.n_rows
     seeds = root.spawn(max_replicates)
-    inner = cores if n > CHUNK else 1  # large data are fitted on all cores, one at a time
+    inner = cores_of_one_pass(n, cores)
 
     def one(own: np.random.SeedSequence) -> float:
         x = smaller.parameters[0, 0].simulate(n, seed=own)[0]

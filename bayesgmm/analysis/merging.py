@@ -20,9 +20,8 @@ from bayesgmm.analysis.allocations import evenly_spaced
 from bayesgmm.analysis.entropy_tree import chosen_merges, empty_columns, entropy_tree
 from bayesgmm.analysis.ridgeline import ridgeline_trees
 from bayesgmm.model.parallel import available_cores, one_blas_thread, thread_map
-from bayesgmm.model.parameters import MixtureParameters
 from bayesgmm.model.precision import PrecisionForm
-from bayesgmm.model.statistics import Rows, row_log_density
+from bayesgmm.model.statistics import row_memberships
 from bayesgmm.options import LIMIT, SHARE, one_of, optional
 from bayesgmm.result import MixtureFit, require_fit
 
@@ -192,10 +191,10 @@ def _by_ridgeline(
     fit: MixtureFit, threshold: float, used: NDArray[np.int64], cores: int
 ) -> Merging:
     draws, k = fit.parameters.flat()[used], fit.spec.n_components
-    rows, forms = _passed(fit, draws)
+    rows, forms = draws.with_rows(fit.observations.matrix)
 
     def empty_in(form: PrecisionForm) -> NDArray[np.bool_]:
-        shares = row_log_density(rows, form, memberships=True)[1]
+        shares = row_memberships(rows, form)
         return empty_columns(shares, fit.observations.row_weights)
 
     with one_blas_thread():
@@ -211,7 +210,7 @@ def _by_ridgeline(
     shown = f"in draw {draw} of chain {chain}" if fit.is_posterior else _POINT
     values = {"ratio": np.append(np.nan, ratios[best])}
     tree = _Tree(pairs[best], forced[best], int(taken[best]), values)
-    shares = row_log_density(rows, forms[best], memberships=True)[1]
+    shares = row_memberships(rows, forms[best])
     return _merging(fit, "ridgeline", threshold, tree, shares, numbers, shown)
 
 
@@ -219,7 +218,7 @@ def _by_entropy(
     fit: MixtureFit, threshold: float | None, used: NDArray[np.int64], cores: int
 ) -> Merging:
     weights, k = fit.observations.row_weights, fit.spec.n_components
-    rows, forms = _passed(fit, fit.parameters.flat()[used])
+    rows, forms = fit.parameters.flat()[used].with_rows(fit.observations.matrix)
 
     def merged(shares: NDArray[np.float64]) -> _Tree:
         pairs, entropy, merged_rows, n_empty = entropy_tree(shares, weights)
@@ -233,19 +232,13 @@ def _by_entropy(
         return _Tree(pairs, np.arange(k - 1) < n_empty, taken, values)
 
     def number(form: PrecisionForm) -> int:  # one draw at a time: no draws x N x K array
-        return k - merged(row_log_density(rows, form, memberships=True)[1]).taken
+        return k - merged(row_memberships(rows, form)).taken
 
     with one_blas_thread():
         numbers = np.array(thread_map(number, forms, cores))
     averaged = fit.predict_proba().values
     shown = "by memberships averaged over draws" if fit.is_posterior else _POINT
     return _merging(fit, "entropy", threshold, merged(averaged), averaged, numbers, shown)
-
-
-def _passed(fit: MixtureFit, draws: MixtureParameters) -> tuple[Rows, list[PrecisionForm]]:
-    """Rows and mixtures as the pass takes them."""
-    forms, center = draws.forms()
-    return Rows.of(fit.observations.matrix, center), forms
 
 
 def _merging(

@@ -12,7 +12,7 @@ from bayesgmm.errors import FitError
 from bayesgmm.inference.soundness import of_few_rows
 from bayesgmm.model.parallel import thread_map
 from bayesgmm.model.spec import STRUCTURES, MixtureSpec, Structure
-from bayesgmm.model.statistics import CHUNK
+from bayesgmm.model.statistics import cores_of_one_pass
 from bayesgmm.result import MixtureFit
 from bayesgmm.status import Status
 
@@ -34,9 +34,8 @@ def screened(
 
     specs = list(models)
     finished = 0
-    # Side by side, one core each; where rows are many, one model at a time on all cores.
-    side_by_side = cores if candidates.observations.n_rows <= CHUNK else 1
-    options = {"cores": cores // side_by_side}
+    each = cores_of_one_pass(candidates.observations.n_rows, cores)
+    side_by_side, options = cores // each, {"cores": each}
 
     def one(spec: MixtureSpec) -> MixtureFit | str:
         nonlocal finished

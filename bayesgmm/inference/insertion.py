@@ -137,7 +137,7 @@ def insertions(
     few = Rows.of(x, row_weights=row_weights)
     for gone in range(k):
         rest = _without(bounds, place, gone)
-        others = row_log_density(few, density.precision(rest))[0]
+        others = row_log_density(few, density.precision(rest))
         weights, candidates, covariances = _around_rows(x, rng)
         if structure == TIED:
             total = density.of_recorded(rest.factors)[0]

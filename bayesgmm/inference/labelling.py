@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from bayesgmm.model.parallel import one_blas_thread, thread_map
 from bayesgmm.model.parameters import MixtureParameters
 from bayesgmm.model.precision import PrecisionForm
-from bayesgmm.model.statistics import Rows, row_log_density
+from bayesgmm.model.statistics import Rows, row_memberships
 
 Array = NDArray[np.float64]
 Permutations = NDArray[np.int64]
@@ -135,8 +135,7 @@ def by_ecr(
     Papastamoulis and Iliopoulos (2010), as in :func:`to_pivot`; allocations are
     replaced by their expectation.
     """
-    forms, center = parameters.forms()
-    rows = Rows.of(x, center)
+    rows, forms = parameters.with_rows(x)
     places = pivot.memberships(x).argmax(axis=-1)
     label = np.zeros((len(x), pivot.n_components))
     label[np.arange(len(x)), places] = 1.0
@@ -145,7 +144,7 @@ def by_ecr(
         return np.asarray(
             sum(
                 -label[at : at + len(chunk.values)].T
-                @ row_log_density(chunk, form, memberships=True)[1]
+                @ row_memberships(chunk, form)
                 for at, chunk in _numbered(rows)
             )
         )
@@ -174,8 +173,7 @@ def by_stephens(
     """
     if len(x) > _ROWS:
         x = x[np.linspace(0, len(x) - 1, _ROWS).astype(int)]
-    forms, center = parameters.forms()
-    rows = Rows.of(x, center)
+    rows, forms = parameters.with_rows(x)
     k = parameters.n_components
     permutation = start.reshape(-1, k)
     shares = np.array_split(np.arange(len(forms)), cores)
@@ -183,7 +181,7 @@ def by_stephens(
     def one(part: NDArray[np.int64]) -> tuple[Array, Permutations]:
         total, chosen = np.zeros((len(x), k)), np.empty((len(part), k), dtype=np.int64)
         for i, s in enumerate(part):
-            memberships = row_log_density(rows, forms[s], memberships=True)[1]
+            memberships = row_memberships(rows, forms[s])
             chosen[i] = (
                 permutation[s] if average is None else _assigned(-average.T @ memberships[None])[0]
             )

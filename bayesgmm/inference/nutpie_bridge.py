@@ -22,7 +22,7 @@ from bayesgmm.inference.whitening import Mode
 from bayesgmm.model.calls import COMPILED, MATRIX, VECTOR
 from bayesgmm.model.density import LogPosterior
 from bayesgmm.model.pointers import header_of, reader
-from bayesgmm.model.statistics import CHUNK
+from bayesgmm.model.statistics import cores_of_one_pass
 from bayesgmm.model.target import TARGET, Target, evaluate
 
 Array = NDArray[np.float64]
@@ -108,7 +108,7 @@ def whitened_model(
     density with cores of its own and rows for them is called through Python, so that
     it runs its chunks on threads; there the calls' cost does not count.
     """
-    if density.cores > 1 and density.observations.n_rows > CHUNK:
+    if cores_of_one_pass(density.observations.n_rows, density.cores) > 1:
 
         def threaded(z: Array) -> tuple[float, Array]:
             value, gradient = density.value_and_grad(mode.at(z))

@@ -27,7 +27,7 @@ from bayesgmm.model.parallel import available_cores, one_blas_thread, thread_map
 from bayesgmm.model.parameters import MixtureParameters
 from bayesgmm.model.point import Point
 from bayesgmm.model.spec import MixtureSpec
-from bayesgmm.model.statistics import CHUNK
+from bayesgmm.model.statistics import cores_of_one_pass
 from bayesgmm.options import generator
 
 #: Work of a pass, in rows x components x (D^2 + 12), up to which nothing is spared.
@@ -111,10 +111,10 @@ def search(
         spec.n_components, spec.covariance, likelihood_only=not prior and reg_covar == 0
     )
     cores = available_cores(cores)
-    large = observations.n_rows > CHUNK
     density = LogPosterior(
-        spec, observations, jacobian=False, prior=prior, cores=cores if large else 1
-    )
+        spec, observations, jacobian=False, prior=prior,
+        cores=cores_of_one_pass(observations.n_rows, cores),
+    )  # fmt: skip
     ridge = reg_covar / density.scale**2 if reg_covar else None
 
     def finish_on(bounds: Bounds, *, give_up: bool) -> Callable[[Point], EMRun]:

@@ -8,6 +8,7 @@ module is scikit-learn's conventions: arguments, array shapes and methods.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -32,8 +33,9 @@ from bayesgmm.model.covariance import factors_to_tril
 from bayesgmm.model.observations import Observations
 from bayesgmm.model.parallel import available_cores, one_blas_thread, thread_map
 from bayesgmm.model.parameters import MixtureParameters
+from bayesgmm.model.precision import PrecisionForm
 from bayesgmm.model.spec import COVARIANCE, MixtureSpec, Structure
-from bayesgmm.model.statistics import Rows, row_log_density
+from bayesgmm.model.statistics import Rows, row_log_density, row_memberships
 from bayesgmm.options import (
     COUNT,
     LIMIT,
@@ -224,11 +226,11 @@ class GaussianMixture(DensityMixin, BaseEstimator):
 
     def predict_proba(self, X: Any) -> Array:
         """Posterior membership of each row in each component, (N, K)."""
-        return self._densities(X, memberships=True)[1]
+        return self._by_row(X, row_memberships)
 
     def score_samples(self, X: Any) -> Array:
         """Log density of each row (N,)."""
-        return self._densities(X)[0]
+        return self._by_row(X, row_log_density)
 
     def score(self, X: Any, y: Any = None) -> float:
         """Mean log density of a row."""
@@ -274,7 +276,7 @@ class GaussianMixture(DensityMixin, BaseEstimator):
         tril = factors_to_tril(mixture.factors, mixture.kind, len(mixture.means))
         return MixtureParameters(mixture.weights, mixture.means, tril)
 
-    def _densities(self, X: Any, *, memberships: bool = False) -> tuple[Array, Array]:
+    def _by_row(self, X: Any, what: Callable[[Rows, PrecisionForm], Array]) -> Array:
         check_is_fitted(self)
         values = validate_data(
             self, X, dtype=np.float64, order="C", force_writeable=True, reset=False
@@ -289,10 +291,10 @@ class GaussianMixture(DensityMixin, BaseEstimator):
         form = mixture.form(center)
         with one_blas_thread():
             parts = thread_map(
-                lambda chunk: row_log_density(chunk, form, memberships=memberships),
-                Rows.of(values, center).chunks(), available_cores(None),
+                lambda chunk: what(chunk, form), Rows.of(values, center).chunks(),
+                available_cores(None),
             )  # fmt: skip
-        return np.concatenate([part[0] for part in parts]), np.concatenate([p[1] for p in parts])
+        return np.concatenate(parts)
 
 
 def _check_arguments(model: GaussianMixture) -> None:

@@ -24,7 +24,7 @@ from bayesgmm.model.statistics import (
     Rows,
     SufficientStatistics,
     expected_statistics,
-    row_log_density,
+    row_memberships,
 )
 
 Array = NDArray[np.float64]
@@ -138,7 +138,7 @@ def _maximised(
     if kind != "tied":
         variances = np.diagonal(covariances, axis1=1, axis2=2) if kind == "full" else covariances
         if np.any(variances + reg_covar < _LOST * means**2):  # such as a row by itself
-            shares = row_log_density(rows, form, memberships=True)[1]
+            shares = row_memberships(rows, form)
             return Mixture.of(*moments(rows.values, shares, reg_covar, kind), kind)
     covariances = _with_ridge(covariances, reg_covar, kind)
     return Mixture.of(n / n.sum(), means + rows.center, covariances, kind)

@@ -63,6 +63,11 @@ def thread_map[Item, Result](
     return [result for results in turns for result in results]
 
 
+def over_slices(function: Callable[[slice], Any], n: int, size: int, cores: int) -> None:
+    """Call ``function`` for every slice of ``size`` of ``n``, on ``cores`` threads."""
+    thread_map(function, [slice(i, i + size) for i in range(0, n, size)], cores)
+
+
 @contextmanager
 def one_blas_thread() -> Iterator[None]:
     """Hold BLAS, and OpenMP in the calling thread, to one thread: the threads here are ours.

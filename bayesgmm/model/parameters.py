@@ -23,7 +23,7 @@ from bayesgmm.model.parallel import available_cores, one_blas_thread, thread_map
 from bayesgmm.model.point import Point
 from bayesgmm.model.precision import PrecisionForm
 from bayesgmm.model.reading import checked_weights
-from bayesgmm.model.statistics import Rows, row_log_density
+from bayesgmm.model.statistics import Rows, row_log_density, row_memberships
 from bayesgmm.options import LIMIT_FROM_ZERO, generator, refuse_beyond_memory, shown
 
 
@@ -141,8 +141,8 @@ class MixtureParameters:
             self.scale_tril.reshape(-1, k, d, d),
         )
 
-    def forms(self) -> tuple[list[PrecisionForm], NDArray[np.float64]]:
-        """Each mixture of the batch as the pass reads it, about the returned centre."""
+    def with_rows(self, x: NDArray[np.float64]) -> tuple[Rows, list[PrecisionForm]]:
+        """Rows (N, D), and each mixture of the batch, as the pass takes them."""
         flat = self.flat()
         # About the mixtures' own mean, so that data far from zero lose no digits.
         center = (flat.weights[..., None] * flat.means).sum(axis=1).mean(axis=0)
@@ -154,15 +154,14 @@ class MixtureParameters:
             PrecisionForm.of(Point(*parts), FULL)
             for parts in zip(log_weights, means, tril, strict=True)
         ]
-        return forms, center
+        return Rows.of(x, center), forms
 
     def log_density(self, x: Any, *, cores: int | None = None) -> NDArray[np.float64]:
         """Log density of each row under each mixture, shape (..., N)."""
-        forms, center = self.forms()
-        rows = Rows.of(self._rows(x), center)
+        rows, forms = self.with_rows(self._rows(x))
         with one_blas_thread():
             parts = thread_map(
-                lambda form: row_log_density(rows, form)[0], forms, available_cores(cores)
+                lambda form: row_log_density(rows, form), forms, available_cores(cores)
             )
         return np.stack(parts).reshape(*self.batch_shape, len(rows.values))
 
@@ -170,13 +169,12 @@ class MixtureParameters:
         self, x: Any, row_weights: NDArray[np.float64] | None = None, *, cores: int | None = None
     ) -> NDArray[np.float64]:
         """Log-likelihood of all rows under each mixture, shape (...); no N x batch array."""
-        forms, center = self.forms()
-        rows = Rows.of(self._rows(x), center)
+        rows, forms = self.with_rows(self._rows(x))
         if row_weights is not None:
             row_weights = checked_weights(row_weights, len(rows.values))
 
         def total(form: PrecisionForm) -> float:
-            parts = (row_log_density(chunk, form)[0] for chunk in rows.chunks())
+            parts = (row_log_density(chunk, form) for chunk in rows.chunks())
             whole = np.concatenate(list(parts))
             return float(whole.sum() if row_weights is None else whole @ row_weights)
 
@@ -186,10 +184,9 @@ class MixtureParameters:
 
     def memberships(self, x: Any) -> NDArray[np.float64]:
         """Posterior membership of each row in each component, shape (..., N, K)."""
-        forms, center = self.forms()
-        rows = Rows.of(self._rows(x), center)
+        rows, forms = self.with_rows(self._rows(x))
         with one_blas_thread():
-            parts = [row_log_density(rows, form, memberships=True)[1] for form in forms]
+            parts = [row_memberships(rows, form) for form in forms]
         return np.stack(parts).reshape(*self.batch_shape, len(rows.values), self.n_components)
 
     def simulate(

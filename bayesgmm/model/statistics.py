@@ -69,17 +69,11 @@ class Rows(NamedTuple):
 
     def chunks(self) -> list[Rows]:
         """Consecutive rows, ``CHUNK`` at a time, without a copy."""
-        if len(self.values) <= CHUNK:
-            return [self]
-        return [
-            Rows(
-                self.values[i : i + CHUNK],
-                self.center,
-                self.inverse_scale,
-                self.row_weights[i : i + CHUNK],
-            )
-            for i in range(0, len(self.values), CHUNK)
-        ]
+        return [self.part(slice(i, i + CHUNK)) for i in range(0, max(len(self.values), 1), CHUNK)]
+
+    def part(self, where: slice) -> Rows:
+        """Some of the rows, without a copy."""
+        return self._replace(values=self.values[where], row_weights=self.row_weights[where])
 
 
 class Totals(NamedTuple):
@@ -366,13 +360,27 @@ def expected_statistics(rows: Rows, form: PrecisionForm, *, cores: int = 1) -> S
     return parts[0] if len(parts) == 1 else reduce(add, parts)
 
 
-def row_log_density(
-    rows: Rows, form: PrecisionForm, *, memberships: bool = False
+def row_log_density(rows: Rows, form: PrecisionForm) -> NDArray[np.float64]:
+    """Log density of each row (N,)."""
+    return _by_row(rows, form, 0)[0]
+
+
+def row_memberships(rows: Rows, form: PrecisionForm) -> NDArray[np.float64]:
+    """Memberships of each row (N, K)."""
+    return _by_row(rows, form, len(rows.values))[1]
+
+
+def _by_row(
+    rows: Rows, form: PrecisionForm, n_shares: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Log density of each row (N,), and its memberships (N, K) or an empty array."""
-    n = len(rows.values)
-    log_density = np.empty(n)
-    shares = np.empty((n, len(form.log_constant))) if memberships else _NOTHING
+    log_density = np.empty(len(rows.values))
+    shares = np.empty((n_shares, len(form.log_constant)))
     totals = Totals(_NO_ROWS, _NOTHING, _NO_SCATTER, log_density, shares)
     accumulate(rows._replace(row_weights=_NO_ROWS), form, totals)
     return log_density, shares
+
+
+def cores_of_one_pass(n_rows: int, cores: int) -> int:
+    """How many of the cores one pass over the rows is for: all where there are many rows, and
+    otherwise one, so that passes go side by side."""
+    return cores if n_rows > CHUNK else 1

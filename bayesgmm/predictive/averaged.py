@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from bayesgmm.errors import SpecError
 from bayesgmm.model.covariance import FULL
-from bayesgmm.model.parallel import available_cores, one_blas_thread, thread_map
+from bayesgmm.model.parallel import available_cores, one_blas_thread, over_slices
 from bayesgmm.model.parameters import MixtureParameters
 from bayesgmm.model.point import Point
 from bayesgmm.model.precision import PrecisionForm
@@ -99,7 +99,7 @@ class AveragedMixture:
         return within + np.einsum("sk,ski,skl->il", self.weights, deviation, deviation)
 
     @cached_property
-    def _groups(self) -> tuple[list[PrecisionForm], Floats]:
+    def _groups(self) -> list[PrecisionForm]:
         """The components in groups, as the pass reads them, about the mean."""
         center = self.mean()
         kept = self.log_weights > -np.inf
@@ -114,23 +114,22 @@ class AveragedMixture:
             )
             for part in (slice(i, i + _GROUP) for i in range(0, len(weights), _GROUP))
         ]  # fmt: skip
-        return forms, center
+        return forms
 
     def log_density(self, x: Floats) -> Floats:
         """Log density (N,) of rows (N, D)."""
-        forms, center = self._groups
-        out = np.empty(len(x))
+        first, *others = self._groups
+        rows, out = Rows.of(x, self.mean()), np.empty(len(x))
 
-        def one(begin: int) -> None:
-            part = slice(begin, begin + CHUNK)
-            scaled = Rows.of(x[part], center)
-            total = row_log_density(scaled, forms[0])[0]
-            for form in forms[1:]:
-                np.logaddexp(total, row_log_density(scaled, form)[0], out=total)
+        def one(part: slice) -> None:
+            chunk = rows.part(part)
+            total = row_log_density(chunk, first)
+            for form in others:
+                np.logaddexp(total, row_log_density(chunk, form), out=total)
             out[part] = total
 
         with one_blas_thread():
-            thread_map(one, range(0, len(x), CHUNK), available_cores(None))
+            over_slices(one, len(x), CHUNK, available_cores(None))
         return out
 
     def marginal(self, features: Sequence[int]) -> AveragedMixture:

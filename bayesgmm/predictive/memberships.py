@@ -7,16 +7,14 @@ a time, so that no array of draws x rows x components is held.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
 from bayesgmm.model.observations import Observations
-from bayesgmm.model.parallel import available_cores, one_blas_thread, thread_map
+from bayesgmm.model.parallel import available_cores, one_blas_thread, over_slices
 from bayesgmm.model.parameters import MixtureParameters
-from bayesgmm.model.statistics import CHUNK, Rows, row_log_density
+from bayesgmm.model.statistics import CHUNK, row_memberships
 
 Floats = NDArray[np.float64]
 
@@ -26,15 +24,15 @@ _HELD = 8_000_000
 
 def averaged_memberships(parameters: MixtureParameters, rows: Observations) -> xr.DataArray:
     """Memberships (obs, component), averaged over all mixtures of the batch."""
-    x, (forms, center) = rows.matrix, parameters.forms()
-    mean = np.zeros((len(x), parameters.n_components))
+    seen, forms = parameters.with_rows(rows.matrix)
+    mean = np.zeros((rows.n_rows, parameters.n_components))
 
     def one(part: slice) -> None:
-        scaled = Rows.of(x[part], center)
         for form in forms:
-            mean[part] += row_log_density(scaled, form, memberships=True)[1]
+            mean[part] += row_memberships(seen.part(part), form)
 
-    _over_rows(one, len(x), CHUNK)
+    with one_blas_thread():
+        over_slices(one, rows.n_rows, CHUNK, available_cores(None))
     return _labelled(mean / len(forms), rows)
 
 
@@ -42,18 +40,18 @@ def membership_intervals(
     parameters: MixtureParameters, rows: Observations, mass: float
 ) -> xr.Dataset:
     """Memberships with equal-tailed intervals over the batch, and the most probable of each row."""
-    x, (forms, center) = rows.matrix, parameters.forms()
-    out = np.empty((3, len(x), parameters.n_components))
+    seen, forms = parameters.with_rows(rows.matrix)
+    out = np.empty((3, rows.n_rows, parameters.n_components))
     tail = (1 - mass) / 2
 
     def one(part: slice) -> None:
-        scaled = Rows.of(x[part], center)
-        drawn = np.stack([row_log_density(scaled, form, memberships=True)[1] for form in forms])
+        drawn = np.stack([row_memberships(seen.part(part), form) for form in forms])
         out[0, part] = drawn.mean(axis=0)
         out[1:, part] = np.quantile(drawn, [tail, 1 - tail], axis=0)
 
-    held = len(forms) * parameters.n_components
-    _over_rows(one, len(x), max(1, _HELD // held))
+    held = max(1, _HELD // (len(forms) * parameters.n_components))
+    with one_blas_thread():
+        over_slices(one, rows.n_rows, held, available_cores(None))
     probability, lower, upper = (_labelled(values, rows) for values in out)
     return xr.Dataset(
         {
@@ -71,9 +69,3 @@ def _labelled(values: Floats, rows: Observations) -> xr.DataArray:
         coords={"obs": rows.index, "component": np.arange(values.shape[1])},
         name="memberships",
     )
-
-
-def _over_rows(one: Callable[[slice], None], n: int, size: int) -> None:
-    """Call ``one`` for every slice of ``size`` rows, on threads."""
-    with one_blas_thread():
-        thread_map(one, [slice(i, i + size) for i in range(0, n, size)], available_cores(None))
