@@ -60,12 +60,13 @@ class Rows(NamedTuple):
     ) -> Rows:
         """Rows as they are, or centred and scaled."""
         d = values.shape[1]
-        return cls(
-            np.ascontiguousarray(values),
+        parts = (
+            values,
             np.zeros(d) if center is None else center,
             np.ones(d) if scale is None else 1.0 / scale,
             _NO_ROWS if row_weights is None else row_weights,
         )
+        return cls(*(np.ascontiguousarray(part, dtype=np.float64) for part in parts))
 
     def chunks(self) -> list[Rows]:
         """Consecutive rows, ``CHUNK`` at a time, without a copy."""
