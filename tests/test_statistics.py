@@ -131,7 +131,7 @@ def test_no_array_of_the_size_of_the_data_is_made():
     values = np.random.default_rng(0).normal(size=(n, d))
     form = PrecisionForm.of(mixture("full", k, d), 0)
     rows = Rows.of(values)
-    expected_statistics(rows, form)  # compile first
+    expected_statistics(rows, form, cores=2)  # compile, and start the threads, first
     tracemalloc.start()
     expected_statistics(rows, form, cores=2)
     _, peak = tracemalloc.get_traced_memory()
