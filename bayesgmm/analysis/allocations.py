@@ -76,11 +76,9 @@ def draw_allocations(
 
     def one(s: int) -> None:
         rng = generator(seeds[s])
-        begin = 0
-        for chunk in rows.chunks():
+        for part, chunk in rows.numbered():
             shares = row_memberships(chunk, forms[s])
-            _pick(shares, rng.random(len(shares)), out[s, begin : begin + len(shares)])
-            begin += len(shares)
+            _pick(shares, rng.random(len(shares)), out[s, part])
 
     with one_blas_thread():
         thread_map(one, range(len(forms)), cores)

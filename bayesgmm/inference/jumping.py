@@ -18,7 +18,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from bayesgmm.inference.students import Students, log_students, match, pick, propose
-from bayesgmm.model.calls import COMPILED
+from bayesgmm.model.calls import COMPILED, SUMMING
 from bayesgmm.model.density import LogPosterior
 from bayesgmm.model.target import evaluate
 
@@ -43,7 +43,7 @@ class Place(NamedTuple):
         return cls(np.empty(size), np.empty((n_modes, size)), np.empty(n_modes))
 
 
-@njit(**COMPILED, fastmath={"contract", "reassoc"})
+@njit(**SUMMING)
 def _push(momentum, step, beta, root, slope, u, degrees):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     """A step of the momentum by the slopes of posterior and t, in whitened coordinates."""
     for j in range(len(u)):
@@ -54,7 +54,7 @@ def _push(momentum, step, beta, root, slope, u, degrees):  # type: ignore[no-unt
         momentum[j] += step * (beta * s - (1.0 - beta) * pull)
 
 
-@njit(**COMPILED, fastmath={"contract", "reassoc"})
+@njit(**SUMMING)
 def trajectory(  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     target, students, beta, log_steps, rate, rng, now, then, value, proposed, slope, here, u,
     momentum,

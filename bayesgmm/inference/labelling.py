@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from bayesgmm.model.parallel import one_blas_thread, thread_map
 from bayesgmm.model.parameters import MixtureParameters
 from bayesgmm.model.precision import PrecisionForm
-from bayesgmm.model.statistics import Rows, row_memberships
+from bayesgmm.model.statistics import row_memberships
 
 Array = NDArray[np.float64]
 Permutations = NDArray[np.int64]
@@ -143,23 +143,14 @@ def by_ecr(
     def one(form: PrecisionForm) -> Array:
         return np.asarray(
             sum(
-                -label[at : at + len(chunk.values)].T
-                @ row_memberships(chunk, form)
-                for at, chunk in _numbered(rows)
+                -label[part].T @ row_memberships(chunk, form)
+                for part, chunk in rows.numbered()
             )
         )
 
     with one_blas_thread():
         costs = np.stack(thread_map(one, forms, cores))
     return _assigned(costs).reshape(*parameters.batch_shape, -1)
-
-
-def _numbered(rows: Rows) -> Iterator[tuple[int, Rows]]:
-    """Chunks of rows, and where each begins."""
-    at = 0
-    for chunk in rows.chunks():
-        yield at, chunk
-        at += len(chunk.values)
 
 
 def by_stephens(

@@ -19,7 +19,7 @@ from numba import carray, cfunc, njit, types
 from numpy.typing import NDArray
 
 from bayesgmm.inference.whitening import Mode
-from bayesgmm.model.calls import COMPILED, MATRIX, VECTOR
+from bayesgmm.model.calls import MATRIX, SUMMING, VECTOR
 from bayesgmm.model.density import LogPosterior
 from bayesgmm.model.pointers import header_of, reader
 from bayesgmm.model.statistics import cores_of_one_pass
@@ -49,7 +49,7 @@ class Whitened(NamedTuple):
 _read = reader(types.NamedTuple([TARGET, VECTOR, MATRIX, types.float64], Whitened))
 
 
-@njit(**COMPILED, fastmath={"contract", "reassoc"})
+@njit(**SUMMING)
 def evaluate_whitened(whitened, z, gradient):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     """Log density of z, gradient in z."""
     root, p = whitened.spread, z.size

@@ -12,7 +12,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from bayesgmm.model.calls import COMPILED
+from bayesgmm.model.calls import COMPILED, SUMMING
 from bayesgmm.model.coordinates import factor_coordinates
 from bayesgmm.model.density import LogPosterior
 
@@ -107,7 +107,7 @@ def match(theta, center, precision, basis, d, each, out):  # type: ignore[no-unt
     return False
 
 
-@njit(**COMPILED, fastmath={"contract", "reassoc"})
+@njit(**SUMMING)
 def log_students(theta, students, basis, d, each, matched, logs):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     """Log share times density of every mode's t at the state; relabelled states by mode."""
     size, degrees = len(theta), students.degrees
@@ -144,7 +144,7 @@ def pick(shares, rng):  # type: ignore[no-untyped-def]  # pragma: no cover - com
     return len(shares) - 1
 
 
-@njit(**COMPILED, fastmath={"contract", "reassoc"})
+@njit(**SUMMING)
 def propose(m, students, white, rng, place):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     """A draw of one mode's t into ``place``."""
     size = len(place)

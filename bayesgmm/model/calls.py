@@ -21,6 +21,8 @@ from numba.extending import intrinsic
 COMPILED: dict[str, Any] = {
     "nogil": True, "cache": True, "error_model": "numpy", "no_cfunc_wrapper": True
 }  # fmt: skip
+#: As well, where a long sum is the work: added in any order, so that it is vectorised.
+SUMMING = COMPILED | {"fastmath": {"contract", "reassoc"}}
 #: The arrays that compiled functions here take.
 VECTOR, MATRIX, CUBE = (types.Array(types.float64, n, "C") for n in (1, 2, 3))
 

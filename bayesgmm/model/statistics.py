@@ -18,6 +18,7 @@ what comes out; see docs/mathematics.md.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import reduce
 from operator import add
@@ -71,6 +72,13 @@ class Rows(NamedTuple):
     def chunks(self) -> list[Rows]:
         """Consecutive rows, ``CHUNK`` at a time, without a copy."""
         return [self.part(slice(i, i + CHUNK)) for i in range(0, max(len(self.values), 1), CHUNK)]
+
+    def numbered(self) -> Iterator[tuple[slice, Rows]]:
+        """The chunks, and which rows each has."""
+        begin = 0
+        for chunk in self.chunks():
+            yield slice(begin, begin + len(chunk.values)), chunk
+            begin += len(chunk.values)
 
     def part(self, where: slice) -> Rows:
         """Some of the rows, without a copy."""
