@@ -98,13 +98,12 @@ class OurStep:
         self.ridge = model.reg_covar / self.density.scale**2
 
     def __call__(self) -> None:
-        statistics, form = self.density.statistics(self.at)
+        _, _, statistics, form = self.density.at(self.at)
         floor = np.zeros_like(self.ridge)
         self.at = m_step(statistics, form, self.density.prior, self.ridge, floor, self.at)
 
     def score(self) -> float:
-        total = self.density.statistics(self.at)[0].log_likelihood - self.density.log_unit
-        return total / len(self.density.rows.values)
+        return self.density.at(self.at).value / len(self.density.rows.values)
 
 
 def timed(work: Callable[[], Any], times: int = 1) -> float:

@@ -217,7 +217,7 @@ def our_gradient(x: np.ndarray, k: int, fit: bg.MixtureFit) -> tuple[float, floa
     ridge = np.zeros(x.shape[1])
 
     def em() -> None:
-        m_step(*likelihood.statistics(point), likelihood.prior, ridge, ridge, point)
+        m_step(*likelihood.at(point)[2:], likelihood.prior, ridge, ridge, point)
 
     times: dict[str, list[float]] = {"gradient": [], "em": []}
     for _ in range(200):

@@ -223,7 +223,7 @@ def test_warnings_point_at_the_line_outside_the_package(faithful, monkeypatch):
         bg.GaussianMixture(2, max_iter=1, random_state=0).fit_predict(faithful.values)
     assert {warning.filename for warning in caught} == {__file__}
     with pytest.warns(bg.FitWarning, match="iteration limit") as caught:
-        bg.fit(bg.MixtureSpec(2), faithful, seed=1, max_iter=1, rounds=0, accelerate=False)
+        bg.fit(bg.MixtureSpec(3), faithful, seed=1, max_iter=1, rounds=0, accelerate=False)
     assert {warning.filename for warning in caught} == {__file__}
 
 

@@ -172,10 +172,10 @@ FREE = {
 #: What is public by its name and made for the package itself.
 WITHIN = {
     "MixtureFit.build", "MixtureFit.relabelled", "LogPosterior.on", "LogPosterior.with_cores",
-    "LogPosterior.statistics", "LogPosterior.standardise", "LogPosterior.refuse_not_finite",
+    "LogPosterior.standardise", "LogPosterior.refuse_not_finite",
     "LogPosterior.unconstrain", "CredibleBall.around", "PredictiveDistribution.positions",
     "LogPosterior.mixture", "LogPosterior.of_recorded", "LogPosterior.precision",
-    "LogPosterior.relabelled", "LogPosterior.framed", "LogPosterior.log_prior_and_gradient",
+    "LogPosterior.relabelled", "LogPosterior.framed", "LogPosterior.at", "LogPosterior.few_rows",
     "MixtureParameters.with_rows", "Priors.eta",
 }  # fmt: skip
 

@@ -2,25 +2,35 @@
 
 One run, from one start; ``search`` makes many.  Every run is monotone, which is
 asserted.  Where EM slows down, a quasi-Newton climb on the same statistics
-(``ascent``) takes over.
+(``ascent``) takes over.  Iterations over few rows are one compiled call, since a pass over
+them takes less time than a call from Python.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
 from bayesgmm.errors import FitError
 from bayesgmm.inference.ascent import ascend
-from bayesgmm.inference.maximise import FLOOR, m_step, raised_to_floor
+from bayesgmm.inference.maximise import (
+    FLOOR,
+    call_update,
+    m_step,
+    raise_to_floor,
+    raised_to_floor,
+    update_address,
+)
 from bayesgmm.inference.soundness import Bounds, Soundness
-from bayesgmm.model.density import LogPosterior
+from bayesgmm.model.calls import COMPILED
+from bayesgmm.model.density import Evaluation, LogPosterior
 from bayesgmm.model.parameters import MixtureParameters
 from bayesgmm.model.point import Point
-from bayesgmm.model.precision import PrecisionForm
-from bayesgmm.model.statistics import SufficientStatistics
+from bayesgmm.model.target import call_log_posterior_of_point
 from bayesgmm.status import Status
 
 Array = NDArray[np.float64]
@@ -38,7 +48,7 @@ class EMRun:
     log_likelihood: float
     n_iterations: int
     status: Status
-    trace: tuple[float, ...]  # objective before each iteration
+    trace: tuple[float, ...]  # objective at the start, and after each iteration
     soundness: Soundness
     rank_last: bool  # not sound, where a sound run is wanted first
 
@@ -57,24 +67,18 @@ class EMRun:
         return density.mixture(self.point)
 
 
-class _Monotone:
-    """Raises if an objective that must not fall does, beyond rounding."""
-
-    def __init__(self, size: float) -> None:
-        self.last = -np.inf
-        self.size = size
-
-    def see(self, value: float) -> None:
+def _check_monotone(values: list[float], size: float) -> None:
+    """Raise if an objective that must not fall does, beyond rounding."""
+    for before, value in pairwise(values):
         if not np.isfinite(value):
             raise FitError("EM reached a log-likelihood that is not finite; rescale the data.")
         # Rounding: of the sum, and of the log determinant of a covariance on the floor,
         # whose smallest eigenvalue is known to D eps / FLOOR, about 2e-8 D, per row.
-        if value < self.last - 1e-9 * abs(self.last) - 2e-8 * self.size:
+        if value < before - 1e-9 * abs(before) - 2e-8 * size:
             raise FitError(
-                f"EM lowered its objective from {self.last!r} to {value!r}, which it must never "
+                f"EM lowered its objective from {before!r} to {value!r}, which it must never "
                 "do; please report this with the data."
             )
-        self.last = value
 
 
 def run_em(
@@ -116,56 +120,100 @@ def run_em(
         point = point._replace(factors=raised)
     give_up = give_up and no_ridge  # a ridge has bounds of its own
     floor = bounds.floor if no_ridge else np.full_like(bounds.floor, FLOOR)
-    trace: list[float] = []
-    monotone = _Monotone(n * len(ridge))
     status = Status.ITERATION_LIMIT
     climbs = 0
-    statistics, form = density.statistics(point)
-    for _ in range(max_iter):
-        objective = _objective(density, point, form, statistics)
-        if no_ridge:
-            monotone.see(objective)
-        trace.append(objective)
-        gain = (objective - trace[-2]) / n if len(trace) > 1 else np.inf
+    here = density.at(point)
+    trace = [here.value]
+    _check_monotone([-np.inf, here.value], n * len(ridge))
+    while True:
+        gain = (trace[-1] - trace[-2]) / n if len(trace) > 1 else np.inf
         if give_up and len(trace) % SHORT == 0 and not bounds.judge(point).sound:
             break
-        slow = gain < (max(tol, 1e-5) if climbs == 0 else tol)
-        if accelerate and no_ridge and slow and climbs < 4 and len(trace) >= SHORT:
+        still_to_climb = accelerate and no_ridge and climbs == 0
+        level = max(tol, 1e-5) if still_to_climb else tol
+        if accelerate and no_ridge and gain < level and climbs < 4 and len(trace) >= SHORT:
             climbs += 1
             if not bounds.collapsed(point):
                 top, value, slope = ascend(density, point, max_iter=500)
-                if value >= objective and not bounds.collapsed(top):
-                    point = top
-                    statistics, form = density.statistics(point)
+                if value >= trace[-1] and not bounds.collapsed(top):
+                    point, here = top, density.at(top)
+                    trace.append(here.value)
                     if slope < _SLOPE * max(1.0, 1e-4 * np.sqrt(n)):
                         status = Status.CONVERGED
-                        trace.append(value)
                         break
                     continue
-        if prior.active and bounds.collapsed(point):
-            break  # to a scale or a matrix that its prior lets vanish, and nothing is to be found
-        still_to_climb = accelerate and no_ridge and climbs == 0
-        if not still_to_climb and abs(gain) < tol:
+        elif not still_to_climb and abs(gain) < tol:
             status = Status.CONVERGED
             break
-        point = m_step(statistics, form, prior, ridge, floor, point)
-        statistics, form = density.statistics(point)
-    objective = _objective(density, point, form, statistics)
+        if prior.active and bounds.collapsed(point):
+            break  # to a scale or a matrix that its prior lets vanish, and nothing is to be found
+        if len(trace) > max_iter:
+            break
+        at_most = min(SHORT - len(trace) % SHORT, max_iter + 1 - len(trace))
+        least = -np.inf if still_to_climb and len(trace) < SHORT else level * n
+        point, here, values = _iterate(bounds, point, here, ridge, floor, at_most, least)
+        trace += values
+        if no_ridge:
+            _check_monotone(trace[-len(values) - 1 :], n * len(ridge))
     soundness = bounds.judge(point) if no_ridge else Soundness((), ())
     if soundness.collapsed:
         status = Status.DEGENERATE
     elif soundness.spurious and status is Status.CONVERGED:
         status = Status.SPURIOUS
     return EMRun(
-        point, objective, statistics.log_likelihood - density.log_unit,
-        len(trace), status, tuple(trace), soundness, avoid_collapse and not soundness.sound,
+        point, here.value, here.statistics.log_likelihood - density.log_unit,
+        len(trace) - 1, status, tuple(trace), soundness, avoid_collapse and not soundness.sound,
     )  # fmt: skip
 
 
-def _objective(
-    density: LogPosterior, point: Point, form: PrecisionForm, statistics: SufficientStatistics
-) -> float:
-    value = statistics.log_likelihood - density.log_unit
-    if density.prior.active:
-        value += density.log_prior_and_gradient(point, form, statistics)[0]
-    return value
+def _iterate(
+    bounds: Bounds, point: Point, here: Evaluation, ridge: Array, floor: Array, n: int, least: float
+) -> tuple[Point, Evaluation, list[float]]:
+    """Up to ``n`` iterations, until one raises the objective by less than ``least``.
+
+    Returns where to, the density there, and the objective after each.
+    """
+    density = bounds.density
+    if not density.few_rows:
+        point = m_step(here.statistics, here.form, density.prior, ridge, floor, point)
+        here = density.at(point)
+        return point, here, [here.value]
+    point, (_, gradient, statistics, form) = point.copy(), here
+    values, outside = np.empty(n + 1), np.full(point.factors.shape, np.nan)
+    values[0], likelihood = here.value + density.log_unit, np.array([statistics.log_likelihood])
+    done = _steps(
+        update_address(), density.target, ridge, floor, least, point, form, statistics.totals,
+        gradient, likelihood, outside, values,
+    )  # fmt: skip
+    trace = (values[1:done] - density.log_unit).tolist()
+    if done <= n and not np.isnan(outside).all():
+        raise_to_floor(point, outside, floor)
+        here = density.at(point)
+        return point, here, [*trace, here.value]
+    statistics = replace(statistics, log_likelihood=float(likelihood[0]))
+    return point, Evaluation(trace[-1], gradient, statistics, form), trace
+
+
+@njit(**COMPILED)
+def _steps(  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+    update_at, target, ridge, floor, least, point, form, totals, gradient, likelihood, outside,
+    values,
+):
+    """EM in place, the objective of each place into ``values``, whose first is known.
+
+    Returns how many are known then.  An M-step that leaves covariances in ``outside`` is the
+    last, and not yet done.
+    """
+    for i in range(1, values.size):
+        given = (totals, form, target.prior, ridge, floor, point, outside)
+        if call_update(update_at, given) > 0.0:
+            return i
+        for part in (totals.counts.ravel(), totals.sums.ravel(), totals.scatters.ravel()):
+            for j in range(part.size):
+                part[j] = 0.0
+        values[i] = call_log_posterior_of_point(
+            target.point_at, (target, 1.0, point, form, totals, gradient, likelihood)
+        )
+        if values[i] - values[i - 1] < least:
+            return i + 1
+    return values.size

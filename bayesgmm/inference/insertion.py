@@ -29,7 +29,7 @@ from bayesgmm.model.covariance import (
     invert_triangular,
 )
 from bayesgmm.model.point import Point
-from bayesgmm.model.statistics import Rows, row_log_density
+from bayesgmm.model.statistics import Rows, expected_statistics, row_log_density
 
 Array = NDArray[np.float64]
 
@@ -171,7 +171,9 @@ def _without(bounds: Bounds, place: Point, gone: int) -> Point:
     likelihood = density.prior._replace(active=False)
     point, no_ridge = Point(log_weights, place.means[keep], factors), np.zeros(place.means.shape[1])
     for _ in range(_SETTLE):
-        point = m_step(*density.statistics(point), likelihood, no_ridge, bounds.floor, point)
+        form = density.precision(point)
+        statistics = expected_statistics(density.rows, form, cores=density.cores)
+        point = m_step(statistics, form, likelihood, no_ridge, bounds.floor, point)
     return point
 
 

@@ -19,7 +19,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from bayesgmm.model.calls import COMPILED
+from bayesgmm.model.calls import COMPILED, CUBE, VECTOR, by_address
 from bayesgmm.model.covariance import (
     DIAGONAL,
     SPHERICAL,
@@ -29,11 +29,11 @@ from bayesgmm.model.covariance import (
     scatter_about_means,
 )
 from bayesgmm.model.density import LogPosterior
-from bayesgmm.model.point import Point
-from bayesgmm.model.precision import PrecisionForm
-from bayesgmm.model.prior_density import PriorTerms, scale_log_prior
+from bayesgmm.model.point import POINT, Point
+from bayesgmm.model.precision import PRECISION_FORM, PrecisionForm
+from bayesgmm.model.prior_density import PRIOR_TERMS, PriorTerms, scale_log_prior
 from bayesgmm.model.slopes import tril_log_density
-from bayesgmm.model.statistics import SufficientStatistics
+from bayesgmm.model.statistics import TOTALS, SufficientStatistics
 
 #: Smallest variance on the standardised scale: a standard deviation of 1e-4.
 FLOOR = 1e-8
@@ -226,12 +226,13 @@ def _m_step_of_matrices(  # type: ignore[no-untyped-def]  # pragma: no cover - c
     totals, form, prior, ridge, floor, point, outside
 ):
     """Update a point with Cholesky factors, in place; a covariance out of bounds is left in
-    ``outside``, whose entries are NaN for the others."""
+    ``outside``.  Returns whether there is one."""
     counts, sums, scatters, whiten = totals.counts, totals.sums, totals.scatters, form.whiten
     means, factors = point.means, point.factors
     k, d = means.shape
     _new_weights(counts, prior, point.log_weights)
     square, factor, scatter = np.empty((d, d)), np.empty((d, d)), np.empty((d, d))
+    any_outside = False
     for j in range(k):
         n, g = counts[j], min(j, factors.shape[0] - 1)
         if prior.active:
@@ -252,10 +253,30 @@ def _m_step_of_matrices(  # type: ignore[no-untyped-def]  # pragma: no cover - c
                 scatter[i, i] += ridge[i]
             if above_floor(scatter, floor, square, factor):
                 cholesky(scatter, factors[g])
-            else:
-                for i in range(d):
-                    for j in range(d):
-                        outside[g, i, j] = scatter[i, j]
+                continue
+            any_outside = True
+            for i in range(d):
+                for j in range(d):
+                    outside[g, i, j] = scatter[i, j]
+    return any_outside
+
+
+@njit(**COMPILED)
+def update(totals, form, prior, ridge, floor, point, outside):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """The M-step in place, but for covariances left in ``outside``: 1.0 if there are any.
+
+    Entries of ``outside`` are NaN for the others.
+    """
+    if form.structure >= DIAGONAL:
+        _m_step_of_scales(totals, form, prior, ridge, floor, point)
+        return 0.0
+    any_outside = _m_step_of_matrices(totals, form, prior, ridge, floor, point, outside)
+    return 1.0 if any_outside else 0.0
+
+
+update_address, call_update = by_address(
+    update, (TOTALS, PRECISION_FORM, PRIOR_TERMS, VECTOR, VECTOR, POINT, CUBE)
+)
 
 
 @njit(**COMPILED)
@@ -293,15 +314,20 @@ def m_step(
     ``ridge`` (D,) is added to the variances of maximum likelihood, ``floor`` (D,) bounds them.
     """
     point = point.copy()
-    if form.structure >= DIAGONAL:
-        _m_step_of_scales(statistics.totals, form, prior, ridge, floor, point)
-        return point
     outside = np.full(point.factors.shape, np.nan)
-    _m_step_of_matrices(statistics.totals, form, prior, ridge, floor, point, outside)
+    if update(statistics.totals, form, prior, ridge, floor, point, outside):
+        raise_to_floor(point, outside, floor)
+    return point
+
+
+def raise_to_floor(
+    point: Point, outside: NDArray[np.float64], floor: NDArray[np.float64]
+) -> None:
+    """Give a point the covariances left ``outside``, within their bounds."""
     for g, covariance in enumerate(outside):
         if not np.isnan(covariance[0, 0]):
             point.factors[g] = _raised(covariance, floor)
-    return point
+            covariance[:] = np.nan
 
 
 def _raised(covariance: NDArray[np.float64], floor: NDArray[np.float64]) -> NDArray[np.float64]:

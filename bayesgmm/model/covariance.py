@@ -76,7 +76,8 @@ def tril_to_factors(tril: NDArray[np.float64], covariance: Structure) -> NDArray
         return np.ascontiguousarray(tril)
     if covariance == "tied":
         return np.ascontiguousarray(tril[..., :1, :, :])
-    return np.ascontiguousarray(np.diagonal(tril, axis1=-2, axis2=-1)[..., None, :, :])
+    # A copy, because a view of a diagonal is read-only.
+    return np.diagonal(tril, axis1=-2, axis2=-1)[..., None, :, :].copy()
 
 
 def scale_correlation(

@@ -7,6 +7,7 @@ slope, evidence many values at a time.
 from __future__ import annotations
 
 from copy import copy
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,13 +40,28 @@ from bayesgmm.model.precision import PrecisionForm
 from bayesgmm.model.prior_density import PriorTerms
 from bayesgmm.model.slopes import log_prior_and_gradient
 from bayesgmm.model.spec import SPEC, MixtureSpec
-from bayesgmm.model.statistics import CHUNK, Rows, SufficientStatistics, expected_statistics
-from bayesgmm.model.target import Target, log_posterior, log_posteriors
+from bayesgmm.model.statistics import (
+    CHUNK,
+    Rows,
+    SufficientStatistics,
+    Totals,
+    expected_statistics,
+)
+from bayesgmm.model.target import Target, log_posterior, log_posterior_of_point, log_posteriors
 from bayesgmm.options import TRUTH
 
 #: Thetas that one thread's turn takes: many enough that the turn costs nothing beside them,
 #: few enough that an interrupt need not wait.
 _THETAS = 256
+
+
+class Evaluation(NamedTuple):
+    """What one pass over the data says at a point."""
+
+    value: float  # of the log density
+    gradient: NDArray[np.float64]  # (P,)
+    statistics: SufficientStatistics
+    form: PrecisionForm
 
 
 class LogPosterior:
@@ -139,30 +155,38 @@ class LogPosterior:
         return other
 
     @property
+    def few_rows(self) -> bool:
+        """Whether one call of the kernel takes them all, and compiled code the target."""
+        return len(self.rows.values) <= CHUNK
+
+    @property
     def target(self) -> Target:
         """As compiled code takes it, of rows that are few enough for one pass."""
         each = factor_coordinates(self.spec.covariance, self.observations.n_features)
         return Target.of(self.rows, self.basis, self.structure, each, self.prior)
 
-    def statistics(self, point: Point) -> tuple[SufficientStatistics, PrecisionForm]:
-        """One pass over the data at a point."""
-        form = self.precision(point)
-        return expected_statistics(self.rows, form, cores=self.cores), form
+    def at(self, point: Point) -> Evaluation:
+        """The density at a point, and the statistics of the pass that it takes."""
+        gradient = np.empty(self.size)
+        if self.few_rows:
+            form = PrecisionForm.empty(point, self.structure)
+            totals, likelihood = Totals.zero(form), np.empty(1)
+            value = log_posterior_of_point(
+                self.target, 1.0, point, form, totals, gradient, likelihood
+            )
+            statistics = SufficientStatistics(float(likelihood[0]), *totals[:3])
+        else:
+            form = self.precision(point)
+            statistics = expected_statistics(self.rows, form, cores=self.cores)
+            value = statistics.log_likelihood + log_prior_and_gradient(
+                point, form, statistics.totals, self.basis, self.prior, gradient
+            )
+        return Evaluation(value - self.log_unit, gradient, statistics, form)
 
     def precision(self, point: Point) -> PrecisionForm:
         """What the pass over the data reads of a point."""
         total = point._replace(factors=self.of_recorded(point.factors))
         return PrecisionForm.of(total, self.structure)
-
-    def log_prior_and_gradient(
-        self, point: Point, form: PrecisionForm, statistics: SufficientStatistics
-    ) -> tuple[float, NDArray[np.float64]]:
-        """Log prior at a point, and the slope of the posterior from the statistics there."""
-        gradient = np.empty(self.size)
-        value = log_prior_and_gradient(
-            point, form, statistics.totals, self.basis, self.prior, gradient
-        )
-        return value, gradient
 
     def of_recorded(self, factors: NDArray[np.float64]) -> NDArray[np.float64]:
         """Factors of T of factors (..., *) of Sigma."""
@@ -178,7 +202,7 @@ class LogPosterior:
     def value_and_grad(self, theta: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
         """Log density at theta, and its gradient, both by one pass over the data."""
         theta = self._checked(theta)
-        if len(self.rows.values) <= CHUNK:
+        if self.few_rows:
             gradient = np.empty(self.size)
             value = log_posterior(self.target, 1.0, theta, gradient, np.empty(1))
             return value - self.log_unit, gradient
@@ -186,9 +210,8 @@ class LogPosterior:
         factors = np.empty(factor_shape(self.spec.covariance, k, d))
         point = Point(np.empty(k), np.empty((k, d)), factors)
         constrain(theta, self.basis, self.structure, self.prior.frame, point)
-        statistics, form = self.statistics(point)
-        log_prior, gradient = self.log_prior_and_gradient(point, form, statistics)
-        return statistics.log_likelihood - self.log_unit + log_prior, gradient
+        here = self.at(point)
+        return here.value, here.gradient
 
     def value(self, theta: NDArray[np.float64]) -> float:
         """Log density at theta."""
@@ -199,7 +222,7 @@ class LogPosterior:
         theta = self._batch(theta)
         flat = np.ascontiguousarray(theta.reshape(-1, self.size))
         out = np.empty(len(flat))
-        if len(self.rows.values) > CHUNK:  # the threads are those of each pass
+        if not self.few_rows:  # the threads are those of each pass
             for i, one in enumerate(flat):
                 out[i] = self.value(one)
             return out.reshape(theta.shape[:-1])

@@ -24,11 +24,16 @@ class PrecisionForm(NamedTuple):
     @classmethod
     def of(cls, point: Point, structure: int) -> PrecisionForm:
         """Of a point whose factors are those of T, of a structure."""
-        k, d = point.means.shape
-        rows = k if structure >= DIAGONAL else point.factors.shape[0] * d
-        form = cls(np.empty((rows, d)), np.empty((k, d)), np.empty(k), structure)
+        form = cls.empty(point, structure)
         write_precision_form(point, form)
         return form
+
+    @classmethod
+    def empty(cls, point: Point, structure: int) -> PrecisionForm:
+        """For a point, to be written."""
+        k, d = point.means.shape
+        rows = k if structure >= DIAGONAL else point.factors.shape[0] * d
+        return cls(np.empty((rows, d)), np.empty((k, d)), np.empty(k), structure)
 
 
 #: Its type in compiled code.

@@ -94,6 +94,13 @@ class Totals(NamedTuple):
     log_density: NDArray[np.float64]  # (N,), of each row
     memberships: NDArray[np.float64]  # (N, K)
 
+    @classmethod
+    def zero(cls, form: PrecisionForm) -> Totals:
+        """The statistics of no rows under a form, and nothing of single rows."""
+        k, d = form.shift.shape
+        shape = {FULL: (k, d, d), TIED: (1, d, d)}.get(form.structure, (1, k, d))
+        return cls(np.zeros(k), np.zeros((k, d)), np.zeros(shape), _NO_ROWS, _NOTHING)
+
 
 #: Their types in compiled code.
 ROWS = types.NamedTuple([MATRIX, VECTOR, VECTOR, VECTOR], Rows)
@@ -357,13 +364,10 @@ class SufficientStatistics:
 
 def expected_statistics(rows: Rows, form: PrecisionForm, *, cores: int = 1) -> SufficientStatistics:
     """One pass: the statistics of ``rows`` under ``form``, chunks on ``cores`` threads."""
-    k, d = form.shift.shape
-    shape = {FULL: (k, d, d), TIED: (1, d, d)}.get(form.structure, (1, k, d))
 
     def one(chunk: Rows) -> SufficientStatistics:
-        counts, sums, scatters = np.zeros(k), np.zeros((k, d)), np.zeros(shape)
-        loglik = accumulate(chunk, form, Totals(counts, sums, scatters, _NO_ROWS, _NOTHING))
-        return SufficientStatistics(loglik, counts, sums, scatters)
+        totals = Totals.zero(form)
+        return SufficientStatistics(accumulate(chunk, form, totals), *totals[:3])
 
     parts = thread_map(one, rows.chunks(), cores)
     return parts[0] if len(parts) == 1 else reduce(add, parts)

@@ -14,17 +14,25 @@ from numpy.typing import NDArray
 from bayesgmm.model.calls import COMPILED, MATRIX, VECTOR, by_address
 from bayesgmm.model.coordinates import constrain
 from bayesgmm.model.covariance import DIAGONAL, FULL, recorded_factors
-from bayesgmm.model.point import Point
-from bayesgmm.model.precision import PrecisionForm, write_precision_form
+from bayesgmm.model.point import POINT, Point
+from bayesgmm.model.precision import PRECISION_FORM, PrecisionForm, write_precision_form
 from bayesgmm.model.prior_density import PRIOR_TERMS, PriorTerms
 from bayesgmm.model.slopes import call_log_prior, log_prior_address
-from bayesgmm.model.statistics import ROWS, Rows, Totals, accumulate_address, call_accumulate
+from bayesgmm.model.statistics import (
+    ROWS,
+    TOTALS,
+    Rows,
+    Totals,
+    accumulate_address,
+    call_accumulate,
+)
 
 
 class Target(NamedTuple):
     """Data, structure and priors of a posterior, and where the code for them is."""
 
     posterior_at: int
+    point_at: int
     pass_at: int
     prior_at: int
     rows: Rows
@@ -39,42 +47,30 @@ class Target(NamedTuple):
     ) -> Target:
         """With the code's addresses in this process; the rows are few enough for one pass."""
         return cls(
-            log_posterior_address(), accumulate_address(), log_prior_address(), rows, basis,
-            structure, each, prior,
+            log_posterior_address(), log_posterior_of_point_address(), accumulate_address(),
+            log_prior_address(), rows, basis, structure, each, prior,
         )  # fmt: skip
 
 
 #: Its type in compiled code.
 TARGET = types.NamedTuple(
-    [*3 * [types.int64], ROWS, MATRIX, types.int64, types.int64, PRIOR_TERMS], Target
+    [*4 * [types.int64], ROWS, MATRIX, types.int64, types.int64, PRIOR_TERMS], Target
 )
 
 
 @njit(**COMPILED)
-def log_posterior(  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
-    target, temperature, theta, gradient, likelihood
+def log_posterior_of_point(  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+    target, temperature, point, form, totals, gradient, likelihood
 ):
-    """Log of prior x likelihood^temperature at ``theta``, on the standardised scale.
+    """Log of prior x likelihood^temperature at a point, on the standardised scale.
 
-    Its slope goes to ``gradient``, the log-likelihood by itself to ``likelihood`` (1,).
+    Its slope goes to ``gradient``, the log-likelihood by itself to ``likelihood`` (1,), and
+    ``form`` and ``totals``, of zeros, are written on the way.
     """
-    prior, structure = target.prior, target.structure
-    k, d = target.basis.shape[0], target.rows.center.size
-    if structure >= DIAGONAL:
-        shape, rows = (1, k, d), k
-    elif structure == FULL:
-        shape, rows = (k, d, d), k * d
-    else:
-        shape, rows = (1, d, d), d
-    point = Point(np.empty(k), np.empty((k, d)), np.empty(shape))
-    constrain(theta, target.basis, structure, prior.frame, point)
-    total = np.empty(shape)
-    recorded_factors(point.factors, structure, prior.recorded, total)
-    form = PrecisionForm(np.empty((rows, d)), np.empty((k, d)), np.empty(k), structure)
+    prior = target.prior
+    total = np.empty(point.factors.shape)
+    recorded_factors(point.factors, target.structure, prior.recorded, total)
     write_precision_form(Point(point.log_weights, point.means, total), form)
-    totals = Totals(
-        np.zeros(k), np.zeros((k, d)), np.zeros(shape), np.empty(0), np.empty((0, 0))
-    )
     loglik = call_accumulate(target.pass_at, (target.rows, form, totals))
     likelihood[0] = loglik
     if temperature != 1.0:  # the slope is linear in the statistics
@@ -85,6 +81,36 @@ def log_posterior(  # type: ignore[no-untyped-def]  # pragma: no cover - compile
         target.prior_at, (point, form, totals, target.basis, prior, gradient)
     )
     return temperature * loglik + log_prior
+
+
+log_posterior_of_point_address, call_log_posterior_of_point = by_address(
+    log_posterior_of_point,
+    (TARGET, types.float64, POINT, PRECISION_FORM, TOTALS, VECTOR, VECTOR),
+)
+
+
+@njit(**COMPILED)
+def log_posterior(  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+    target, temperature, theta, gradient, likelihood
+):
+    """The same at ``theta``."""
+    structure = target.structure
+    k, d = target.basis.shape[0], target.rows.center.size
+    if structure >= DIAGONAL:
+        shape, rows = (1, k, d), k
+    elif structure == FULL:
+        shape, rows = (k, d, d), k * d
+    else:
+        shape, rows = (1, d, d), d
+    point = Point(np.empty(k), np.empty((k, d)), np.empty(shape))
+    constrain(theta, target.basis, structure, target.prior.frame, point)
+    form = PrecisionForm(np.empty((rows, d)), np.empty((k, d)), np.empty(k), structure)
+    totals = Totals(
+        np.zeros(k), np.zeros((k, d)), np.zeros(shape), np.empty(0), np.empty((0, 0))
+    )
+    return call_log_posterior_of_point(
+        target.point_at, (target, temperature, point, form, totals, gradient, likelihood)
+    )
 
 
 log_posterior_address, call_log_posterior = by_address(
