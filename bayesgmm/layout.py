@@ -157,7 +157,7 @@ def free_parameters(posterior: xr.Dataset, spec: MixtureSpec) -> xr.Dataset:
     """A posterior group without what repeats or is constant, for tables."""
     kept = posterior[["weights", "means", "scales"][spec.n_components == 1 :]]
     names = [str(name) for name in posterior["feature"].values]
-    if spec.covariance not in ("full", "tied") or len(names) == 1:
+    if not spec.structure.matrices or len(names) == 1:
         return kept
     first, second = np.triu_indices(len(names), 1)
     pairs = posterior["correlations"].isel(

@@ -27,8 +27,8 @@ from sklearn.decomposition import PCA
 from sklearn.mixture import GaussianMixture
 
 import bayesgmm as bg
+from bayesgmm.analysis.selection import CANDIDATES
 from bayesgmm.inference.soundness import Bounds
-from bayesgmm.model.spec import STRUCTURES
 
 STORED = Path(__file__).parents[1] / "tests" / "best_of_thirty.json"
 RIDGE = 1e-6
@@ -59,7 +59,7 @@ def found(peer: GaussianMixture, d: int) -> bg.MixtureParameters:
 def renew() -> None:
     out = {}
     for name, x in all_data().items():
-        for covariance in STRUCTURES:
+        for covariance in CANDIDATES:
             for k in range(1, 9):
                 runs = []
                 density = bg.LogPosterior(

@@ -22,7 +22,7 @@ from sklearn.datasets import load_breast_cancer, load_digits, load_iris, load_wi
 from sklearn.decomposition import PCA
 
 import bayesgmm as bg
-from bayesgmm.model.spec import STRUCTURES
+from bayesgmm.analysis.selection import CANDIDATES
 
 SLOW = 30.0  # seconds, for up to 600 rows
 
@@ -66,7 +66,7 @@ def main() -> None:
     total = sampled = slow = 0
     for name in asked.data or DATA:
         x = DATA[name]()
-        for covariance in STRUCTURES:
+        for covariance in CANDIDATES:
             for k in asked.components:
                 began = time.perf_counter()
                 fit = bg.fit(bg.MixtureSpec(k, covariance), x, method="nuts", seed=1)

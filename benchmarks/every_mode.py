@@ -26,8 +26,8 @@ import numpy as np
 from default_fits import overlapping
 
 import bayesgmm as bg
+from bayesgmm.analysis.selection import CANDIDATES
 from bayesgmm.inference.convergence import label_free
-from bayesgmm.model.spec import STRUCTURES
 
 EXACT = {
     "galaxies": bg.Observations(bg.datasets.galaxies().values / 1000, resolution=0),
@@ -58,7 +58,7 @@ def evidence() -> None:
 
 def draws() -> None:
     cases = [("galaxies", "full", k) for k in range(2, 7)]
-    cases += [(name, s, k) for name in ("faithful", "overlap") for s in STRUCTURES
+    cases += [(name, s, k) for name in ("faithful", "overlap") for s in CANDIDATES
               for k in (2, 3, 4)]  # fmt: skip
     data = {**EXACT, "overlap": bg.Observations(overlapping(2, 1))}
     print("| fit | status | sampler | seconds | largest bias, sds | of |")

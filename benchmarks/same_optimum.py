@@ -21,7 +21,7 @@ import numpy as np
 from sklearn.datasets import load_iris
 
 import bayesgmm as bg
-from bayesgmm.model.spec import STRUCTURES
+from bayesgmm.analysis.selection import CANDIDATES
 
 GAP = 0.05
 
@@ -77,7 +77,7 @@ def main() -> None:
     total = by_ours = by_plain = 0
     began = time.perf_counter()
     for name, x in DATA.items():
-        for covariance in STRUCTURES if x.shape[1] > 1 else ("full", "tied"):
+        for covariance in CANDIDATES if x.shape[1] > 1 else ("full", "tied"):
             for k in range(2, 7):
                 values, ours, sound = case(x, k, covariance, seeds, method)
                 missed = misses(values, ours, ours)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import bayesgmm as bg
+import bayesgmm.model.structure
 
 matplotlib.use("Agg")
 
@@ -25,7 +26,9 @@ def every_error_is_one_sentence():
         patch.setattr(bg.BayesGMMError, "__init__", checked)
         yield
 
-STRUCTURES = ("full", "tied", "diag", "spherical")
+STRUCTURES = tuple(bg.model.structure.STRUCTURES)
+#: Those that scikit-learn has as well.
+SKLEARNS = ("full", "tied", "diag", "spherical")
 
 
 @pytest.fixture(scope="session")

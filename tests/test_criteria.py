@@ -20,7 +20,7 @@ from bayesgmm.analysis.criteria import criteria
 from bayesgmm.analysis.information import aicc, dic, waic, wbic
 from bayesgmm.analysis.leave_one_out import elpd_loo, leave_one_out
 from bayesgmm.analysis.left_out_row import RowsLeftOut
-from bayesgmm.model.spec import STRUCTURES
+from bayesgmm.model.structure import STRUCTURES
 from bayesgmm.status import Status
 from tests.monte_carlo import ERRORS, batch_error
 

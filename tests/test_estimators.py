@@ -21,8 +21,8 @@ import bayesgmm as bg
 from bayesgmm.errors import BayesGMMError, DataError, FitError, SpecError
 from bayesgmm.inference import fitting
 from bayesgmm.interface.estimators import GaussianMixture, MCMCGaussianMixture
+from tests.conftest import SKLEARNS as STRUCTURES
 
-STRUCTURES = ("full", "tied", "diag", "spherical")
 INITS = ("kmeans", "k-means++", "random", "random_from_data")
 FITTED = ("weights_", "means_", "covariances_", "precisions_", "precisions_cholesky_")
 IRIS = load_iris().data
@@ -452,3 +452,25 @@ def test_posterior_estimator_refuses(sampler):
         MCMCGaussianMixture(covariance_type="round").fit(FAITHFUL)
     with pytest.raises(SpecError, match="priors"):
         MCMCGaussianMixture(priors="flat").fit(FAITHFUL)
+
+
+@pytest.mark.parametrize(
+    ("covariance_type", "shape"), [("tied-diag", (4,)), ("tied-spherical", ())]
+)
+def test_the_two_that_scikit_learn_lacks_are_those_of_fit(covariance_type, shape):
+    """From the same start to the same maximum, with its arrays in the shapes to expect."""
+    model = GaussianMixture(
+        3, covariance_type=covariance_type, reg_covar=0, tol=1e-12, max_iter=5000, random_state=0
+    ).fit(IRIS)
+    assert model.covariances_.shape == model.precisions_.shape == shape
+    rows = bg.Observations(IRIS, resolution=0)
+    same = bg.fit(model.spec(), rows, method="em", start=model.parameters(), accelerate=False)
+    assert same.log_likelihood == pytest.approx(model.score_samples(IRIS).sum(), abs=1e-6)
+    assert model.bic(IRIS) == pytest.approx(same.bic())
+    np.testing.assert_allclose(model.predict_proba(IRIS), same.predict_proba(IRIS), atol=1e-4)
+    again = GaussianMixture(
+        3, covariance_type=covariance_type, weights_init=model.weights_, means_init=model.means_,
+        precisions_init=model.precisions_, reg_covar=0, tol=1e-6,
+    ).fit(IRIS)  # fmt: skip
+    assert again.n_iter_ <= 2
+    assert model.sample(7)[0].shape == (7, 4)

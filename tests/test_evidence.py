@@ -15,6 +15,7 @@ from bayesgmm.inference.evidence import estimated
 from bayesgmm.inference.one_labelling import Region
 from bayesgmm.inference.opinions import Estimate, combined
 from bayesgmm.layout import with_facts
+from tests.conftest import STRUCTURES
 from tests.monte_carlo import ERRORS
 
 pytestmark = pytest.mark.filterwarnings("ignore::bayesgmm.FitWarning")
@@ -219,7 +220,7 @@ def test_a_relabelled_mode_is_the_same_normal(faithful):
     """The normal approximation at a mode has the same density at relabelled points."""
     from bayesgmm.inference.whitening import prepare
 
-    for covariance in ("full", "tied", "diag", "spherical"):
+    for covariance in STRUCTURES:
         spec, observations = bg.MixtureSpec(3, covariance), bg.Observations(faithful)
         density, modes, _ = prepare(
             spec, observations, start=None, seed=1, cores=1, progress=None

@@ -19,8 +19,8 @@ import bayesgmm as bg
 from bayesgmm import Observations
 from bayesgmm.errors import BayesGMMError, DataError
 from bayesgmm.model.observations import features_like
+from tests.conftest import STRUCTURES
 
-STRUCTURES = ("full", "tied", "diag", "spherical")
 ROWS = [[1.0, 2.0], [3.0, 5.0], [4.0, 4.5]]
 QUICK = {"seed": 1, "n_starts": 6, "n_best": 2, "rounds": 1}
 
@@ -451,7 +451,7 @@ def test_the_variance_of_recording_is_a_twelfth_of_the_squared_step(lengths, cov
     observations = Observations(lengths, resolution=[0.5, 0.1])
     unit = lengths.to_numpy().std(axis=0)
     expected = np.array([0.25, 0.01]) / 12 / unit**2
-    if covariance == "spherical":
+    if "spherical" in covariance:
         expected = np.full(2, 0.25 / 12 / np.mean(unit**2))
     np.testing.assert_allclose(observations.recorded_variance(covariance), expected)
 
@@ -885,7 +885,7 @@ def test_units_do_not_matter(cloud, unit, shift, covariance, method):
     """
     fit = fitted(cloud * unit + shift, 2, covariance, method)
     assert fit.status.ok and all_finite(fit, far_away(2))
-    if covariance == "spherical" and np.ndim(unit):
+    if "spherical" in covariance and np.ndim(unit):
         return
     plain = fitted(cloud, 2, covariance, method)
     jacobian = len(cloud) * np.log(np.broadcast_to(unit, 2)).sum()
@@ -900,9 +900,9 @@ def test_one_component_and_one_feature(cloud, k, d, covariance, method):
     assert fit.status.ok and all_finite(fit, far_away(d))
     if k == 1 and method == "em":  # closed form: the moments of the data
         sigma = np.cov(cloud[:, :d].T, bias=True).reshape(d, d)
-        if covariance in ("diag", "spherical"):
+        if "diag" in covariance or "spherical" in covariance:
             sigma = np.diag(np.diag(sigma))
-        if covariance == "spherical":
+        if "spherical" in covariance:
             sigma = np.eye(d) * np.trace(sigma) / d
         np.testing.assert_allclose(fit.parameters.means[0, 0, 0], cloud[:, :d].mean(0), rtol=1e-9)
         np.testing.assert_allclose(fit.parameters.covariances[0, 0, 0], sigma, rtol=1e-9)

@@ -5,6 +5,7 @@ shared; log densities are compared without compiling, in every structure.
 """
 
 import warnings
+from itertools import product
 
 import numpy as np
 import pytensor
@@ -19,7 +20,7 @@ from bayesgmm.inference.nuts import MANY_DIVERGENCES
 from bayesgmm.inference.pymc_model import initial_values, parameters_of, to_pymc
 from bayesgmm.inference.student_mixture import NORMAL, StudentMixture, effective_number
 from bayesgmm.status import Status
-from tests.conftest import STRUCTURES
+from tests.conftest import SKLEARNS, STRUCTURES
 from tests.monte_carlo import ERRORS, z_scores
 
 SLOW = Mode(linker="py", optimizer="fast_compile")  # Python: nothing is compiled
@@ -61,6 +62,7 @@ def own_values(model):
     [  # PyMC compiles each
         ("full", 1, None, 0.3), ("full", 3, None, 0), ("full", 3, "uniform", [0.3, 0, 0.5]),
         ("tied", 2, "uniform", 0.3), ("diag", 2, None, 0.3), ("spherical", 2, None, [0.3, 0]),
+        ("tied-diag", 2, None, 0.3), ("tied-spherical", 2, None, [0.3, 0]),
     ],
 )  # fmt: skip
 def test_log_density_equals_pymcs_up_to_a_constant(covariance, d, correlations, step, blobs):
@@ -174,8 +176,9 @@ def test_pymc_model_refuses_row_weights(faithful):
         to_pymc(bg.MixtureSpec(2), bg.Observations(faithful, row_weights=np.ones(272)))
 
 
-@pytest.mark.parametrize("covariance", STRUCTURES)
-@pytest.mark.parametrize(("k", "d"), [(1, 1), (1, 2), (2, 1), (2, 2)])
+@pytest.mark.parametrize(("covariance", "k", "d"), [
+    *product(SKLEARNS, (1, 2), (1, 2)), ("tied-diag", 2, 2), ("tied-spherical", 2, 2),
+])  # fmt: skip  - the others are one of these where K or D is one
 def test_nuts_agrees_with_importance_sampling_from_the_laplace_draws(covariance, k, d, faithful):
     """Two routes to one posterior, independent of each other's errors."""
     x = faithful[:, :d]

@@ -13,6 +13,7 @@ from scipy import integrate, optimize, stats
 from scipy.special import logsumexp
 
 import bayesgmm as bg
+from bayesgmm.model.structure import STRUCTURES as ALL
 from bayesgmm.predictive import averaged, generation, memberships, regression
 from bayesgmm.predictive.credible import credible_interval
 from bayesgmm.predictive.distribution import PredictiveDistribution
@@ -26,12 +27,13 @@ def draws(structure="full", *, s=7, k=3, d=3, seed=0):
     means = 2 * rng.normal(size=(k, d)) + 0.2 * rng.normal(size=(s, k, d))
     tril = np.tril(0.6 * rng.normal(size=(k, d, d)) + 0.05 * rng.normal(size=(s, k, d, d)), -1)
     scales = rng.uniform(0.4, 1.2, size=(k, d)) * rng.uniform(0.9, 1.1, size=(s, k, d))
-    if structure == "spherical":
+    kind = ALL[structure]
+    if kind.round:
         scales = scales[..., :1]
-    if structure in ("diag", "spherical"):
+    if not kind.matrices:
         tril = np.zeros_like(tril)
     tril = tril + scales[..., None] * np.eye(d)
-    if structure == "tied":
+    if kind.shared:
         tril = np.broadcast_to(tril[:, :1], tril.shape)
     return bg.MixtureParameters(rng.dirichlet(np.full(k, 5.0), size=s), means, tril)
 

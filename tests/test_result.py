@@ -8,7 +8,7 @@ from scipy.special import logsumexp
 from sklearn.mixture import GaussianMixture
 
 import bayesgmm as bg
-from tests.conftest import STRUCTURES
+from tests.conftest import SKLEARNS
 
 
 @pytest.fixture(scope="module", params=["em", "map", "laplace", "nuts"])
@@ -125,7 +125,7 @@ def test_arviz_takes_the_tree_as_it_is(nuts_faithful):
     az.plot_trace(nuts_faithful.tree, var_names=["means"])
 
 
-@pytest.mark.parametrize("covariance", STRUCTURES)
+@pytest.mark.parametrize("covariance", SKLEARNS)
 def test_criteria_are_scikit_learns_at_the_same_parameters(covariance, faithful):
     x = faithful.values
     fit = bg.fit(bg.MixtureSpec(3, covariance), x, seed=0)

@@ -24,8 +24,7 @@ from bayesgmm.inference.reference_ladder import ReferenceLadder
 from bayesgmm.inference.students import Students, _assign, log_students, match, nearest_modes
 from bayesgmm.inference.tempering import temper
 from bayesgmm.inference.whitening import prepare
-from bayesgmm.model.coordinates import constrain_many, factor_coordinates
-from bayesgmm.model.covariance import factors_to_tril
+from bayesgmm.model.coordinates import constrain_many
 from bayesgmm.model.prior_draws import prior_draws
 from bayesgmm.model.target import log_posterior
 from bayesgmm.status import Status
@@ -52,8 +51,10 @@ def of_prior(covariance, n=4000, seed=1, k=3, **priors):
         bg.MixtureSpec(k, covariance, priors=bg.Priors(**priors)), bg.Observations(X, resolution=0)
     )
     theta = prior_draws(density, n, np.random.default_rng(seed))
-    log_weights, means, factors = constrain_many(theta, covariance, k, 3, density.prior.frame)
-    return density, theta, np.exp(log_weights), means, factors_to_tril(factors, covariance, k)
+    log_weights, means, factors = constrain_many(
+        theta, density.spec.structure, k, 3, density.prior.frame
+    )
+    return density, theta, np.exp(log_weights), means, density.spec.structure.to_tril(factors, k)
 
 
 def agree(draws, distribution):
@@ -127,7 +128,7 @@ def test_the_assignment_is_scipys():
 def matched(density, theta, center, precision):
     """``theta`` in a mode's labelling, and whether it was in it."""
     out, d = np.empty_like(theta), density.observations.n_features
-    each = factor_coordinates(density.spec.covariance, d)
+    each = density.spec.structure.own_entries(d)
     return out, match(theta, center, precision, density.basis, d, each, out)
 
 

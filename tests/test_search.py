@@ -12,6 +12,7 @@ from bayesgmm.inference.soundness import Bounds
 from bayesgmm.model.density import LogPosterior
 from bayesgmm.model.lattice import lattice_step
 from bayesgmm.status import Status
+from tests.conftest import STRUCTURES
 
 
 def lab(name):
@@ -78,7 +79,7 @@ def test_a_component_is_no_narrower_than_the_recording():
     assert (fit(x, 4).parameters.covariances[0, 0].diagonal(axis1=1, axis2=2) > 0.01 / 12).all()
 
 
-@pytest.mark.parametrize("covariance", ["full", "tied", "diag", "spherical"])
+@pytest.mark.parametrize("covariance", STRUCTURES)
 def test_the_floor_changes_nothing_where_it_does_not_bind(covariance):
     """The same data without ties: moved by less than a hundredth of the step."""
     x = lab("faithful")
@@ -170,7 +171,7 @@ def test_rows_are_counted_in_units_of_a_typical_one():
 # Moves ------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("covariance", ["full", "tied", "diag", "spherical"])
+@pytest.mark.parametrize("covariance", STRUCTURES)
 def test_a_component_is_inserted_where_the_data_want_it(covariance):
     """Three clusters, of which a bad solution serves one twice and two together."""
     rng = np.random.default_rng(0)

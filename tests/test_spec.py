@@ -15,8 +15,8 @@ from scipy import stats
 import bayesgmm as bg
 from bayesgmm.errors import SpecError
 from bayesgmm.model.priors import ScalePrior
+from tests.conftest import STRUCTURES
 
-STRUCTURES = ("full", "tied", "diag", "spherical")
 FAMILIES = (
     bg.LogNormal(0.3, 1.7),
     bg.HalfNormal(2.5),

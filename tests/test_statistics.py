@@ -5,7 +5,6 @@ import pytest
 from scipy.stats import multivariate_normal
 
 from bayesgmm.model import statistics
-from bayesgmm.model.covariance import factors_to_tril, structure_code
 from bayesgmm.model.point import Point
 from bayesgmm.model.precision import PrecisionForm
 from bayesgmm.model.statistics import (
@@ -14,6 +13,7 @@ from bayesgmm.model.statistics import (
     row_log_density,
     row_memberships,
 )
+from bayesgmm.model.structure import STRUCTURES as ALL
 from tests.conftest import STRUCTURES
 
 
@@ -21,14 +21,16 @@ def mixture(covariance, k, d, seed=0):
     rng = np.random.default_rng(seed)
     log_weights = np.log(rng.dirichlet(np.full(k, 3.0)))
     means = rng.normal(size=(k, d))
-    if covariance in ("full", "tied"):
-        g = k if covariance == "full" else 1
+    structure = ALL[covariance]
+    if structure.matrices:
+        g = structure.owners(k)
         factors = np.tril(rng.normal(size=(g, d, d)) * 0.4)
         factors[:, np.arange(d), np.arange(d)] = rng.uniform(0.5, 2, size=(g, d))
     else:
         factors = rng.uniform(0.5, 2, size=(1, k, d))
-        if covariance == "spherical":
-            factors[:] = factors[..., :1]
+        factors = factors[:, :1] if structure.shared else factors
+        factors = factors[..., :1] if structure.round else factors
+        factors = np.broadcast_to(factors, (1, k, d)).copy()
     return Point(log_weights, means, factors)
 
 
@@ -55,12 +57,12 @@ def test_statistics_equal_sums_over_scipys_memberships(covariance, n, k, d, weig
     center, scale = rng.normal(size=d) + 5, rng.uniform(1, 3, size=d)
     row_weights = rng.uniform(0, 2, size=n) if weighted else None
     rows = Rows.of(values, center, scale, row_weights)
-    form = PrecisionForm.of(point, structure_code(covariance))
+    form = PrecisionForm.of(point, ALL[covariance].code)
     got = expected_statistics(rows, form)
     log_density, shares = row_log_density(rows, form), row_memberships(rows, form)
 
     x = (values - center) / scale
-    total, r = by_scipy(x, point._replace(factors=factors_to_tril(point.factors, covariance, k)))
+    total, r = by_scipy(x, point._replace(factors=ALL[covariance].to_tril(point.factors, k)))
     np.testing.assert_allclose(log_density, total, rtol=1e-11)
     np.testing.assert_allclose(shares, r, atol=1e-12)
     w = np.ones(n) if row_weights is None else row_weights
@@ -81,7 +83,7 @@ def test_chunks_add_up_and_threads_change_no_bit(covariance, monkeypatch):
     monkeypatch.setattr(statistics, "CHUNK", 100)
     point = mixture(covariance, 3, 2)
     rows = Rows.of(np.random.default_rng(2).normal(size=(950, 2)))
-    form = PrecisionForm.of(point, structure_code(covariance))
+    form = PrecisionForm.of(point, ALL[covariance].code)
     one, two = (expected_statistics(rows, form, cores=c) for c in (1, 2))
     assert one.log_likelihood == two.log_likelihood
     np.testing.assert_array_equal(one.scatters, two.scatters)
@@ -93,7 +95,7 @@ def test_chunks_add_up_and_threads_change_no_bit(covariance, monkeypatch):
 
 
 def test_row_weights_count_a_row_as_often_as_they_say():
-    form = PrecisionForm.of(mixture("full", 2, 2), structure_code("full"))
+    form = PrecisionForm.of(mixture("full", 2, 2), ALL["full"].code)
     x = np.random.default_rng(3).normal(size=(50, 2))
     times = np.random.default_rng(4).integers(0, 4, size=50)
     weighted = expected_statistics(Rows.of(x, row_weights=times.astype(float)), form)

@@ -14,6 +14,7 @@ from bayesgmm.analysis.pointwise import why_not
 from bayesgmm.errors import FitError, warn
 from bayesgmm.inference.labelling import to_pivot
 from bayesgmm.interrupts import whole_imports
+from bayesgmm.model.spec import MixtureSpec
 from bayesgmm.options import LIMIT, MAPPING, PROBABILITY, SEED, TRUTH
 from bayesgmm.result import MixtureFit, doubt, require_fit
 
@@ -212,8 +213,8 @@ def agreement(point: MixtureFit, posterior: MixtureFit, *, mass: float = 0.89) -
     estimate = estimate.assign_coords(component=draws["component"])
     rows = {}
     tail = (1 - mass) / 2
-    for label, values in _free(draws, posterior.spec.covariance).items():
-        at = float(_free(estimate, posterior.spec.covariance)[label])
+    for label, values in _free(draws, posterior.spec).items():
+        at = float(_free(estimate, posterior.spec)[label])
         sd = float(values.std(ddof=1))
         lower, upper = np.quantile(values, [tail, 1 - tail])
         rows[label] = {
@@ -244,7 +245,7 @@ def _matching(point: MixtureFit, posterior: MixtureFit) -> Any:
     return found[np.argmax(counts)]
 
 
-def _free(dataset: Any, covariance: str) -> dict[str, Any]:
+def _free(dataset: Any, spec: MixtureSpec) -> dict[str, Any]:
     """Arrays of the parameters that a table lists, by name; draws stay as they are."""
     features = [str(name) for name in dataset["feature"].values]
     rows: dict[str, Any] = {}
@@ -255,7 +256,7 @@ def _free(dataset: Any, covariance: str) -> dict[str, Any]:
             for j, feature in enumerate(features):
                 values = dataset[name].sel(component=k).isel(feature=j).values
                 rows[f"{name}[{k}, {feature}]"] = values
-    if covariance in ("full", "tied"):
+    if spec.structure.matrices:
         for k in dataset["component"].values:
             for j, b in enumerate(features):
                 for i, a in enumerate(features[:j]):

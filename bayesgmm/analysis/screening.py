@@ -11,8 +11,9 @@ from bayesgmm.analysis.compare import point_criteria, ranks
 from bayesgmm.errors import FitError
 from bayesgmm.inference.soundness import of_few_rows
 from bayesgmm.model.parallel import thread_map
-from bayesgmm.model.spec import STRUCTURES, MixtureSpec, Structure
+from bayesgmm.model.spec import MixtureSpec
 from bayesgmm.model.statistics import cores_of_one_pass
+from bayesgmm.model.structure import STRUCTURES, Covariance
 from bayesgmm.result import MixtureFit
 from bayesgmm.status import Status
 
@@ -24,7 +25,7 @@ _OF_DRAWS = (
 
 def screened(
     candidates: Candidates,
-    models: dict[MixtureSpec, list[Structure]],
+    models: dict[MixtureSpec, list[Covariance]],
     by: str,
     cores: int,
     progress: Any,
@@ -80,7 +81,7 @@ def ordered(table: Any, by: str) -> Any:
     column, sign = {"loo": ("elpd_loo", -1), "evidence": ("log_evidence", -1),
                     "all": ("log_evidence", -1)}.get(by, (by, 1))  # fmt: skip
     failed = (table["status"] != Status.CONVERGED.value) & ((sign > 0) | table[column].isna())
-    structure = [STRUCTURES.index(name) for name in table["covariance"]]
+    structure = [list(STRUCTURES).index(name) for name in table["covariance"]]
     simplicity = [structure, table["n_components"], table["n_parameters"]]
     keys = [*simplicity, ranks(table["bic"]), ranks(sign * table[column]), failed]
     return table.iloc[np.lexsort([np.asarray(key) for key in keys])]  # the last key first

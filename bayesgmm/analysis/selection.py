@@ -28,7 +28,8 @@ from bayesgmm.interrupts import whole_imports
 from bayesgmm.model.observations import Observations
 from bayesgmm.model.parallel import available_cores
 from bayesgmm.model.priors import Priors
-from bayesgmm.model.spec import STRUCTURES, MixtureSpec, Structure
+from bayesgmm.model.spec import MixtureSpec
+from bayesgmm.model.structure import Covariance
 from bayesgmm.options import (
     CORES,
     COUNT,
@@ -50,13 +51,15 @@ from bayesgmm.status import Status
 CRITERIA = {"bic": 2, "aic": 2, "icl": 2, "loo": 12, "evidence": 12, "all": 12}
 _OF_ANY_FIT = ("cores", "progress", "start")  # what sampling may hold beside NUTS's own options
 _MOST_MODELS = 10_000
+#: Structures tried where none are named: those that every package has.
+CANDIDATES: tuple[Covariance, ...] = ("full", "tied", "diag", "spherical")
 
 
 @whole_imports
 def select(
     data: Any,
     n_components: Iterable[int] = range(1, 6),
-    covariances: Iterable[Structure] = STRUCTURES,
+    covariances: Iterable[Covariance] = CANDIDATES,
     *,
     by: str = "bic",
     posteriors: int | None = None,
@@ -232,7 +235,7 @@ def _prior_on_k(prior: Any) -> dict[int, float] | None:
     }
 
 
-def _distinct(specs: list[MixtureSpec], n_features: int) -> dict[MixtureSpec, list[Structure]]:
+def _distinct(specs: list[MixtureSpec], n_features: int) -> dict[MixtureSpec, list[Covariance]]:
     """Each model once, by the plainest of the names asked for, with the other such names."""
     asked: dict[Any, list[MixtureSpec]] = {}
     for spec in specs:

@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 
 from bayesgmm.errors import FitError
 from bayesgmm.model.coordinates import constrain, in_frame, unconstrain_many
-from bayesgmm.model.covariance import FULL, SPHERICAL, TIED
 from bayesgmm.model.density import LogPosterior
 from bayesgmm.model.point import Point
 
@@ -59,10 +58,11 @@ class CompleteDataScale:
             information += 1e-6 * np.eye(k - 1)
             blocks.append((slice(0, k - 1), _root_of_inverse(information)))
         p = k - 1
+        structure = density.spec.structure
         prior_precision = prior.mean_scale**-2.0 if prior.active else np.full(d, 1e-3)
         for j in range(k):
-            if density.structure in (FULL, TIED):
-                whiten = np.linalg.inv(factors[j if density.structure == FULL else 0])
+            if structure.matrices:
+                whiten = np.linalg.inv(factors[0 if structure.shared else j])
                 with np.errstate(over="ignore", invalid="ignore"):  # refused in the next line
                     information = counts[j] * whiten.T @ whiten + np.diag(prior_precision)
                 block = _root_of_inverse(information)
@@ -71,18 +71,18 @@ class CompleteDataScale:
             blocks.append((slice(p, p + d), block))
             p += d
         room = 4.0  # what a prior of moderate strength adds to the information
-        if density.structure in (FULL, TIED):
-            owners = counts if density.structure == FULL else [counts.sum()]
-            for n, tril in zip(owners, factors, strict=True):
+        owned = counts.sum(keepdims=True) if structure.shared else counts
+        if structure.matrices:
+            for n, tril in zip(owned, factors, strict=True):
                 own = np.empty_like(tril)
                 in_frame(density.prior.frame, tril, own)
                 block = _factor_block(own, n, room)
                 blocks.append((slice(p, p + len(block)), block))
                 p += len(block)
         else:
-            each = np.repeat(counts, 1 if density.structure == SPHERICAL else d)
-            rows = d if density.structure == SPHERICAL else 1
-            blocks.append((slice(p, density.size), 1 / np.sqrt(2 * each * rows + room)))
+            entries = structure.entries(d)
+            each = np.repeat(owned, entries) * d / entries
+            blocks.append((slice(p, density.size), 1 / np.sqrt(2 * each + room)))
         return cls(blocks)
 
 
@@ -123,8 +123,7 @@ def ascend(density: LogPosterior, point: Point, *, max_iter: int) -> tuple[Point
     """
     from scipy.optimize import minimize
 
-    covariance = density.spec.covariance
-    origin = unconstrain_many(point.interior, covariance, density.prior.frame)
+    origin = unconstrain_many(point.interior, density.spec.structure, density.prior.frame)
     start, gradient = density.value_and_grad(origin)
     best = (start, origin, gradient)
     scale = CompleteDataScale.at(density, point)

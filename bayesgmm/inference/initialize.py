@@ -15,7 +15,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from bayesgmm.model.covariance import cholesky, factors_to_tril, tril_to_factors
+from bayesgmm.model.covariance import cholesky
 from bayesgmm.model.point import Point
 from bayesgmm.model.spec import MixtureSpec
 
@@ -67,25 +67,18 @@ def from_labels(
     size = share.sum(axis=1)
     pooled = (deviations * size[:, None]).T @ deviations / size.sum()
     pooled += 1e-3 * np.eye(d)  # rows that fit exactly still start with some spread
-    if spec.covariance == "spherical":
-        pooled = np.eye(d) * np.trace(pooled) / d
-    if spec.covariance == "diag":
-        pooled = np.diag(np.diag(pooled))
+    structure = spec.structure
+    pooled = structure.restricted(pooled)
     prior_rows = d + 2.0
     tril = np.empty((k, d, d))
     for j in range(k):
         mine = deviations[labels == j]
         weight = size[labels == j]
         own = (mine * weight[:, None]).T @ mine
-        if spec.covariance == "diag":
-            own = np.diag(np.diag(own))
-        elif spec.covariance == "spherical":
-            own = np.eye(d) * np.trace(own) / d
-        elif spec.covariance == "tied":
-            own = pooled * counts[j]
+        own = pooled * counts[j] if structure.shared else structure.restricted(own)
         cholesky((own + prior_rows * pooled) / (counts[j] + prior_rows), tril[j])
     proportions = (counts + 1.0) / (counts + 1.0).sum()
-    return Point(np.log(proportions), means, tril_to_factors(tril, spec.covariance))
+    return Point(np.log(proportions), means, structure.to_factors(tril))
 
 
 def swaps(
@@ -102,16 +95,16 @@ def swaps(
         place = places[i % len(places)]
         k, d = place.means.shape
         gone, split = rng.choice(k, 2, replace=False)
-        tril = factors_to_tril(place.factors, spec.covariance, k).copy()
+        tril = spec.structure.to_tril(place.factors, k).copy()
         axis = tril[split] @ rng.standard_normal(d)
         axis *= 0.8 / np.linalg.norm(np.linalg.solve(tril[split], axis))
         means, weights = place.means.copy(), np.exp(place.log_weights)
         means[gone], means[split] = means[split] + axis, means[split] - axis
         share = weights[split] * rng.uniform(0.3, 0.7)
         weights[gone], weights[split] = share, weights[split] - share
-        if spec.covariance != "tied":
+        if not spec.structure.shared:
             tril[gone] = tril[split] = 0.8 * tril[split]
-        factors = tril_to_factors(tril, spec.covariance)
+        factors = spec.structure.to_factors(tril)
         yield Point(np.log(weights / weights.sum()), means, factors)
 
 

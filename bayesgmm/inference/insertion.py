@@ -20,16 +20,10 @@ from numpy.typing import NDArray
 from bayesgmm.inference.maximise import m_step
 from bayesgmm.inference.soundness import Bounds
 from bayesgmm.model.calls import COMPILED
-from bayesgmm.model.covariance import (
-    DIAGONAL,
-    FULL,
-    SPHERICAL,
-    TIED,
-    cholesky,
-    invert_triangular,
-)
+from bayesgmm.model.covariance import cholesky, invert_triangular
 from bayesgmm.model.point import Point
 from bayesgmm.model.statistics import Rows, expected_statistics, row_log_density
+from bayesgmm.model.structure import ROUND, SCALES, SHARED, Structure
 
 Array = NDArray[np.float64]
 
@@ -105,16 +99,16 @@ def _improve(  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
                 for j in range(i + 1):
                     s2[i, j] = s2[i, j] / count - s1[i] * s1[j]
                 pooled += s2[i, i] / d
-            if structure == TIED:
+            if structure & SHARED:
                 continue
             for i in range(d):
                 for j in range(i + 1):
                     value = s2[i, j]
-                    if structure >= DIAGONAL and i != j:
+                    if structure & SCALES and i != j:
                         value = 0.0
                     if i == j:
                         # A candidate of few rows in a plane is given a little room off it.
-                        value = (pooled if structure == SPHERICAL else value) + floor[i]
+                        value = (pooled if structure & ROUND else value) + floor[i]
                         value += 1e-4 * pooled
                     covariances[c, i, j] = covariances[c, j, i] = value
 
@@ -128,7 +122,7 @@ def insertions(
     """
     density, rows = bounds.density, bounds.density.rows
     k = len(place.means)
-    structure = density.structure
+    structure = density.spec.structure
     part = np.arange(len(rows.values))
     if len(part) > _MOST_ROWS:
         part = rng.choice(len(part), _MOST_ROWS, replace=False)
@@ -139,14 +133,14 @@ def insertions(
         rest = _without(bounds, place, gone)
         others = row_log_density(few, density.precision(rest))
         weights, candidates, covariances = _around_rows(x, rng)
-        if structure == TIED:
-            total = density.of_recorded(rest.factors)[0]
+        if structure.shared:
+            total = structure.to_tril(density.of_recorded(rest.factors), len(rest.means))[0]
             covariances[:] = total @ total.T
         else:
             covariances[:] += np.diag(bounds.floor)
         tril, gains = np.empty_like(covariances), np.empty(len(weights))
         _improve(
-            x, row_weights, others, structure, bounds.floor, _STEPS, weights, candidates,
+            x, row_weights, others, structure.code, bounds.floor, _STEPS, weights, candidates,
             covariances, tril, gains,
         )  # fmt: skip
         for c in _distinct(gains, best):
@@ -164,10 +158,10 @@ def _without(bounds: Bounds, place: Point, gone: int) -> Point:
     log_weights = place.log_weights[keep]
     log_weights = log_weights - np.logaddexp.reduce(log_weights)
     factors = place.factors
-    if density.structure == FULL:
-        factors = factors[keep]
-    elif density.structure >= DIAGONAL:
+    if not density.spec.structure.matrices:
         factors = np.ascontiguousarray(factors[:, keep])
+    elif not density.spec.structure.shared:
+        factors = factors[keep]
     likelihood = density.prior._replace(active=False)
     point, no_ridge = Point(log_weights, place.means[keep], factors), np.zeros(place.means.shape[1])
     for _ in range(_SETTLE):
@@ -206,10 +200,9 @@ def _distinct(gains: Array, best: int) -> list[int]:
     return chosen
 
 
-def _with(factors: Array, tril: Array, structure: int) -> Array:
+def _with(factors: Array, tril: Array, structure: Structure) -> Array:
     """The factors with those of one more component."""
-    if structure == TIED:
-        return factors
-    if structure == FULL:
-        return np.concatenate([factors, tril[None]])
-    return np.concatenate([factors, np.diagonal(tril)[None, None]], axis=1)
+    if not structure.matrices:
+        own = factors[:, :1] if structure.shared else np.diagonal(tril)[None, None]
+        return np.concatenate([factors, own], axis=1)
+    return factors if structure.shared else np.concatenate([factors, tril[None]])

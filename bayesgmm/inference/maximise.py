@@ -21,8 +21,6 @@ from numpy.typing import NDArray
 
 from bayesgmm.model.calls import COMPILED, CUBE, VECTOR, by_address
 from bayesgmm.model.covariance import (
-    DIAGONAL,
-    SPHERICAL,
     cholesky,
     invert_triangular,
     recorded_factor,
@@ -34,6 +32,7 @@ from bayesgmm.model.precision import PRECISION_FORM, PrecisionForm
 from bayesgmm.model.prior_density import PRIOR_TERMS, PriorTerms, scale_log_prior
 from bayesgmm.model.slopes import tril_log_density
 from bayesgmm.model.statistics import TOTALS, SufficientStatistics
+from bayesgmm.model.structure import ROUND, SCALES, SHARED
 
 #: Smallest variance on the standardised scale: a standard deviation of 1e-4.
 FLOOR = 1e-8
@@ -188,28 +187,29 @@ def _m_step_of_scales(  # type: ignore[no-untyped-def]  # pragma: no cover - com
 ):
     """Update a point with standard deviations, in place."""
     counts, sums, scatters = totals.counts, totals.sums, totals.scatters
-    whiten, spherical = form.whiten, form.structure == SPHERICAL
-    means, factors = point.means, point.factors
+    whiten, means, scales = form.whiten, point.means, point.factors[0]
     k, d = means.shape
     _new_weights(counts, prior, point.log_weights)
     for j in range(k):
-        n = counts[j]
         for i in range(d):
             if prior.active:
                 p = 1.0 / (prior.mean_scale[i] * prior.mean_scale[i])
                 q = whiten[j, i] * whiten[j, i]
-                means[j, i] = (q * sums[j, i] + p * prior.mean_location[i]) / (q * n + p)
-            elif n > _EMPTY:
-                means[j, i] = sums[j, i] / n
-        pooled = 0.0
-        for i in range(d):
-            scatter = scatters[0, j, i] - means[j, i] * (2.0 * sums[j, i] - n * means[j, i])
-            pooled += scatter
-            if spherical:  # one scale, of all features' scatter
-                if i < d - 1:
-                    continue
-                scatter, n = pooled, n * d
-            sigma, of = factors[0, j, i], 0 if spherical else i
+                means[j, i] = (q * sums[j, i] + p * prior.mean_location[i]) / (q * counts[j] + p)
+            elif counts[j] > _EMPTY:
+                means[j, i] = sums[j, i] / counts[j]
+    # One scale for each block of components and features.
+    high = k if form.structure & SHARED else 1
+    wide = d if form.structure & ROUND else 1
+    for first in range(0, k, high):
+        for of in range(0, d, wide):
+            scatter = n = 0.0
+            for j in range(first, first + high):
+                n += wide * counts[j]
+                for i in range(of, of + wide):
+                    own = scatters[0, j, i]
+                    scatter += own - means[j, i] * (2.0 * sums[j, i] - counts[j] * means[j, i])
+            sigma = scales[first, of]
             if prior.active:
                 sigma = _improve_scale(
                     sigma, max(scatter, 0.0), n, prior.family, prior.scale_a[of],
@@ -217,8 +217,9 @@ def _m_step_of_scales(  # type: ignore[no-untyped-def]  # pragma: no cover - com
                 )  # fmt: skip
             elif n > _EMPTY:
                 sigma = np.sqrt(max(scatter / n + ridge[of], floor[of]))
-            for m in range(0 if spherical else i, i + 1):
-                factors[0, j, m] = sigma
+            for j in range(first, first + high):
+                for i in range(of, of + wide):
+                    scales[j, i] = sigma
 
 
 @njit(**COMPILED)
@@ -267,7 +268,7 @@ def update(totals, form, prior, ridge, floor, point, outside):  # type: ignore[n
 
     Entries of ``outside`` are NaN for the others.
     """
-    if form.structure >= DIAGONAL:
+    if form.structure & SCALES:
         _m_step_of_scales(totals, form, prior, ridge, floor, point)
         return 0.0
     any_outside = _m_step_of_matrices(totals, form, prior, ridge, floor, point, outside)
@@ -344,7 +345,7 @@ def raised_to_floor(
     factors: NDArray[np.float64], structure: int, floor: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     """The factors with every covariance within the bound, for a start that is not."""
-    if structure >= DIAGONAL:
+    if structure & SCALES:
         return np.maximum(factors, np.sqrt(floor))
     return np.stack([
         _raised(tril @ tril.T, floor) if _near(tril, floor, 1.0) else tril for tril in factors
@@ -359,7 +360,7 @@ def on_the_floor(
     ``clipped`` says that eigenvalues are clipped there, as for maximum likelihood.
     """
     factor = _CLIPPED if clipped else _CUT
-    if structure >= DIAGONAL:
+    if structure & SCALES:
         return np.asarray((factors[0] ** 2 < factor * floor).any(axis=-1))
     return np.array([_near(tril, floor, factor) for tril in factors])
 

@@ -29,7 +29,6 @@ from bayesgmm.inference.search import Progress
 from bayesgmm.inference.students import nearest_modes
 from bayesgmm.inference.tempering import temper
 from bayesgmm.inference.whitening import Mode, pivot_of, prepare, shares_of
-from bayesgmm.model.covariance import DIAGONAL
 from bayesgmm.model.density import LogPosterior
 from bayesgmm.model.observations import Observations
 from bayesgmm.model.parallel import one_blas_thread
@@ -150,7 +149,7 @@ def _exchangeable(density: LogPosterior) -> bool:
 def _ways(density: LogPosterior, n_modes: int, draws: int) -> list[str]:
     """Ways to sample, the first to be tried first."""
     n, d = density.rows.values.shape
-    entries = d * d if density.structure < DIAGONAL else d
+    entries = d * d if density.spec.structure.matrices else d
     work = n * density.spec.n_components * (entries + 12.0)
     jumps, tempering = [], []
     if work * draws * _DENSITIES <= _AFFORDABLE:

@@ -16,13 +16,14 @@ from numpy.typing import NDArray
 from bayesgmm.errors import SpecError
 from bayesgmm.interrupts import whole_imports
 from bayesgmm.model.collinear import refuse_collinear
-from bayesgmm.model.covariance import factors_to_tril, scale_correlation
+from bayesgmm.model.covariance import scale_correlation
 from bayesgmm.model.density import LogPosterior
 from bayesgmm.model.observations import Observations
 from bayesgmm.model.parameters import MixtureParameters
 from bayesgmm.model.prior_density import PriorTerms
 from bayesgmm.model.priors import GAMMA, HALF_NORMAL, LOG_NORMAL
 from bayesgmm.model.spec import SPEC, MixtureSpec
+from bayesgmm.model.structure import Structure
 
 #: PyMC's value variable of a Cholesky factor must have a name without underscore,
 #: or ``compute_log_likelihood`` does not find its dimensions (PyMC 6.4).
@@ -92,9 +93,9 @@ def to_pymc(spec: MixtureSpec, data: Any) -> Any:
             weights,
             means,
             factors,
-            logp=_log_density_of(spec.covariance, d),
-            random=_simulator_of(spec.covariance, d),
-            signature=f"(k),(k,d),{_FACTOR_SIGNATURE[_kind(spec.covariance, d)]}->(d)",
+            logp=_log_density_of(spec.structure, d),
+            random=_simulator_of(spec.structure, d),
+            signature=f"(k),(k,d),{_FACTOR_SIGNATURE[_kind(spec.structure, d)]}->(d)",
             observed=observations.values,
             dims=("obs", "feature"),
         )
@@ -104,22 +105,21 @@ def to_pymc(spec: MixtureSpec, data: Any) -> Any:
 _FACTOR_SIGNATURE = {"matrices": "(k,d,d)", "matrix": "(d,d)", "scales": "(k,d)"}
 
 
-def _kind(covariance: str, d: int) -> str:
+def _kind(structure: Structure, d: int) -> str:
     """How the factors reach the likelihood; one feature has no correlations."""
-    if d == 1 or covariance in ("diag", "spherical"):
+    if d == 1 or not structure.matrices:
         return "scales"
-    return "matrix" if covariance == "tied" else "matrices"
+    return "matrix" if structure.shared else "matrices"
 
 
 def _scales(spec: MixtureSpec, prior: PriorTerms, unit: NDArray[np.float64]) -> Any:
     import pymc as pm
 
-    dims: tuple[str, ...] = ("component", "feature")
+    shared, own = spec.structure.shared, not spec.structure.round
+    dims = (not shared) * ("component",) + own * ("feature",)
     a, b = prior.scale_a, prior.scale_b
-    if spec.covariance == "tied":
-        dims = ("feature",)
-    if spec.covariance == "spherical":
-        dims, a, b, unit = ("component",), a[0], b[0], unit[0]
+    if not own:
+        a, b, unit = a[0], b[0], unit[0]
     if prior.family == LOG_NORMAL:
         return pm.LogNormal("scales", mu=a + np.log(unit), sigma=b, dims=dims)
     if prior.family == HALF_NORMAL:
@@ -136,10 +136,10 @@ def _factors(
     import pymc as pm
     import pytensor.tensor as pt
 
-    kind = _kind(spec.covariance, d)
+    kind = _kind(spec.structure, d)
     if kind == "scales":
-        rows = scales[None, :] if spec.covariance == "tied" else scales
-        rows = rows[:, None] if spec.covariance == "spherical" else rows
+        rows = scales[..., None] if spec.structure.round else scales
+        rows = rows[None] if spec.structure.shared else rows
         if recorded.any():
             rows = pt.sqrt(rows**2 + recorded)
         return pt.broadcast_to(rows, (k, d))
@@ -180,8 +180,8 @@ def _transform(d: int) -> Any:
     return CorrelationFactor(n=d, upper=False)
 
 
-def _log_density_of(covariance: str, d: int) -> Any:
-    kind = _kind(covariance, d)
+def _log_density_of(structure: Structure, d: int) -> Any:
+    kind = _kind(structure, d)
 
     def log_density(x: Any, weights: Any, means: Any, factors: Any) -> Any:
         import pytensor.tensor as pt
@@ -215,8 +215,8 @@ def _last(value: Any, ndim: int) -> Any:
     return value
 
 
-def _simulator_of(covariance: str, d: int) -> Any:
-    kind = _kind(covariance, d)
+def _simulator_of(structure: Structure, d: int) -> Any:
+    kind = _kind(structure, d)
 
     def simulate(
         weights: NDArray[np.float64],
@@ -250,15 +250,13 @@ def initial_values(
     """
     density = LogPosterior(spec, observations)
     factors = density.standardise(parameters)[2]
-    tril = factors_to_tril(factors, spec.covariance, spec.n_components) * density.scale[:, None]
+    structure = spec.structure
+    tril = structure.to_tril(factors, spec.n_components) * density.scale[:, None]
     scales, factor = scale_correlation(tril)
-    values = {"weights": parameters.weights, "means": parameters.means, "scales": scales}
-    if spec.covariance == "tied":
-        values["scales"] = scales[0]
-    elif spec.covariance == "spherical":
-        values["scales"] = scales[:, 0]
-    if _kind(spec.covariance, parameters.n_features) != "scales":
-        values[_CORRELATION] = factor[0] if spec.covariance == "tied" else factor
+    values = {"weights": parameters.weights, "means": parameters.means}
+    values["scales"] = structure.to_distinct(scales)
+    if _kind(structure, parameters.n_features) != "scales":
+        values[_CORRELATION] = factor[0] if structure.shared else factor
     return values
 
 
@@ -267,17 +265,12 @@ def parameters_of(
 ) -> MixtureParameters:
     """The draws of the PyMC model's posterior group as mixture parameters."""
     weights, means = posterior["weights"].values, posterior["means"].values
-    scales = posterior["scales"].values
-    if spec.covariance == "tied":
-        scales = scales[..., None, :]
-    elif spec.covariance == "spherical":
-        scales = scales[..., None]
-    scales = np.broadcast_to(scales, means.shape)
+    scales = spec.structure.from_distinct(posterior["scales"].values, *means.shape[-2:])
     d = means.shape[-1]
     factor: NDArray[np.float64] = np.eye(d)
     if _CORRELATION in posterior:
         factor = posterior[_CORRELATION].values
-        factor = factor[..., None, :, :] if spec.covariance == "tied" else factor
+        factor = factor[..., None, :, :] if spec.structure.shared else factor
     tril = scales[..., None] * factor
     unit = observations.scale_for(spec.covariance)
     recorded = observations.recorded_variance(spec.covariance) * unit**2

@@ -35,7 +35,7 @@ _CHEAP = 1e6
 _ROWS_PER_PARAMETER = 50  # of a sample on which to search, within these bounds
 _FEWEST_ROWS = 2_000
 _INSERTIONS = 3  # places tried for each component that is taken away
-_STALE = 4  # rounds in a row without improvement that end the search
+_STALE = 8  # rounds in a row without improvement that end the search
 
 Array = NDArray[np.float64]
 Progress = Callable[[str, int, int], None]

@@ -15,7 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayesgmm.inference.maximise import on_the_floor, variance_floor
-from bayesgmm.model.covariance import DIAGONAL, TIED
 from bayesgmm.model.density import LogPosterior
 from bayesgmm.model.observations import Observations
 from bayesgmm.model.parameters import MixtureParameters
@@ -77,24 +76,24 @@ class Bounds:
 
     def collapsed(self, point: Point) -> tuple[int, ...]:
         """Components at their bound, where the objective is a property of that bound."""
-        structure = self.density.structure
-        low = on_the_floor(point.factors, structure, self.floor, clipped=self.likelihood)
+        structure = self.density.spec.structure
+        low = on_the_floor(point.factors, structure.code, self.floor, clipped=self.likelihood)
         weights = np.exp(point.log_weights)
-        if structure == TIED:  # one matrix for all: no component in particular
+        if structure.shared:  # one for all: no component in particular
             low = np.full(len(weights), low[0])
         return _indices(low | (self.likelihood & (weights < _EMPTY_WEIGHT)))
 
     def spurious(self, point: Point) -> tuple[int, ...]:
         """Components of few rows that are tighter than every other; none where all share one."""
-        structure = self.density.structure
-        if not self.likelihood or structure == TIED:
+        structure = self.density.spec.structure
+        if not self.likelihood or structure.shared:
             return ()
         least = fewest_rows(self.density.observations.n_features)
         few = np.exp(point.log_weights) * self.n_rows < least - 1e-6
         if few.all() or not few.any():
             return ()
         diagonals = point.factors[0]
-        if structure < DIAGONAL:
+        if structure.matrices:
             diagonals = np.diagonal(point.factors, axis1=-2, axis2=-1)
         volume = np.log(diagonals).sum(axis=-1)
         return _indices(few & (volume < volume[~few].min()))

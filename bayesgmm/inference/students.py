@@ -13,7 +13,6 @@ from numba import njit
 from numpy.typing import NDArray
 
 from bayesgmm.model.calls import COMPILED, SUMMING
-from bayesgmm.model.coordinates import factor_coordinates
 from bayesgmm.model.density import LogPosterior
 
 Array = NDArray[np.float64]
@@ -240,7 +239,6 @@ def nearest_modes(
     found, moved = np.empty(len(flat), dtype=np.int64), np.empty_like(flat)
     d = density.observations.n_features
     _nearest(
-        flat, students, density.basis, d, factor_coordinates(density.spec.covariance, d), found,
-        moved,
+        flat, students, density.basis, d, density.spec.structure.own_entries(d), found, moved,
     )  # fmt: skip
     return found.reshape(theta.shape[:-1]), moved.reshape(theta.shape)

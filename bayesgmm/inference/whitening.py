@@ -134,7 +134,7 @@ def shares_of(modes: list[Mode]) -> Array:
 
 
 def _mode_at(density: LogPosterior, point: Point, value: float) -> Mode:
-    theta = unconstrain_many(point, density.spec.covariance, density.prior.frame)
+    theta = unconstrain_many(point, density.spec.structure, density.prior.frame)
     scale = CompleteDataScale.at(density, point)
     block = np.column_stack([scale.forward(row) for row in np.eye(density.size)])
     k, d = point.means.shape

@@ -30,7 +30,6 @@ from bayesgmm.interface.selection_table import (
     uncertain,
     what_columns_say,
 )
-from bayesgmm.model.spec import STRUCTURES
 from bayesgmm.printed import one_line
 
 app = typer.Typer(
@@ -85,7 +84,7 @@ def select(
     max_components: Annotated[int, typer.Option("--max-components", "-k", min=1)] = 5,
     covariances: Annotated[
         str, typer.Option(help="Comma-separated structures.")
-    ] = ",".join(STRUCTURES),
+    ] = "full,tied,diag,spherical",
     by: Annotated[
         Criterion, typer.Option(help="What orders the table; all computes every one of them.")
     ] = "bic",

@@ -22,20 +22,19 @@ from bayesgmm.errors import DataError, SpecError, warn
 from bayesgmm.interface.plain_em import Mixture, Run, run_em
 from bayesgmm.interface.plain_start import INITS, first_mixture
 from bayesgmm.interface.sklearn_shapes import (
-    MATRICES,
     from_factors,
     inverse_factors,
     squares,
     to_factors,
 )
 from bayesgmm.interrupts import whole_imports
-from bayesgmm.model.covariance import factors_to_tril
 from bayesgmm.model.observations import Observations
 from bayesgmm.model.parallel import available_cores, one_blas_thread, thread_map
 from bayesgmm.model.parameters import MixtureParameters
 from bayesgmm.model.precision import PrecisionForm
-from bayesgmm.model.spec import COVARIANCE, MixtureSpec, Structure
+from bayesgmm.model.spec import COVARIANCE, MixtureSpec
 from bayesgmm.model.statistics import Rows, row_log_density, row_memberships
+from bayesgmm.model.structure import STRUCTURES, Covariance
 from bayesgmm.options import (
     COUNT,
     LIMIT,
@@ -125,7 +124,7 @@ class GaussianMixture(DensityMixin, BaseEstimator):
         self,
         n_components: int = 1,
         *,
-        covariance_type: Structure = "full",
+        covariance_type: Covariance = "full",
         tol: float = 1e-3,
         reg_covar: float = 1e-6,
         max_iter: int = 100,
@@ -174,12 +173,12 @@ class GaussianMixture(DensityMixin, BaseEstimator):
                 "max_iter or tol, try another start, or look for degenerate data.",
                 ConvergenceWarning,
             )
-        kind, mixture = self.covariance_type, best.mixture
-        root = inverse_factors(mixture.factors, kind)
+        mixture, structure = best.mixture, best.mixture.structure
+        root = inverse_factors(mixture.factors, structure)
         self.weights_, self.means_ = mixture.weights, mixture.means
-        self.covariances_ = from_factors(squares(mixture.factors, kind), kind)
-        self.precisions_ = from_factors(squares(root, kind), kind)
-        self.precisions_cholesky_ = from_factors(root, kind)
+        self.covariances_ = from_factors(squares(mixture.factors, structure), structure)
+        self.precisions_ = from_factors(squares(root, structure), structure)
+        self.precisions_cholesky_ = from_factors(root, structure)
         self.converged_, self.n_iter_ = best.converged, len(best.bounds)
         self.lower_bound_, self.lower_bounds_ = best.bound, best.bounds
         return self
@@ -214,9 +213,11 @@ class GaussianMixture(DensityMixin, BaseEstimator):
     def _mixture(self) -> Mixture:
         # Not from what was fitted but from the attributes, which people do assign to.
         weights, means = np.asarray(self.weights_, float), np.asarray(self.means_, float)
-        kind = self.covariance_type
-        root = to_factors("precisions_cholesky_", self.precisions_cholesky_, kind, *means.shape)
-        return Mixture(weights, means, inverse_factors(root, kind), kind)
+        structure = STRUCTURES[self.covariance_type]
+        root = to_factors(
+            "precisions_cholesky_", self.precisions_cholesky_, structure, *means.shape
+        )
+        return Mixture(weights, means, inverse_factors(root, structure), structure)
 
     # Using ----------------------------------------------------------------
 
@@ -252,13 +253,13 @@ class GaussianMixture(DensityMixin, BaseEstimator):
         """Draw rows (n_samples, D) and their components (n_samples,), component by component."""
         check_is_fitted(self)
         n_samples = COUNT("n_samples", n_samples)
-        rng, kind = check_random_state(self.random_state), self.covariance_type
+        rng, structure = check_random_state(self.random_state), STRUCTURES[self.covariance_type]
         k, d = self.means_.shape
         counts = rng.multinomial(n_samples, self.weights_)
         rows = []
         for j, n in enumerate(counts):
-            covariance = self.covariances_ if kind == "tied" else self.covariances_[j]
-            if kind in MATRICES:
+            covariance = self.covariances_ if structure.shared else self.covariances_[j]
+            if structure.matrices:
                 rows.append(rng.multivariate_normal(self.means_[j], covariance, int(n)))
             else:
                 noise = rng.standard_normal(size=(n, d))
@@ -273,7 +274,7 @@ class GaussianMixture(DensityMixin, BaseEstimator):
         """The fitted mixture, such as ``bayesgmm.fit(..., start=)`` takes."""
         check_is_fitted(self)
         mixture = self._mixture()
-        tril = factors_to_tril(mixture.factors, mixture.kind, len(mixture.means))
+        tril = mixture.structure.to_tril(mixture.factors, len(mixture.means))
         return MixtureParameters(mixture.weights, mixture.means, tril)
 
     def _by_row(self, X: Any, what: Callable[[Rows, PrecisionForm], Array]) -> Array:

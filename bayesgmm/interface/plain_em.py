@@ -14,18 +14,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayesgmm.errors import FitError
-from bayesgmm.interface.sklearn_shapes import MATRICES
-from bayesgmm.model.covariance import scatter_about_means, structure_code
+from bayesgmm.model.covariance import scatter_about_means
 from bayesgmm.model.parallel import available_cores, one_blas_thread
 from bayesgmm.model.point import Point
 from bayesgmm.model.precision import PrecisionForm
-from bayesgmm.model.spec import Structure
 from bayesgmm.model.statistics import (
     Rows,
     SufficientStatistics,
     expected_statistics,
     row_memberships,
 )
+from bayesgmm.model.structure import Structure
 
 Array = NDArray[np.float64]
 
@@ -38,21 +37,21 @@ _LOST = 1e-7
 
 @dataclass(frozen=True)
 class Mixture:
-    """Parameters in the data's units, covariances as ``model.covariance`` keeps them."""
+    """Parameters in the data's units, covariances as ``model.structure`` keeps them."""
 
     weights: Array
     means: Array
     factors: Array
-    kind: Structure
+    structure: Structure
 
     @classmethod
-    def of(cls, weights: Array, means: Array, covariances: Array, kind: Structure) -> Mixture:
+    def of(cls, weights: Array, means: Array, covariances: Array, structure: Structure) -> Mixture:
         """From covariances in the shape of factors, or a refusal where one has no factor."""
         try:
-            if kind in MATRICES:
-                return cls(weights, means, np.linalg.cholesky(covariances), kind)
+            if structure.matrices:
+                return cls(weights, means, np.linalg.cholesky(covariances), structure)
             if np.all(covariances > 0):
-                return cls(weights, means, np.sqrt(covariances), kind)
+                return cls(weights, means, np.sqrt(covariances), structure)
         except np.linalg.LinAlgError:
             pass
         raise FitError(
@@ -65,8 +64,8 @@ class Mixture:
         """The mixture as the pass reads it, about ``center``."""
         with np.errstate(divide="ignore"):
             log_weights = np.log(self.weights)
-        structure = structure_code(self.kind)
-        return PrecisionForm.of(Point(log_weights, self.means - center, self.factors), structure)
+        point = Point(log_weights, self.means - center, self.factors)
+        return PrecisionForm.of(point, self.structure.code)
 
 
 @dataclass(frozen=True)
@@ -105,7 +104,7 @@ def run_em(
             form = mixture.form(rows.center)
             statistics = expected_statistics(rows, form, cores=cores)
             previous, bound = bound, statistics.log_likelihood / len(values)
-            mixture = _maximised(statistics, form, rows, reg_covar, mixture.kind)
+            mixture = _maximised(statistics, form, rows, reg_covar, mixture.structure)
             bounds.append(bound)
             converged = abs(bound - previous) < tol
             if print_every and len(bounds) % print_every == 0:
@@ -120,53 +119,58 @@ def _maximised(
     form: PrecisionForm,
     rows: Rows,
     reg_covar: float,
-    kind: Structure,
+    structure: Structure,
 ) -> Mixture:
     """The M-step, from statistics about the rows' centre."""
     counts, sums = statistics.counts, statistics.sums
     n = counts + _TINY
     # An emptied component goes to the origin of the data's units.
     means = (sums - _TINY * rows.center) / n[:, None]
-    if kind in MATRICES:
+    if structure.matrices:
         covariances = np.empty_like(statistics.scatters)
         for g, covariance in enumerate(covariances):
             scatter_about_means(counts, sums, statistics.scatters, means, g, covariance)
-        covariances /= n[:, None, None] if kind == "full" else n.sum()
+        covariances /= n.sum() if structure.shared else n[:, None, None]
     else:
         covariances = statistics.scatters - means * (2 * sums - counts[:, None] * means)
         covariances /= n[:, None]
-    if kind != "tied":
-        variances = np.diagonal(covariances, axis1=1, axis2=2) if kind == "full" else covariances
+    if not (structure.matrices and structure.shared):
+        variances = covariances
+        if structure.matrices:
+            variances = np.diagonal(covariances, axis1=1, axis2=2)
         if np.any(variances + reg_covar < _LOST * means**2):  # such as a row by itself
             shares = row_memberships(rows, form)
-            return Mixture.of(*moments(rows.values, shares, reg_covar, kind), kind)
-    covariances = _with_ridge(covariances, reg_covar, kind)
-    return Mixture.of(n / n.sum(), means + rows.center, covariances, kind)
+            return Mixture.of(*moments(rows.values, shares, reg_covar, structure), structure)
+    covariances = _with_ridge(covariances, n, reg_covar, structure)
+    return Mixture.of(n / n.sum(), means + rows.center, covariances, structure)
 
 
-def _with_ridge(covariances: Array, reg_covar: float, kind: Structure) -> Array:
-    """Variances raised by ``reg_covar``, after those of a circle are averaged."""
-    if kind in MATRICES:
+def _with_ridge(covariances: Array, n: Array, reg_covar: float, structure: Structure) -> Array:
+    """Variances raised by ``reg_covar``, after those that are one are averaged."""
+    if structure.matrices:
         return covariances + reg_covar * np.eye(covariances.shape[-1])
-    if kind == "spherical":
+    if structure.shared:
+        pooled = np.average(covariances, axis=1, weights=n, keepdims=True)
+        covariances = pooled.repeat(len(n), axis=1)
+    if structure.round:
         covariances = covariances.mean(-1, keepdims=True).repeat(covariances.shape[-1], axis=-1)
     return covariances + reg_covar
 
 
 def moments(
-    values: Array, shares: Array, reg_covar: float, kind: Structure
+    values: Array, shares: Array, reg_covar: float, structure: Structure
 ) -> tuple[Array, Array, Array]:
     """The M-step from memberships (N, K), whose rows need not sum to one."""
     n = shares.sum(axis=0) + _TINY
     means = shares.T @ values / n[:, None]
-    if kind in MATRICES:
+    if structure.matrices:
         covariances = np.stack([
             (shares[:, j] * (values - mean).T) @ (values - mean) for j, mean in enumerate(means)
         ])  # fmt: skip
-        if kind == "tied":  # rows without a component count about the origin, to be the same
+        if structure.shared:  # rows without a component count about the origin, to be the same
             alone = ((1 - shares.sum(axis=1)) * values.T) @ values
             covariances = (covariances.sum(axis=0) + alone)[None]
-        covariances /= n[:, None, None] if kind == "full" else n.sum()
+        covariances /= n.sum() if structure.shared else n[:, None, None]
     else:
         # Of single rows these variances are rounding alone, and the way that they are
         # computed decides ties: so it is scikit-learn's, unless it would fail there.
@@ -175,4 +179,4 @@ def moments(
             about = [shares[:, j] @ (values - mean) ** 2 for j, mean in enumerate(means)]
             covariances = np.stack(about) / n[:, None]
         covariances = covariances[None]
-    return n / len(values), means, _with_ridge(covariances, reg_covar, kind)
+    return n / len(values), means, _with_ridge(covariances, n, reg_covar, structure)

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from bayesgmm.errors import SpecError
 from bayesgmm.interface.plain_em import Mixture, moments
-from bayesgmm.interface.sklearn_shapes import MATRICES, checked, to_factors
+from bayesgmm.interface.sklearn_shapes import checked, to_factors
 from bayesgmm.model.parallel import one_blas_thread
-from bayesgmm.model.spec import Structure
+from bayesgmm.model.structure import STRUCTURES, Structure
 
 Array = NDArray[np.float64]
 
@@ -25,18 +25,19 @@ INITS = ("kmeans", "k-means++", "random", "random_from_data")
 
 def first_mixture(model: Any, values: Array, random_state: np.random.RandomState) -> Mixture:
     """The start that the arguments of a ``GaussianMixture`` ask for on ``values``."""
-    k, d, kind = model.n_components, values.shape[1], model.covariance_type
+    k, d = model.n_components, values.shape[1]
+    structure = STRUCTURES[model.covariance_type]
     given = (model.weights_init, model.means_init, model.precisions_init)
     if any(array is None for array in given):
         shares = _memberships(values, k, model.init_params, random_state)
-        weights, means, covariances = moments(values, shares, model.reg_covar, kind)
+        weights, means, covariances = moments(values, shares, model.reg_covar, structure)
     if model.weights_init is not None:
         weights = _weights(model.weights_init, k)
     if model.means_init is not None:
         means = checked("means_init", model.means_init, (k, d))
     if model.precisions_init is not None:
-        covariances = _covariances(model.precisions_init, kind, k, d)
-    return Mixture.of(weights, means, covariances, kind)
+        covariances = _covariances(model.precisions_init, structure, k, d)
+    return Mixture.of(weights, means, covariances, structure)
 
 
 def _memberships(values: Array, k: int, how: str, random_state: np.random.RandomState) -> Array:
@@ -68,10 +69,10 @@ def _weights(array: Any, k: int) -> Array:
     return weights
 
 
-def _covariances(precisions: Any, kind: Structure, k: int, d: int) -> Array:
+def _covariances(precisions: Any, structure: Structure, k: int, d: int) -> Array:
     """Inverses of ``precisions_init``, in the shape of factors."""
-    own = to_factors("precisions_init", precisions, kind, k, d)
-    if kind not in MATRICES:
+    own = to_factors("precisions_init", precisions, structure, k, d)
+    if not structure.matrices:
         if np.any(own <= 0):
             raise SpecError("precisions_init must be positive.")
         return 1 / own

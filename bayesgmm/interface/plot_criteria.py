@@ -16,7 +16,7 @@ from bayesgmm.analysis.compare import ranks
 from bayesgmm.errors import DataError, SpecError
 from bayesgmm.interface.palette import PALETTE, legend_outside
 from bayesgmm.interrupts import whole_imports
-from bayesgmm.model.spec import STRUCTURES
+from bayesgmm.model.structure import STRUCTURES
 from bayesgmm.options import TRUTH, one_of, shown
 
 #: Each criterion's name on an axis, and whether its smallest or largest value is best.
@@ -238,7 +238,7 @@ def _marker(structures: list[str], label: str) -> str:
 def _place(structures: list[str], label: str) -> int:
     """A structure's own place, the same in every plot, whatever else is drawn."""
     if label in STRUCTURES:
-        return STRUCTURES.index(label)
+        return list(STRUCTURES).index(label)
     return len(STRUCTURES) + [s for s in structures if s not in STRUCTURES].index(label)
 
 

@@ -14,10 +14,12 @@ from sklearn.base import BaseEstimator, DensityMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from bayesgmm.interface.sklearn_shapes import from_factors
 from bayesgmm.interrupts import whole_imports
 from bayesgmm.model.observations import Observations
 from bayesgmm.model.priors import Priors
-from bayesgmm.model.spec import COVARIANCE, MixtureSpec, Structure
+from bayesgmm.model.spec import COVARIANCE, MixtureSpec
+from bayesgmm.model.structure import Covariance
 from bayesgmm.options import RANDOM_STATE
 from bayesgmm.result import MixtureFit
 
@@ -82,7 +84,7 @@ class MCMCGaussianMixture(DensityMixin, BaseEstimator):
         self,
         n_components: int = 1,
         *,
-        covariance_type: Structure = "full",
+        covariance_type: Covariance = "full",
         priors: Priors | None = None,
         draws: int = 1000,
         tune: int = 500,
@@ -118,10 +120,11 @@ class MCMCGaussianMixture(DensityMixin, BaseEstimator):
         self.weights_ = drawn.weights.mean(axis=(0, 1))
         self.means_ = drawn.means.mean(axis=(0, 1))
         covariances = drawn.covariances.mean(axis=(0, 1))
-        self.covariances_ = {
-            "full": covariances, "tied": covariances[0],
-            "diag": np.diagonal(covariances, axis1=1, axis2=2), "spherical": covariances[:, 0, 0],
-        }[self.covariance_type].copy()  # fmt: skip
+        structure = spec.structure
+        factors = covariances[: structure.owners(len(covariances))]
+        if not structure.matrices:
+            factors = np.diagonal(covariances, axis1=1, axis2=2)[None]
+        self.covariances_ = from_factors(factors, structure).copy()
         return self
 
     def fit_predict(self, X: Any, y: Any = None) -> NDArray[np.int64]:

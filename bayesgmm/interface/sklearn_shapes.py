@@ -1,7 +1,8 @@
 """scikit-learn's arrays and this package's: which shape holds the same numbers.
 
 Its covariances, precisions and factors are (K, D, D), (D, D), (K, D) or (K,) by
-covariance type; here all are factors as ``model.covariance`` keeps them.
+covariance type, and (D,) or () by the two that it does not have; here all are factors
+as ``model.structure`` keeps them.
 """
 
 from __future__ import annotations
@@ -13,12 +14,9 @@ from numpy.typing import NDArray
 
 from bayesgmm.errors import SpecError
 from bayesgmm.model.parameters import numeric_array
-from bayesgmm.model.spec import Structure
+from bayesgmm.model.structure import Structure
 
 Array = NDArray[np.float64]
-
-#: Structures whose factors are triangular matrices; the others' are standard deviations.
-MATRICES = ("full", "tied")
 
 
 def checked(name: str, array: Any, shape: tuple[int, ...]) -> Array:
@@ -29,27 +27,27 @@ def checked(name: str, array: Any, shape: tuple[int, ...]) -> Array:
     return own
 
 
-def to_factors(name: str, array: Any, kind: Structure, k: int, d: int) -> Array:
+def to_factors(name: str, array: Any, structure: Structure, k: int, d: int) -> Array:
     """scikit-learn's shape to factors'; ``name`` is for a refusal."""
-    shape = {"full": (k, d, d), "tied": (d, d), "diag": (k, d), "spherical": (k,)}[kind]
-    own = checked(name, array, shape)
-    if kind == "full":
-        return own
-    return own[None, :, None].repeat(d, axis=2) if kind == "spherical" else own[None]
+    like = from_factors(np.empty(structure.factor_shape(k, d)), structure)
+    own = checked(name, array, like.shape)
+    if structure.matrices:
+        return own.reshape(-1, d, d)
+    return structure.from_distinct(own, k, d)[None].copy()
 
 
-def from_factors(factors: Array, kind: Structure) -> Array:
+def from_factors(factors: Array, structure: Structure) -> Array:
     """Factors' shape to scikit-learn's."""
-    if kind == "full":
-        return factors
-    return factors[0, :, 0].copy() if kind == "spherical" else factors[0]
+    if structure.matrices:
+        return factors[0] if structure.shared else factors
+    return np.array(structure.to_distinct(factors[0]))
 
 
-def squares(factors: Array, kind: Structure) -> Array:
+def squares(factors: Array, structure: Structure) -> Array:
     """Covariances of their factors, or precisions of theirs."""
-    return factors @ np.swapaxes(factors, -1, -2) if kind in MATRICES else factors**2
+    return factors @ np.swapaxes(factors, -1, -2) if structure.matrices else factors**2
 
 
-def inverse_factors(factors: Array, kind: Structure) -> Array:
+def inverse_factors(factors: Array, structure: Structure) -> Array:
     """Upper factors of the precisions from lower ones of the covariances, or back."""
-    return np.linalg.inv(np.swapaxes(factors, -1, -2)) if kind in MATRICES else 1 / factors
+    return np.linalg.inv(np.swapaxes(factors, -1, -2)) if structure.matrices else 1 / factors

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from bayesgmm.errors import DataError
 from bayesgmm.model.observations import Observations
 from bayesgmm.model.reading import largest_magnitudes
-from bayesgmm.model.spec import Structure
+from bayesgmm.model.structure import STRUCTURES, Covariance
 
 #: Rows on which all features are looked at first: what holds on all rows holds on some.
 _FIRST = 1000
@@ -21,7 +21,7 @@ _FIRST = 1000
 _NO_PART = 1e-6
 
 
-def refuse_collinear(observations: Observations, covariance: Structure) -> None:
+def refuse_collinear(observations: Observations, covariance: Covariance) -> None:
     """Refuse data of which a feature is a combination of those before it, by their names.
 
     Only where it is so exactly: no row is farther from it than the rounding of its own
@@ -31,7 +31,7 @@ def refuse_collinear(observations: Observations, covariance: Structure) -> None:
     values, weights = observations.values, observations.row_weights
     counted = values if weights is None else values[weights > 0]
     n, d = counted.shape
-    if covariance not in ("full", "tied") or d == 1 or n <= d:
+    if not STRUCTURES[covariance].matrices or d == 1 or n <= d:
         return
     center, scale = observations.center, observations.feature_scale
     rounding = 8 * np.finfo(float).eps * largest_magnitudes(counted) / scale

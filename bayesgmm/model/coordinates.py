@@ -6,8 +6,7 @@
   basis of the vectors that sum to zero, so that no component is special;
 * the K D means;
 * each factor L = F T by the rows of T: its diagonal on the log scale and the rest of a row
-  in units of its diagonal; or the log standard deviations (D per component for ``diag``,
-  one for ``spherical``).
+  in units of its diagonal; or the log standard deviations that differ.
 
 In those units a row's scale moves one coordinate: entries as they are would widen with it,
 a funnel where a component has few rows and its scale is hardly known.  The frame F, which
@@ -24,9 +23,8 @@ from numba import njit
 from numpy.typing import NDArray
 
 from bayesgmm.model.calls import COMPILED
-from bayesgmm.model.covariance import DIAGONAL, SPHERICAL, factor_shape, structure_code
 from bayesgmm.model.point import Point
-from bayesgmm.model.spec import Structure
+from bayesgmm.model.structure import ROUND, SCALES, SHARED, Structure
 
 
 def zero_sum_basis(k: int) -> NDArray[np.float64]:
@@ -39,34 +37,30 @@ def zero_sum_basis(k: int) -> NDArray[np.float64]:
     return basis
 
 
-def coordinate_count(covariance: Structure, k: int, d: int) -> int:
-    """Length of theta."""
-    shared = d * (d + 1) // 2 if covariance == "tied" else 0
-    return k - 1 + k * d + k * factor_coordinates(covariance, d) + shared
-
-
-def factor_coordinates(covariance: Structure, d: int) -> int:
-    """Coordinates of the factor of one component; none where all share one."""
-    return {"full": d * (d + 1) // 2, "tied": 0, "diag": d, "spherical": 1}[covariance]
-
-
-def coordinate_names(covariance: Structure, k: int, names: tuple[str, ...]) -> list[str]:
+def coordinate_names(structure: Structure, k: int, names: tuple[str, ...]) -> list[str]:
     """What each entry of theta is, for messages."""
     weights = [f"weight log-ratio {j + 1}" for j in range(k - 1)]
     means = [f"mean of {name!r} in component {j}" for j in range(k) for name in names]
-    if covariance == "spherical":
-        return weights + means + [f"log scale of component {j}" for j in range(k)]
-    if covariance == "diag":
-        scales = [f"log scale of {name!r} in component {j}" for j in range(k) for name in names]
-        return weights + means + scales
-    owners = [f"component {j}" for j in range(k)] if covariance == "full" else ["all components"]
-    factors = [
-        f"Cholesky entry ({a!r}, {b!r}) of {owner}"
-        for owner in owners
-        for i, a in enumerate(names)
-        for b in names[: i + 1]
-    ]
+    owners = ["all components"] if structure.shared else [f"component {j}" for j in range(k)]
+    if structure.matrices:
+        factors = [
+            f"Cholesky entry ({a!r}, {b!r}) of {owner}"
+            for owner in owners
+            for i, a in enumerate(names)
+            for b in names[: i + 1]
+        ]
+    elif structure.round:
+        factors = [f"log scale of {owner}" for owner in owners]
+    else:
+        factors = [f"log scale of {name!r} in {owner}" for owner in owners for name in names]
     return weights + means + factors
+
+
+@njit(**COMPILED)
+def scale_coordinate(structure, d, j, i):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Which of the coordinates of scales is that of feature ``i`` in component ``j``."""
+    first = 0 if structure & SHARED else j
+    return first if structure & ROUND else first * d + i
 
 
 @njit(**COMPILED)
@@ -92,16 +86,10 @@ def constrain(theta, basis, structure, frame, point):  # type: ignore[no-untyped
         for i in range(d):
             means[j, i] = theta[p]
             p += 1
-    if structure == SPHERICAL:
+    if structure & SCALES:
         for j in range(k):
             for i in range(d):
-                factors[0, j, i] = np.exp(theta[p])
-            p += 1
-    elif structure == DIAGONAL:
-        for j in range(k):
-            for i in range(d):
-                factors[0, j, i] = np.exp(theta[p])
-                p += 1
+                factors[0, j, i] = np.exp(theta[p + scale_coordinate(structure, d, j, i)])
     else:
         own = np.zeros((d, d))
         for g in range(factors.shape[0]):
@@ -134,7 +122,7 @@ def in_frame(frame, tril, own):  # type: ignore[no-untyped-def]  # pragma: no co
 
 def constrain_many(
     theta: NDArray[np.float64],
-    covariance: Structure,
+    structure: Structure,
     k: int,
     d: int,
     frame: NDArray[np.float64],
@@ -142,10 +130,10 @@ def constrain_many(
     """Points, with batch shape (...), of theta (..., P)."""
     batch = theta.shape[:-1]
     flat = np.ascontiguousarray(theta.reshape(-1, theta.shape[-1]))
-    shape = factor_shape(covariance, k, d)
+    shape = structure.factor_shape(k, d)
     log_weights, means = np.empty((len(flat), k)), np.empty((len(flat), k, d))
     factors = np.empty((len(flat), *shape))
-    basis, code = zero_sum_basis(k), structure_code(covariance)
+    basis, code = zero_sum_basis(k), structure.code
     for s in range(len(flat)):
         point = Point(log_weights[s], means[s], factors[s])
         constrain(flat[s], basis, code, frame, point)
@@ -157,16 +145,15 @@ def constrain_many(
 
 
 def unconstrain_many(
-    points: Point, covariance: Structure, frame: NDArray[np.float64]
+    points: Point, structure: Structure, frame: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     """The theta (..., P) of points with batch shape (...)."""
     log_weights, means, factors = points
     batch, (k, d) = log_weights.shape[:-1], means.shape[-2:]
     parts = [log_weights @ zero_sum_basis(k), means.reshape(*batch, k * d)]
-    if covariance == "spherical":
-        parts.append(np.log(factors[..., 0, :, 0]))
-    elif covariance == "diag":
-        parts.append(np.log(factors[..., 0, :, :]).reshape(*batch, k * d))
+    if not structure.matrices:
+        scales = structure.to_distinct(factors[..., 0, :, :])
+        parts.append(np.log(scales).reshape(*batch, -1))
     else:
         flat = np.ascontiguousarray(factors.reshape(-1, d, d))
         own = np.empty_like(flat)

@@ -1,10 +1,7 @@
-"""Covariance structures and the small triangular algebra that they need.
+"""The small triangular algebra that covariances need.
 
-A set of covariances is kept as *factors*, an array whose shape says how they are
-shared: lower Cholesky factors (K, D, D) for ``full`` and (1, D, D) for ``tied``,
-standard deviations (1, K, D) for ``diag`` and ``spherical``.  Scatter matrices
-have the same shapes.  The compiled loops are plain on purpose: at these sizes
-they beat LAPACK calls, and they compile in a moment.
+The compiled loops are plain on purpose: at these sizes they beat LAPACK calls, and they
+compile in a moment.
 """
 
 from __future__ import annotations
@@ -15,41 +12,14 @@ from numpy.typing import NDArray
 
 from bayesgmm.errors import FitError
 from bayesgmm.model.calls import COMPILED
-from bayesgmm.model.spec import STRUCTURES, Structure
+from bayesgmm.model.structure import SCALES, Structure
 
-#: Codes of the structures in compiled code, in the order of ``STRUCTURES``.
-FULL, TIED, DIAGONAL, SPHERICAL = range(4)
 #: Least variance of a component, in variances of recording, that numbers tell from none.
 _LEAST = 1e-8
 
 
-def structure_code(covariance: Structure) -> int:
-    """The compiled code's number for a structure."""
-    return STRUCTURES.index(covariance)
-
-
-def factor_shape(covariance: Structure, k: int, d: int) -> tuple[int, int, int]:
-    """Shape of the factors, and of the scatters, of K components in D dimensions."""
-    return {
-        "full": (k, d, d), "tied": (1, d, d), "diag": (1, k, d), "spherical": (1, k, d)
-    }[covariance]
-
-
-def factors_to_tril(
-    factors: NDArray[np.float64], covariance: Structure, k: int
-) -> NDArray[np.float64]:
-    """Lower Cholesky factors (..., K, D, D) of factors with any leading batch shape."""
-    if covariance == "full":
-        return factors
-    if covariance == "tied":
-        d = factors.shape[-1]
-        return np.broadcast_to(factors, (*factors.shape[:-3], k, d, d))
-    scales = factors[..., 0, :, :]
-    return scales[..., None] * np.eye(scales.shape[-1])
-
-
 def without_recording(
-    factors: NDArray[np.float64], recorded: NDArray[np.float64], covariance: Structure
+    factors: NDArray[np.float64], recorded: NDArray[np.float64], structure: Structure
 ) -> NDArray[np.float64]:
     """Factors of Sigma = T - S of factors of T, with any leading batch shape.
 
@@ -59,7 +29,7 @@ def without_recording(
     if not recorded.any():
         return factors
     least = _LEAST * recorded.max()
-    if covariance in ("diag", "spherical"):
+    if not structure.matrices:
         return np.sqrt(np.maximum(factors**2 - recorded, least))
     sigma = factors @ np.swapaxes(factors, -1, -2) - recorded * np.eye(len(recorded))
     try:
@@ -68,16 +38,6 @@ def without_recording(
         values, vectors = np.linalg.eigh(sigma)
         raised = (vectors * np.maximum(values, least)[..., None, :]) @ np.swapaxes(vectors, -1, -2)
         return np.linalg.cholesky(raised)
-
-
-def tril_to_factors(tril: NDArray[np.float64], covariance: Structure) -> NDArray[np.float64]:
-    """The inverse of :func:`factors_to_tril`."""
-    if covariance == "full":
-        return np.ascontiguousarray(tril)
-    if covariance == "tied":
-        return np.ascontiguousarray(tril[..., :1, :, :])
-    # A copy, because a view of a diagonal is read-only.
-    return np.diagonal(tril, axis1=-2, axis2=-1)[..., None, :, :].copy()
 
 
 def scale_correlation(
@@ -183,7 +143,7 @@ def recorded_factor(tril, recorded, out):  # type: ignore[no-untyped-def]  # pra
 @njit(**COMPILED)
 def recorded_factors(factors, structure, recorded, out):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Factors of T = Sigma + S into ``out``, S the diagonal variances ``recorded`` (D,)."""
-    if structure < DIAGONAL:
+    if not structure & SCALES:
         for g in range(factors.shape[0]):
             recorded_factor(factors[g], recorded, out[g])
         return

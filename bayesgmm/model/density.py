@@ -16,22 +16,11 @@ from bayesgmm.errors import DataError, FitError
 from bayesgmm.model.coordinates import (
     constrain,
     constrain_many,
-    coordinate_count,
     coordinate_names,
-    factor_coordinates,
     unconstrain_many,
     zero_sum_basis,
 )
-from bayesgmm.model.covariance import (
-    DIAGONAL,
-    FULL,
-    factor_shape,
-    factors_to_tril,
-    recorded_factors,
-    structure_code,
-    tril_to_factors,
-    without_recording,
-)
+from bayesgmm.model.covariance import recorded_factors, without_recording
 from bayesgmm.model.observations import Observations
 from bayesgmm.model.parallel import available_cores, thread_map
 from bayesgmm.model.parameters import MixtureParameters, numeric_array
@@ -116,15 +105,13 @@ class LogPosterior:
         self.cores = cores
         self.prior = PriorTerms.of(spec, observations, active=prior, jacobian=jacobian)
         self.scale = observations.scale_for(spec.covariance)
-        self.structure = structure_code(spec.covariance)
+        self.structure = spec.structure.code
         self.basis = zero_sum_basis(spec.n_components)
         self.rows = Rows.of(
             observations.matrix, observations.center, self.scale, observations.row_weights
         )
         self.log_unit = observations.total_weight * float(np.log(self.scale).sum())
-        self.size = coordinate_count(
-            spec.covariance, spec.n_components, observations.n_features
-        )
+        self.size = spec.n_parameters(observations.n_features)
 
     def on(
         self, values: NDArray[np.float64], row_weights: NDArray[np.float64] | None
@@ -146,8 +133,8 @@ class LogPosterior:
         """The same density in coordinates that suit a mixture, by its pooled covariance."""
         log_weights, _, factors = self.standardise(parameters)
         other = copy(self)
-        if self.structure < DIAGONAL:
-            shares = log_weights if self.structure == FULL else np.zeros(1)
+        if self.spec.structure.matrices:
+            shares = np.zeros(1) if self.spec.structure.shared else log_weights
             scaled = np.exp(0.5 * shares)[:, None, None] * np.swapaxes(factors, 1, 2)
             upper = np.linalg.qr(scaled.reshape(-1, scaled.shape[-1]), mode="r")
             frame = np.ascontiguousarray(upper.T * np.sign(np.diag(upper)))
@@ -162,7 +149,7 @@ class LogPosterior:
     @property
     def target(self) -> Target:
         """As compiled code takes it, of rows that are few enough for one pass."""
-        each = factor_coordinates(self.spec.covariance, self.observations.n_features)
+        each = self.spec.structure.own_entries(self.observations.n_features)
         return Target.of(self.rows, self.basis, self.structure, each, self.prior)
 
     def at(self, point: Point) -> Evaluation:
@@ -207,7 +194,7 @@ class LogPosterior:
             value = log_posterior(self.target, 1.0, theta, gradient, np.empty(1))
             return value - self.log_unit, gradient
         k, d = self.spec.n_components, self.observations.n_features
-        factors = np.empty(factor_shape(self.spec.covariance, k, d))
+        factors = np.empty(self.spec.structure.factor_shape(k, d))
         point = Point(np.empty(k), np.empty((k, d)), factors)
         constrain(theta, self.basis, self.structure, self.prior.frame, point)
         here = self.at(point)
@@ -240,7 +227,7 @@ class LogPosterior:
         """Parameters in the data's units; theta (..., P) gives batch shape (...)."""
         spec = self.spec
         points = constrain_many(
-            self._batch(theta), spec.covariance, spec.n_components,
+            self._batch(theta), spec.structure, spec.n_components,
             self.observations.n_features, self.prior.frame,
         )  # fmt: skip
         return self.mixture(points)
@@ -248,9 +235,7 @@ class LogPosterior:
     def mixture(self, point: Point) -> MixtureParameters:
         """In the data's units, with the covariances T of what is recorded."""
         spec = self.spec
-        tril = factors_to_tril(
-            self.of_recorded(point.factors), spec.covariance, spec.n_components
-        )
+        tril = spec.structure.to_tril(self.of_recorded(point.factors), spec.n_components)
         return MixtureParameters(
             np.exp(point.log_weights),
             point.means * self.scale + self.observations.center,
@@ -262,16 +247,15 @@ class LogPosterior:
         with np.errstate(divide="ignore"):
             log_weights = np.log(parameters.weights)
         means = (parameters.means - self.observations.center) / self.scale
-        factors = tril_to_factors(
-            parameters.scale_tril / self.scale[:, None], self.spec.covariance
-        )
-        factors = without_recording(factors, self.prior.recorded, self.spec.covariance)
+        structure = self.spec.structure
+        factors = structure.to_factors(parameters.scale_tril / self.scale[:, None])
+        factors = without_recording(factors, self.prior.recorded, structure)
         return Point(log_weights, means, factors)
 
     def unconstrain(self, parameters: MixtureParameters) -> NDArray[np.float64]:
         """The theta of parameters in the data's units; the inverse of :meth:`constrain`."""
         point = self.standardise(parameters).interior
-        return unconstrain_many(point, self.spec.covariance, self.prior.frame)
+        return unconstrain_many(point, self.spec.structure, self.prior.frame)
 
     def relabelled(
         self, theta: NDArray[np.float64], permutation: NDArray[np.int64]
@@ -280,7 +264,7 @@ class LogPosterior:
         k, d = self.spec.n_components, self.observations.n_features
         log_ratios = (theta[..., : k - 1] @ self.basis.T)[..., permutation] @ self.basis
         parts, p = [log_ratios], k - 1
-        for each in (d, factor_coordinates(self.spec.covariance, d)):
+        for each in (d, self.spec.structure.own_entries(d)):
             if each == 0:  # factors that all share
                 continue
             block = theta[..., p : p + k * each]
@@ -297,7 +281,7 @@ class LogPosterior:
         wrong = np.flatnonzero(~np.isfinite(theta))  # the cause, where it is one
         wrong = wrong if len(wrong) else np.flatnonzero(~np.isfinite(gradient))
         names = coordinate_names(
-            self.spec.covariance, self.spec.n_components, tuple(self.observations.names or ())
+            self.spec.structure, self.spec.n_components, tuple(self.observations.names or ())
         )
         where = names[wrong[0]] if len(wrong) else "the log density itself"
         raise FitError(

@@ -27,7 +27,8 @@ from bayesgmm.model.reading import (
     refuse_unusable,
     refuse_unwritable,
 )
-from bayesgmm.model.spec import COVARIANCE, Structure
+from bayesgmm.model.spec import COVARIANCE
+from bayesgmm.model.structure import STRUCTURES, Covariance
 from bayesgmm.options import COUNT, TRUTH, shown
 
 _FEW_ENOUGH_TO_COMPARE = 100_000  # rows, to look for equal ones among them
@@ -163,27 +164,27 @@ class Observations:
             weights = np.bincount(place.ravel(), weights)
         return float(np.median(weights[weights > 0]))
 
-    def recorded_variance(self, covariance: Structure) -> NDArray[np.float64]:
+    def recorded_variance(self, covariance: Covariance) -> NDArray[np.float64]:
         """Variance of each feature (D,) from recording alone, on the standardised scale.
 
         One for all features where one scale has to serve them: the largest.
         """
         variance = self.resolution**2 / (12 * self.scale_for(covariance) ** 2)
-        if covariance == "spherical":
+        if STRUCTURES[covariance].round:
             return np.full(self.n_features, variance.max())
         return np.asarray(variance)
 
-    def scale_for(self, covariance: Structure) -> NDArray[np.float64]:
+    def scale_for(self, covariance: Covariance) -> NDArray[np.float64]:
         """Units of the standardised scale, shape (D,).
 
-        One common factor for ``spherical``: separate ones would turn its circles
-        into ellipses and so change the model.
+        One common factor for circles: separate ones would turn them into ellipses and so
+        change the model.
         """
-        if COVARIANCE("covariance", covariance) == "spherical":
+        if STRUCTURES[COVARIANCE("covariance", covariance)].round:
             return np.full(self.n_features, np.sqrt(np.mean(self.feature_scale**2)))
         return self.feature_scale
 
-    def require(self, n_components: int, covariance: Structure, *, likelihood_only: bool) -> None:
+    def require(self, n_components: int, covariance: Covariance, *, likelihood_only: bool) -> None:
         """Refuse data on which such a mixture cannot be fitted.
 
         ``likelihood_only`` asks for what maximum likelihood needs: without a
@@ -215,7 +216,8 @@ class Observations:
                 distinct=distinct,
             )
         # With one feature full is diag, which needs no more rows than components.
-        if likelihood_only and covariance == "full" and d > 1 and n < n_components * (d + 1):
+        full = STRUCTURES[covariance].on(n_components, d)[:2] == (True, False)
+        if likelihood_only and full and n < n_components * (d + 1):
             raise DataError(
                 f"{n} rows are too few for {n_components} full covariance matrices of {d} "
                 f"features, which need {n_components * (d + 1)}; use covariance='diag', fewer "

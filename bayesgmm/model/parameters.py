@@ -17,13 +17,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayesgmm.errors import DataError
-from bayesgmm.model.covariance import FULL, scale_correlation
+from bayesgmm.model.covariance import scale_correlation
 from bayesgmm.model.observations import Observations
 from bayesgmm.model.parallel import available_cores, one_blas_thread, thread_map
 from bayesgmm.model.point import Point
 from bayesgmm.model.precision import PrecisionForm
 from bayesgmm.model.reading import checked_weights
 from bayesgmm.model.statistics import Rows, row_log_density, row_memberships
+from bayesgmm.model.structure import STRUCTURES
 from bayesgmm.options import LIMIT_FROM_ZERO, generator, refuse_beyond_memory, shown
 
 
@@ -151,7 +152,7 @@ class MixtureParameters:
         means = np.ascontiguousarray(flat.means - center)
         tril = np.ascontiguousarray(flat.scale_tril)
         forms = [
-            PrecisionForm.of(Point(*parts), FULL)
+            PrecisionForm.of(Point(*parts), STRUCTURES["full"].code)
             for parts in zip(log_weights, means, tril, strict=True)
         ]
         return Rows.of(x, center), forms

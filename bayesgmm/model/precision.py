@@ -9,8 +9,9 @@ from numba import njit, types
 from numpy.typing import NDArray
 
 from bayesgmm.model.calls import COMPILED, MATRIX, VECTOR
-from bayesgmm.model.covariance import DIAGONAL, FULL, invert_triangular
+from bayesgmm.model.covariance import invert_triangular
 from bayesgmm.model.point import Point
+from bayesgmm.model.structure import SCALES, SHARED
 
 
 class PrecisionForm(NamedTuple):
@@ -32,7 +33,7 @@ class PrecisionForm(NamedTuple):
     def empty(cls, point: Point, structure: int) -> PrecisionForm:
         """For a point, to be written."""
         k, d = point.means.shape
-        rows = k if structure >= DIAGONAL else point.factors.shape[0] * d
+        rows = k if structure & SCALES else point.factors.shape[0] * d
         return cls(np.empty((rows, d)), np.empty((k, d)), np.empty(k), structure)
 
 
@@ -47,7 +48,7 @@ def write_precision_form(point, form):  # type: ignore[no-untyped-def]  # pragma
     whiten, shift, log_constant = form.whiten, form.shift, form.log_constant
     k, d = means.shape
     half_log_two_pi = 0.9189385332046727
-    if form.structure >= DIAGONAL:
+    if form.structure & SCALES:
         for j in range(k):
             log_constant[j] = log_weights[j] - d * half_log_two_pi
             for i in range(d):
@@ -58,7 +59,7 @@ def write_precision_form(point, form):  # type: ignore[no-untyped-def]  # pragma
     for g in range(factors.shape[0]):
         invert_triangular(factors[g], whiten[g * d : (g + 1) * d])
     for j in range(k):
-        g = j if form.structure == FULL else 0
+        g = 0 if form.structure & SHARED else j
         log_constant[j] = log_weights[j] - d * half_log_two_pi
         for i in range(d):
             log_constant[j] -= np.log(factors[g, i, i])

@@ -125,10 +125,10 @@ def _constant(terms: PriorTerms, spec: MixtureSpec, d: int) -> float:
         each = 0.5 * np.log(2 / np.pi) - np.log(a)
     else:  # gamma and inverse gamma share theirs
         each = a * np.log(b) - gammaln(a)
-    matrices = 1 if spec.covariance == "tied" else k
-    total += matrices * (each[0] if spec.covariance == "spherical" else each.sum())
-    if spec.covariance in ("full", "tied"):
-        total += matrices * (
+    owners = spec.structure.owners(k)
+    total += owners * (each[0] if spec.structure.round else each.sum())
+    if spec.structure.matrices:
+        total += owners * (
             log_uniform_marginals_constant(d) if terms.marginals else log_lkj_constant(terms.eta, d)
         )
     return float(total)

@@ -6,7 +6,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayesgmm.model.coordinates import unconstrain_many
-from bayesgmm.model.covariance import tril_to_factors
 from bayesgmm.model.density import LogPosterior
 from bayesgmm.model.point import Point
 from bayesgmm.model.prior_density import PriorTerms
@@ -17,20 +16,19 @@ Array = NDArray[np.float64]
 
 def prior_draws(density: LogPosterior, n: int, rng: np.random.Generator) -> Array:
     """``n`` draws (n, P) of theta, on the standardised scale as all of theta."""
-    prior, covariance = density.prior, density.spec.covariance
+    prior, structure = density.prior, density.spec.structure
     k, d = density.spec.n_components, density.observations.n_features
     log_weights = _log_dirichlet(prior.weights, n, rng)
     means = prior.mean_location + prior.mean_scale * rng.standard_normal((n, k, d))
-    matrices = 1 if covariance == "tied" else k
-    scales = _scales(prior, (n, matrices, d), rng)
-    if covariance == "spherical":
-        scales = np.broadcast_to(scales[..., :1], scales.shape)
+    owners = structure.owners(k)
+    scales = structure.to_distinct(_scales(prior, (n, owners, d), rng))
+    scales = structure.from_distinct(scales, k, d)
     tril = scales[..., None] * np.eye(d)
-    if covariance in ("full", "tied") and d > 1:
+    if structure.matrices and d > 1:
         draw = _uniform_marginals if prior.marginals else _lkj
-        tril = scales[..., None] * draw(prior.eta, d, (n, matrices), rng)
-    factors = tril_to_factors(tril, covariance)
-    return unconstrain_many(Point(log_weights, means, factors), covariance, prior.frame)
+        tril = scales[..., None] * draw(prior.eta, d, (n, owners), rng)
+    factors = structure.to_factors(tril)
+    return unconstrain_many(Point(log_weights, means, factors), structure, prior.frame)
 
 
 def _log_dirichlet(alpha: Array, n: int, rng: np.random.Generator) -> Array:

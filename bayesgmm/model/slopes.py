@@ -33,19 +33,13 @@ import numpy as np
 from numba import njit
 
 from bayesgmm.model.calls import COMPILED, MATRIX, VECTOR, by_address
-from bayesgmm.model.coordinates import in_frame
-from bayesgmm.model.covariance import (
-    DIAGONAL,
-    FULL,
-    SPHERICAL,
-    invert_triangular,
-    is_recorded,
-    scatter_about_means,
-)
+from bayesgmm.model.coordinates import in_frame, scale_coordinate
+from bayesgmm.model.covariance import invert_triangular, is_recorded, scatter_about_means
 from bayesgmm.model.point import POINT
 from bayesgmm.model.precision import PRECISION_FORM
 from bayesgmm.model.prior_density import PRIOR_TERMS, scale_log_prior
 from bayesgmm.model.statistics import TOTALS
+from bayesgmm.model.structure import ROUND, SCALES, SHARED
 
 
 @njit(**COMPILED)
@@ -176,11 +170,11 @@ def log_prior_and_gradient(  # type: ignore[no-untyped-def]  # pragma: no cover 
     for j in range(k):
         for i in range(d):
             residual[i] = sums[j, i] - counts[j] * means[j, i]
-        if structure >= DIAGONAL:
+        if structure & SCALES:
             for i in range(d):
                 gradient[p + i] = residual[i] * whiten[j, i] * whiten[j, i]
         else:
-            g = j if structure == FULL else 0
+            g = 0 if structure & SHARED else j
             for i in range(d):
                 white[i] = 0.0
                 for m in range(i + 1):
@@ -196,31 +190,24 @@ def log_prior_and_gradient(  # type: ignore[no-untyped-def]  # pragma: no cover 
                 gradient[p + i] -= t / prior.mean_scale[i]
         p += d
 
-    if structure >= DIAGONAL:
+    if structure & SCALES:
+        for m in range(p, gradient.size):
+            gradient[m] = 0.0
         for j in range(k):
-            if structure == SPHERICAL:
-                gradient[p] = 0.0
             for i in range(d):
+                sigma, at = factors[0, j, i], p + scale_coordinate(structure, d, j, i)
                 a = scatters[0, j, i] - means[j, i] * (2.0 * sums[j, i] - counts[j] * means[j, i])
                 t = a * whiten[j, i] * whiten[j, i] - counts[j]
-                t *= (factors[0, j, i] * whiten[j, i]) ** 2  # Sigma's share of T
-                if prior.active and (structure == DIAGONAL or i == 0):
-                    sigma = factors[0, j, i]
-                    v, s = scale_log_prior(
-                        prior.family, prior.scale_a[i], prior.scale_b[i], sigma
-                    )
-                    log_prior += v
-                    t += s
-                    if prior.jacobian:
-                        log_prior += np.log(sigma)
-                        t += 1.0
-                if structure == DIAGONAL:
-                    gradient[p] = t
-                    p += 1
-                else:
-                    gradient[p] += t
-            if structure == SPHERICAL:
-                p += 1
+                gradient[at] += t * (sigma * whiten[j, i]) ** 2  # Sigma's share of T
+                again = (structure & SHARED and j > 0) or (structure & ROUND and i > 0)
+                if again or not prior.active:  # a scale of several has one prior
+                    continue
+                v, s = scale_log_prior(prior.family, prior.scale_a[i], prior.scale_b[i], sigma)
+                log_prior += v
+                gradient[at] += s
+                if prior.jacobian:
+                    log_prior += np.log(sigma)
+                    gradient[at] += 1.0
         return log_prior
 
     scatter, slopes, own = np.empty((d, d)), np.empty((d, d)), np.empty((d, d))

@@ -11,23 +11,14 @@ import html
 import json
 from dataclasses import dataclass, field, fields
 from dataclasses import replace as _replace
-from typing import Any, Literal, get_args
+from typing import Any
 
 from bayesgmm.errors import SpecError
 from bayesgmm.model.priors import Priors
+from bayesgmm.model.structure import STRUCTURES, Covariance, Structure
 from bayesgmm.options import COUNT, MAPPING, instance, one_of
 
-Structure = Literal["full", "tied", "diag", "spherical"]
-STRUCTURES: tuple[Structure, ...] = get_args(Structure)
 COVARIANCE = one_of(*STRUCTURES)
-
-#: What each structure means, as users read it.
-STRUCTURE_MEANING = {
-    "full": "each component its own ellipse, of any orientation",
-    "tied": "one ellipse of any orientation, shared by all components",
-    "diag": "each component its own axis-aligned ellipse",
-    "spherical": "each component its own circle",
-}
 
 
 @dataclass(frozen=True)
@@ -40,10 +31,11 @@ class MixtureSpec:
     ----------
     n_components : int
         K, at least 1.
-    covariance : {"full", "tied", "diag", "spherical"}, default "full"
+    covariance : str, default "full"
         ``full``: each component its own covariance matrix, an ellipse of any
         orientation; ``tied``: one such matrix for all; ``diag``: axis-aligned
-        ellipses; ``spherical``: circles.
+        ellipses; ``spherical``: circles; ``tied-diag`` and ``tied-spherical``: one of
+        these for all.
     priors : Priors, optional
         Used by MAP, Laplace and NUTS; maximum likelihood ignores them.
 
@@ -65,7 +57,7 @@ class MixtureSpec:
     """
 
     n_components: int
-    covariance: Structure = "full"
+    covariance: Covariance = "full"
     priors: Priors = field(default_factory=Priors)
 
     def __post_init__(self) -> None:
@@ -81,6 +73,11 @@ class MixtureSpec:
             )
 
     @property
+    def structure(self) -> Structure:
+        """What the covariances have in common."""
+        return STRUCTURES[self.covariance]
+
+    @property
     def label(self) -> str:
         """A short name, ``"K=3, full"``, as tables and plots use it."""
         return f"K={self.n_components}, {self.covariance}"
@@ -93,11 +90,9 @@ class MixtureSpec:
         11
         """
         k, d = self.n_components, COUNT("n_features", n_features)
-        triangle = d * (d + 1) // 2
-        shape = {"full": k * triangle, "tied": triangle, "diag": k * d, "spherical": k}
-        return (k - 1) + k * d + shape[self.covariance]
+        return (k - 1) + k * d + self.structure.n_entries(k, d)
 
-    def synonyms(self, n_features: int) -> tuple[Structure, ...]:
+    def synonyms(self, n_features: int) -> tuple[Covariance, ...]:
         """Covariances by which this is the same model of ``n_features`` columns, plainest first.
 
         One component has a covariance of its own that is also everybody's; and with one feature
@@ -109,13 +104,9 @@ class MixtureSpec:
         >>> MixtureSpec(n_components=3, covariance="spherical").synonyms(1)
         ('full', 'diag', 'spherical')
         """
-        n_features = COUNT("n_features", n_features)
-        same = {"full": "full", "tied": "tied", "diag": "diag", "spherical": "spherical"}
-        if self.n_components == 1:
-            same["tied"] = "full"
-        if n_features == 1:
-            same["diag"] = same["spherical"] = "full"
-        return tuple(name for name in STRUCTURES if same[name] == same[self.covariance])
+        k, d = self.n_components, COUNT("n_features", n_features)
+        mine = self.structure.on(k, d)
+        return tuple(name for name, other in STRUCTURES.items() if other.on(k, d) == mine)
 
     def replace(self, **changes: Any) -> MixtureSpec:
         """A copy with some fields changed."""
@@ -174,7 +165,7 @@ class MixtureSpec:
         priors = self.priors
         rows = {
             "components": str(self.n_components),
-            "covariance": f"{self.covariance}: {STRUCTURE_MEANING[self.covariance]}",
+            "covariance": f"{self.covariance}: {self.structure.words}",
             "weights": f"Dirichlet({priors.weights})",
             "means": f"Normal({priors.mean_location}, {priors.mean_scale})",
             "scales": repr(priors.scales),
@@ -183,7 +174,7 @@ class MixtureSpec:
             ),
             "prior units": priors.units,
         }
-        if self.covariance in ("diag", "spherical"):
+        if not self.structure.matrices:
             del rows["correlations"]
         body = "".join(
             f"<tr><th style='text-align:left'>{html.escape(name)}</th>"

@@ -30,9 +30,9 @@ from numba.extending import intrinsic
 from numpy.typing import NDArray
 
 from bayesgmm.model.calls import COMPILED, CUBE, MATRIX, VECTOR, by_address
-from bayesgmm.model.covariance import DIAGONAL, FULL, TIED
 from bayesgmm.model.parallel import thread_map
 from bayesgmm.model.precision import PRECISION_FORM, PrecisionForm
+from bayesgmm.model.structure import SCALES, SHARED
 
 #: Rows given to one call of the kernel.  Fixed, so that sums are added in the
 #: same order, and come out bit-equal, whatever the number of threads.
@@ -98,7 +98,8 @@ class Totals(NamedTuple):
     def zero(cls, form: PrecisionForm) -> Totals:
         """The statistics of no rows under a form, and nothing of single rows."""
         k, d = form.shift.shape
-        shape = {FULL: (k, d, d), TIED: (1, d, d)}.get(form.structure, (1, k, d))
+        owners = 1 if form.structure & SHARED else k
+        shape = (1, k, d) if form.structure & SCALES else (owners, d, d)
         return cls(np.zeros(k), np.zeros((k, d)), np.zeros(shape), _NO_ROWS, _NOTHING)
 
 
@@ -164,19 +165,19 @@ def accumulate(data, form, totals):  # type: ignore[no-untyped-def]  # pragma: n
     x, center, inverse_scale = data.values, data.center, data.inverse_scale
     row_weights = data.row_weights
     whiten, shift, log_constant = form.whiten, form.shift, form.log_constant
-    structure = form.structure
+    scales, shared_matrix = form.structure & SCALES, form.structure == SHARED
     counts, sums, scatters = totals.counts, totals.sums, totals.scatters
     log_density, memberships = totals.log_density, totals.memberships
     rows, d = x.shape
     k = log_constant.size
     want_statistics = counts.size > 0
     weighted = row_weights.size > 0
-    if structure == FULL:
-        n_phi = 1 + d + d * (d + 1) // 2
-    elif structure == TIED:
+    if scales:
+        n_phi = 1 + 2 * d
+    elif shared_matrix:
         n_phi = 1 + d
     else:
-        n_phi = 1 + 2 * d
+        n_phi = 1 + d + d * (d + 1) // 2
     block = max(32, min(1024, 8 * (_BLOCK_DOUBLES // (8 * (whiten.shape[0] + n_phi + k)))))
     block = -(-rows // -(-rows // block))  # as many blocks as needed, all of one size
 
@@ -189,7 +190,7 @@ def accumulate(data, form, totals):  # type: ignore[no-untyped-def]  # pragma: n
     product = np.empty((k, n_phi))
     shared = np.zeros((d, d))
     shared_product = np.empty((d, d))
-    weighted_store = np.empty(d * block if structure == TIED else 0)
+    weighted_store = np.empty(d * block if shared_matrix else 0)
     loglik = 0.0
 
     for start in range(0, rows, block):
@@ -204,7 +205,7 @@ def accumulate(data, form, totals):  # type: ignore[no-untyped-def]  # pragma: n
                 xt[i, n] = (part[n, i] - c) * s
 
         # Squared distances to every component, into r.
-        if structure >= DIAGONAL:
+        if scales:
             for j in range(k):
                 for n in range(m):
                     r[j, n] = 0.0
@@ -217,7 +218,7 @@ def accumulate(data, form, totals):  # type: ignore[no-untyped-def]  # pragma: n
             z = z_store[: whiten.shape[0] * m].reshape(whiten.shape[0], m)
             np.dot(whiten, xt, z)
             for j in range(k):
-                first = 0 if structure == TIED else j * d
+                first = 0 if shared_matrix else j * d
                 for n in range(m):
                     r[j, n] = 0.0
                 for i in range(d):
@@ -278,17 +279,17 @@ def accumulate(data, form, totals):  # type: ignore[no-untyped-def]  # pragma: n
         for n in range(m):
             phi[0, n] = 1.0
         p = 1 + d
-        if structure == FULL:
+        if scales:
+            for a in range(d):
+                for n in range(m):
+                    phi[p, n] = xt[a, n] * xt[a, n]
+                p += 1
+        elif not shared_matrix:
             for a in range(d):
                 for b in range(a + 1):
                     for n in range(m):
                         phi[p, n] = xt[a, n] * xt[b, n]
                     p += 1
-        elif structure >= DIAGONAL:
-            for a in range(d):
-                for n in range(m):
-                    phi[p, n] = xt[a, n] * xt[a, n]
-                p += 1
         else:  # the memberships of a row sum to one: the shared scatter needs none
             wt = weighted_store[: d * m].reshape(d, m)
             for a in range(d):
@@ -309,17 +310,17 @@ def accumulate(data, form, totals):  # type: ignore[no-untyped-def]  # pragma: n
             for i in range(d):
                 sums[j, i] += sum_of_products[j, 1 + i]
             p = 1 + d
-            if structure == FULL:
+            if scales:
+                for i in range(d):
+                    scatters[0, j, i] += sum_of_products[j, p + i]
+            elif not shared_matrix:
                 for a in range(d):
                     for b in range(a + 1):
                         scatters[j, a, b] += sum_of_products[j, p]
                         if b < a:
                             scatters[j, b, a] += sum_of_products[j, p]
                         p += 1
-            elif structure >= DIAGONAL:
-                for i in range(d):
-                    scatters[0, j, i] += sum_of_products[j, p + i]
-        if structure == TIED:
+        if shared_matrix:
             for a in range(d):
                 for b in range(d):
                     scatters[0, a, b] += shared[a, b]
@@ -340,7 +341,7 @@ class SufficientStatistics:
         Expected number of rows of each component.
     sums : array of shape (K, D)
     scatters : array of shape (K, D, D), (1, D, D) or (1, K, D)
-        Second moments about zero, by structure: full, tied, diag and spherical.
+        Second moments about zero, shaped as the structure's factors.
     """
 
     log_likelihood: float

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from bayesgmm.model.calls import COMPILED, MATRIX, VECTOR, by_address
 from bayesgmm.model.coordinates import constrain
-from bayesgmm.model.covariance import DIAGONAL, FULL, recorded_factors
+from bayesgmm.model.covariance import recorded_factors
 from bayesgmm.model.point import POINT, Point
 from bayesgmm.model.precision import PRECISION_FORM, PrecisionForm, write_precision_form
 from bayesgmm.model.prior_density import PRIOR_TERMS, PriorTerms
@@ -26,6 +26,7 @@ from bayesgmm.model.statistics import (
     accumulate_address,
     call_accumulate,
 )
+from bayesgmm.model.structure import SCALES, SHARED
 
 
 class Target(NamedTuple):
@@ -96,12 +97,11 @@ def log_posterior(  # type: ignore[no-untyped-def]  # pragma: no cover - compile
     """The same at ``theta``."""
     structure = target.structure
     k, d = target.basis.shape[0], target.rows.center.size
-    if structure >= DIAGONAL:
+    owners = 1 if structure & SHARED else k
+    if structure & SCALES:
         shape, rows = (1, k, d), k
-    elif structure == FULL:
-        shape, rows = (k, d, d), k * d
     else:
-        shape, rows = (1, d, d), d
+        shape, rows = (owners, d, d), owners * d
     point = Point(np.empty(k), np.empty((k, d)), np.empty(shape))
     constrain(theta, target.basis, structure, target.prior.frame, point)
     form = PrecisionForm(np.empty((rows, d)), np.empty((k, d)), np.empty(k), structure)

@@ -18,12 +18,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayesgmm.errors import SpecError
-from bayesgmm.model.covariance import FULL
 from bayesgmm.model.parallel import available_cores, one_blas_thread, over_slices
 from bayesgmm.model.parameters import MixtureParameters
 from bayesgmm.model.point import Point
 from bayesgmm.model.precision import PrecisionForm
 from bayesgmm.model.statistics import CHUNK, Rows, row_log_density
+from bayesgmm.model.structure import STRUCTURES
 from bayesgmm.options import SEED, generator, seed_value, shown
 from bayesgmm.predictive.generation import Cells, spread_points
 from bayesgmm.predictive.regions import REPLICATES, Levels, checked_points
@@ -110,7 +110,7 @@ class AveragedMixture:
                     weights[part], np.ascontiguousarray(means[part] - center),
                     np.ascontiguousarray(tril[part]),
                 ),
-                FULL,
+                STRUCTURES["full"].code,
             )
             for part in (slice(i, i + _GROUP) for i in range(0, len(weights), _GROUP))
         ]  # fmt: skip
