@@ -58,9 +58,11 @@ class GaussianMixture(DensityMixin, BaseEstimator):
     Parameters
     ----------
     n_components : int, default 1
-    covariance_type : {"full", "tied", "diag", "spherical"}, default "full"
-        Each component its own ellipse of any orientation; one such ellipse for all;
-        each its own axis-aligned ellipse; each its own circle.
+    covariance_type : str, default "full"
+        ``full``: each component its own ellipse of any orientation; ``tied``: one such
+        ellipse for all; ``diag``: each its own axis-aligned ellipse; ``spherical``: each its
+        own circle.  Beyond scikit-learn's, ``tied-diag`` and ``tied-spherical``: one such
+        ellipse, or circle, for all, in arrays of shape (D,) and ().
     tol : float, default 1e-3
         EM stops when the mean log-likelihood of a row changes by less.
     reg_covar : float, default 1e-6

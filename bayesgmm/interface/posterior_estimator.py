@@ -35,7 +35,8 @@ class MCMCGaussianMixture(DensityMixin, BaseEstimator):
     Parameters
     ----------
     n_components : int, default 1
-    covariance_type : {"full", "tied", "diag", "spherical"}, default "full"
+    covariance_type : str, default "full"
+        As of :class:`bayesgmm.MixtureSpec`.
     priors : Priors, optional
         :class:`bayesgmm.Priors`; its defaults where None.
     draws, tune, chains : int, default 1000, 500, 4
