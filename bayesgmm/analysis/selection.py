@@ -88,8 +88,9 @@ def select(
     data : anything that Observations takes
     n_components : iterable of int, default 1 to 5
     covariances : iterable of str, default ("full", "tied", "diag", "spherical")
-        Any of :class:`bayesgmm.MixtureSpec`.  Where two are one model it is fitted once, and has one row: with one feature
-        ``diag`` and ``spherical`` are ``full``, and with K = 1 ``tied`` is.
+        Any of :class:`bayesgmm.MixtureSpec`.  Where two are one model it is fitted once, and
+        has one row: with one feature ``diag`` and ``spherical`` are ``full``, and with K = 1
+        ``tied`` is.
     by : {"bic", "aic", "icl", "loo", "evidence", "all"}, default "bic"
         What orders the table.  EM screens by it, or by BIC where it needs draws;
         ``"all"`` computes everything and orders by evidence.
