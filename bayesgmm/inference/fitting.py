@@ -87,7 +87,7 @@ def fit(
         default 40 and 10, fewer where a pass over the data costs much.
     rounds : int, optional
         ``em`` and ``map``: rounds of moving components of the best runs to where the data
-        gain most; by default 20, fewer where four in a row improve nothing or a pass
+        gain most; by default 20, fewer where eight in a row improve nothing or a pass
         costs much.
     max_iter, tol : int, float
         ``em`` and ``map``: iteration limit, default 2000, and gain per row below
