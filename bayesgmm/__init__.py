@@ -27,6 +27,8 @@ _WHERE = {
     "HighestDensityRegion": "predictive.regions", "credible_interval": "predictive.credible",
     "MixtureFit": "result", "load": "result",
     "fit": "inference.fitting",
+    "EM": "methods", "MAP": "methods", "Laplace": "methods", "NUTS": "methods",
+    "Tempering": "methods",
     "to_pymc": "inference.pymc_model",
     "relabel": "inference.relabel",
     "log_evidence": "inference.evidence", "Evidence": "inference.opinions",

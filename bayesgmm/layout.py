@@ -33,7 +33,7 @@ def lay_out(
     cores: int | None,
 ) -> xr.DataTree:
     """The tree of a fit; see :meth:`MixtureFit.build` for the arguments."""
-    names, (chains, draws) = list(observations.names or ()), parameters.batch_shape
+    names, (chains, draws) = list(observations.names), parameters.batch_shape
     posterior = posterior_group(parameters, names)
     coords, first = posterior.coords, ("chain", "draw")
     rows = {"obs": observations.index}

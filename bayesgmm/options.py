@@ -25,6 +25,11 @@ import numpy as np
 
 from bayesgmm.errors import SpecError
 
+#: Called as ``progress(stage, done, total)``.
+Progress = Callable[[str, int, int], None]
+#: What a seed may be.
+Seed = int | np.random.SeedSequence | np.random.Generator | None
+
 #: Most of what is made one by one, beyond which a count is a slip and would take for ever.
 _MOST = 10_000_000
 _SHOWN = 60  # characters of a wrong value that a message repeats
@@ -185,7 +190,9 @@ PROBABILITY = real("a number between 0 and 1", lambda number: 0 < number < 1)
 SHARE = real("a number from 0 to 1", lambda number: 0 <= number <= 1)
 TRUTH: Kind[bool] = Kind("True or False", _truth)
 FUNCTION: Kind[Callable[..., Any]] = Kind("a function", _function)
-PROGRESS = optional(Kind("a function of (stage, done, total)", _function))
+PROGRESS: Kind[Progress | None] = optional(
+    Kind("a function of (stage, done, total)", _function)
+)
 MAPPING: Kind[Mapping[Any, Any]] = Kind("a mapping", _mapping)
 PATH: Kind[Path] = Kind("a path", _path)
 CORES = optional(whole(1, 4096))
@@ -194,7 +201,7 @@ CORES = optional(whole(1, 4096))
 # Seeds ------------------------------------------------------------------------
 
 
-def _seed(value: Any) -> int | np.random.SeedSequence | np.random.Generator | None:
+def _seed(value: Any) -> Seed:
     if value is None or isinstance(value, (np.random.SeedSequence, np.random.Generator)):
         return value
     number = _index(value)

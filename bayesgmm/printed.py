@@ -8,19 +8,13 @@ import numpy as np
 import xarray as xr
 
 from bayesgmm.layout import free_parameters
+from bayesgmm.methods import METHODS
 
 if TYPE_CHECKING:
     from bayesgmm.result import MixtureFit
 
 _SHOWN_COMPONENTS = 12
 _SHOWN_FEATURES = 4
-_TITLES = {
-    "em": "EM, maximum likelihood",
-    "map": "MAP, posterior mode",
-    "laplace": "Laplace, {}",
-    "nuts": "NUTS, {}",
-    "tempering": "tempering, {}",
-}
 
 
 def printed(fit: MixtureFit) -> str:
@@ -46,7 +40,7 @@ def _headlines(fit: MixtureFit) -> list[str]:
     recorded = f" recorded to {steps}" if steps else ""
     likelihood = f"log-likelihood {fit.log_likelihood:.2f}"
     lines = [
-        f"MixtureFit {fit.spec.label}: {_TITLES[fit.method].format(some)}",
+        f"MixtureFit {fit.spec.label}: {METHODS[fit.method].title.format(some)}",
         f"{n} rows{recorded}, {d} feature{'s' * (d != 1)}, "
         f"{fit.n_parameters} free parameters; {likelihood}"
         + (" (mean over draws)" if fit.is_posterior else ""),

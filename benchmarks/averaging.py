@@ -23,7 +23,7 @@ import numpy as np
 
 import bayesgmm as bg
 
-SAMPLING = {"draws": 500, "tune": 300, "chains": 4, "progressbar": False}
+SAMPLING = bg.NUTS(draws=500, tune=300, progressbar=False)
 COUNTS = range(1, 6)
 TEST_ROWS = 5000
 

@@ -72,7 +72,7 @@ def true_k(data_sets: int) -> list[str]:
         k = 1 + i % 5
         found = bg.select(
             separated(k, i), range(1, 7), ["full"], by="evidence", posteriors=6,
-            unsampled=0.0, seed=i, sampling={"draws": 500, "tune": 400},
+            unsampled=0.0, seed=i, sampling=bg.NUTS(draws=500, tune=400),
         )  # fmt: skip
         chosen = int(found.n_components_probability.idxmax())
         right[k] += chosen == k

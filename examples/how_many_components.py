@@ -34,7 +34,7 @@ def main(arguments: list[str] | None = None) -> None:
         posteriors=len(counts),
         unsampled=0.0,  # all of them, however improbable
         seed=1,
-        sampling={"draws": 200, "chains": 2} if options.quick else {"draws": 1000},
+        sampling=bg.NUTS(draws=200, chains=2) if options.quick else bg.NUTS(),
     )
     table = sel.table.sort_values("n_components")
     columns = ["aic", "bic", "icl", "elpd_loo", "log_evidence", "log_evidence_se", "probability",

@@ -10,6 +10,7 @@ import bayesgmm as bg
 import bayesgmm.model.structure
 
 matplotlib.use("Agg")
+collect_ignore = ["typed_uses.py"]  # for the type checker alone
 
 
 @pytest.fixture(autouse=True, scope="session")

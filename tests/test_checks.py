@@ -473,11 +473,11 @@ def test_a_picture_shows_what_was_found(found):
 
 def test_a_picture_takes_axes_fits_and_refuses_the_rest(found, em_faithful):
     _, given = plt.subplots(1, 2)
-    axes = plot_check(em_faithful, ax=given, legend=False, n_replicates=100, seed=1)
+    axes = plot_check(em_faithful, ax=given, legend=False, seed=1)
     assert axes[0] is given[0] and axes[0].get_title() == "PIT (rows seen by the fit)"
     with pytest.raises(SpecError, match="pair of Axes"):
         plot_check(found[1], ax=given[0])
-    with pytest.raises(SpecError, match="'seed' is an option"):
+    with pytest.raises(SpecError, match="seed is of the check"):
         plot_check(found[1], seed=1)
     with pytest.raises(FitError, match="takes a MixtureFit"):
         plot_check(3)

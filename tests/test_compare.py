@@ -130,7 +130,7 @@ def test_select_orders_models_and_samples_the_best(galaxies):
     seen = []
     chosen = bg.select(
         galaxies, range(1, 5), ["full", "tied"], seed=1, posteriors=2,
-        sampling={"draws": 300, "tune": 300, "chains": 2},
+        sampling=bg.NUTS(draws=300, tune=300, chains=2),
         progress=lambda *report: seen.append(report),
     )  # fmt: skip
     table = chosen.table
@@ -153,7 +153,7 @@ def test_elpd_loo_orders_two_models_in_words_where_it_can(galaxies):
     """Within twice its error which is above is noise, and the words are the same either way."""
     chosen = bg.select(
         galaxies, [1, 2], ["full"], seed=1,
-        sampling={"draws": 100, "tune": 100, "chains": 1},
+        sampling=bg.NUTS(draws=100, tune=100, chains=1),
     )  # fmt: skip
     first, second = chosen.table.index
 

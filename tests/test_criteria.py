@@ -435,8 +435,8 @@ def test_criteria_refuse_what_they_cannot_answer(em_faithful, nuts_faithful):
 def test_wbic_says_that_its_run_did_not_mix(em_faithful, monkeypatch):
     from bayesgmm.analysis import information
 
-    def unmixed(spec, data, **options):
-        run = bg.fit(spec, data, **options)
+    def unmixed(spec, data, method, **given):
+        run = bg.fit(spec, data, method=method, **given)
         tree = run.tree.copy()
         tree["fit"] = xr.DataTree(run.tree["fit"].to_dataset().assign(status="not mixed"))
         return bg.MixtureFit(run.spec, tree)

@@ -238,7 +238,7 @@ def test_sparse_weights_have_no_mode_and_say_so(faithful):
 @pytest.mark.parametrize(("options", "words"), [
     ({"n_starts": 0}, "n_starts must be a whole number of at least 1 or None, got 0"),
     ({"tol": -1.0}, "tol must be a finite number of 0 or more, got -1.0"),
-    ({"speed": 3}, "no option 'speed'"),
+    ({"draws": 3}, "no option 'draws'"),
     ({"method": "vb"}, "method must be one of"),
     ({"start": 3}, "start must be MixtureParameters"),
     ({"cores": 0}, "cores must be a whole number of at least 1 or None, got 0"),

@@ -15,6 +15,7 @@ from bayesgmm.inference.evidence import estimated
 from bayesgmm.inference.one_labelling import Region
 from bayesgmm.inference.opinions import Estimate, combined
 from bayesgmm.layout import with_facts
+from bayesgmm.methods import Run
 from tests.conftest import STRUCTURES
 from tests.monte_carlo import ERRORS
 
@@ -223,7 +224,7 @@ def test_a_relabelled_mode_is_the_same_normal(faithful):
     for covariance in STRUCTURES:
         spec, observations = bg.MixtureSpec(3, covariance), bg.Observations(faithful)
         density, modes, _ = prepare(
-            spec, observations, start=None, seed=1, cores=1, progress=None
+            spec, observations, Run(1, cores=1)
         )
         mode, order = modes[0], np.array([2, 0, 1])
         moved = mode.relabelled(density, order)

@@ -9,6 +9,9 @@ from __future__ import annotations
 
 import ast
 import inspect
+import re
+import typing
+from dataclasses import fields
 from functools import partial
 from pathlib import Path
 
@@ -19,6 +22,7 @@ import bayesgmm as bg
 from bayesgmm import options
 from bayesgmm.analysis.credible_ball import CredibleBall
 from bayesgmm.inference import fitting
+from bayesgmm.methods import METHODS
 from conftest import shift_seeds
 
 X = np.random.default_rng(5).normal(size=(30, 2)) + np.repeat([[0.0], [6.0]], 15, axis=0)
@@ -167,7 +171,6 @@ ELSE = {
 FREE = {
     "y": "scikit-learn's methods take and ignore it",
     "changes": "fields of the spec, checked by its constructor",
-    "options": "named in the table of methods, or in posterior_check's signature",
 }
 #: What is public by its name and made for the package itself.
 WITHIN = {
@@ -348,16 +351,45 @@ def test_a_wrong_value_is_one_sentence(name, made, tmp_path, monkeypatch):
     assert not found, "\n".join(found)
 
 
-@pytest.mark.parametrize("method", fitting._METHODS)
+@pytest.mark.parametrize("method", METHODS)
 def test_a_wrong_option_of_a_method_is_one_sentence(method, made):
-    options = {"spec": inspect.Parameter.empty, "data": inspect.Parameter.empty}
-    options |= dict.fromkeys(fitting._METHODS[method], inspect.Parameter.default)
-    if method == "nuts":
-        options["progressbar"] = None
-    found, _ = complaints("fit", partial(bg.fit, method=method), options, made)
+    """As an argument of ``fit``, and of the method's own object."""
+    options = {field.name: field.default for field in fields(METHODS[method])}
+    found, _ = complaints(method, METHODS[method], options, made)
+    needed = {"spec": inspect.Parameter.empty, "data": inspect.Parameter.empty}
+    found += complaints("fit", partial(bg.fit, method=method), needed | options, made)[0]
     assert not found, "\n".join(found)
-    with pytest.raises(bg.SpecError, match="has no option 'speed'; it has"):
-        bg.fit(SPEC, X, method=method, speed=1)
+    other = "draws" if method in ("em", "map") else "reg_covar"
+    with pytest.raises(bg.SpecError, match=f"has no option '{other}'; it has"):
+        bg.fit(SPEC, X, method=method, **{other: 1})
+    with pytest.raises(bg.SpecError, match="is given beside method="):
+        bg.fit(SPEC, X, method=METHODS[method](), **{next(iter(options)): 3})
+
+
+@pytest.mark.parametrize(
+    ("overload", "method"),
+    [*zip(typing.get_overloads(fitting.fit.__wrapped__), [*METHODS.values(), None], strict=True)],
+)
+def test_every_overload_of_fit_has_the_options_of_its_method(overload, method):
+    own = inspect.signature(overload).parameters
+    assert own["method"].annotation == (f"Literal['{method.name}']" if method else "Method")
+    told = {name: own[name].default for name in list(own)[8:]}
+    assert told == {field.name: field.default for field in fields(method or bg.methods.Method)}
+
+
+def test_no_public_function_takes_options_that_it_does_not_name():
+    for name in set(subjects()) - {"MixtureSpec.replace"}:
+        owner, _, method = name.rpartition(".")
+        function = getattr(CLASSES.get(owner, bg), method, None)
+        kinds = {each.kind for each in inspect.signature(function).parameters.values()} if (
+            inspect.isfunction(function)) else set()  # fmt: skip
+        assert inspect.Parameter.VAR_KEYWORD not in kinds, name
+
+
+def test_options_within_and_beside_a_method_are_the_same():
+    within = bg.fit(SPEC, X, method=bg.Laplace(draws=50), seed=1)
+    beside = bg.fit(SPEC, X, method="laplace", draws=50, seed=1)
+    np.testing.assert_array_equal(within.parameters.means, beside.parameters.means)
 
 
 def test_the_sentence_is_the_same_everywhere(made):
@@ -521,3 +553,10 @@ def test_other_seeds_are_other_numbers_and_the_same_stay_the_same(monkeypatch):
     assert options.generator(one).random() != options.generator(two).random()
     shift_seeds(8)
     assert options.generator(1).random() != shifted
+
+
+def test_type_checkers_see_the_names_that_are_loaded():
+    """``__init__.pyi`` says where each name is, as ``__init__`` does."""
+    text = Path(bg.__file__).with_suffix(".pyi").read_text()
+    said = re.findall(r"from bayesgmm\.(\S+) import (\w+) as \2", text)
+    assert sorted((name, module) for module, name in said) == sorted(bg._WHERE.items())

@@ -12,6 +12,7 @@ from sklearn.metrics import adjusted_rand_score
 import bayesgmm as bg
 from bayesgmm.inference.soundness import weak_draw
 from bayesgmm.inference.whitening import prepare
+from bayesgmm.methods import Run
 from bayesgmm.status import Status
 from tests.conftest import STRUCTURES
 
@@ -201,7 +202,7 @@ def test_draws_begin_at_modes_that_hold_mass(correlations):
     x[50:, 0] += 8.0
     density, modes, _ = prepare(
         bg.MixtureSpec(2, priors=bg.Priors(correlations=correlations)), bg.Observations(x),
-        start=None, seed=1, cores=1, progress=None,
+        Run(1, cores=1),
     )  # fmt: skip
     top = density.constrain(modes[0].theta)
     np.testing.assert_allclose(top.weights, 0.5, atol=0.01)

@@ -24,6 +24,7 @@ from bayesgmm.inference.reference_ladder import ReferenceLadder
 from bayesgmm.inference.students import Students, _assign, log_students, match, nearest_modes
 from bayesgmm.inference.tempering import temper
 from bayesgmm.inference.whitening import prepare
+from bayesgmm.methods import Run
 from bayesgmm.model.coordinates import constrain_many
 from bayesgmm.model.prior_draws import prior_draws
 from bayesgmm.model.target import log_posterior
@@ -194,7 +195,7 @@ def three():
     """The density of three components on the galaxies, and its modes: the largest, and a
     lesser one of about a fiftieth of the mass, in which no component is alone on the left."""
     values = bg.Observations(bg.datasets.galaxies() / 1000, resolution=0)
-    return prepare(bg.MixtureSpec(3), values, start=None, seed=1, cores=2, progress=None)[:2]
+    return prepare(bg.MixtureSpec(3), values, Run(1, cores=2))[:2]
 
 
 def lesser(density, theta):
@@ -333,8 +334,7 @@ def blurred():
     """Two components for one normal, where no border between the labellings is empty: the
     density, its mode's t, and draws by tempering."""
     density, modes, _ = prepare(
-        bg.MixtureSpec(2), bg.Observations(X[:, :1], resolution=0), start=None, seed=1, cores=2,
-        progress=None,
+        bg.MixtureSpec(2), bg.Observations(X[:, :1], resolution=0), Run(1, cores=2)
     )  # fmt: skip
     return density, about(modes[:1]), by_tempering(density, 2000).theta
 
@@ -430,14 +430,14 @@ def test_r_hat_decides_for_tempering(monkeypatch):
 
     monkeypatch.setattr(nuts, "temper", watched)
     monkeypatch.setattr(nuts.Convergence, "limit", lambda self, least=1.05: 1.0)
-    fit = fitted(bg.MixtureSpec(3), GALAXIES, method="nuts", seed=1, **FEW)
+    fit = fitted(bg.MixtureSpec(3), GALAXIES, bg.NUTS(**FEW), seed=1)
     assert len(calls) == 1 and sampler(fit) in ("jumps", "tempering")
 
     def stopped(*given, **options):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(nuts, "temper", stopped)  # what there is stays
-    kept = fitted(bg.MixtureSpec(3), GALAXIES, method="nuts", seed=1, **FEW)
+    kept = fitted(bg.MixtureSpec(3), GALAXIES, bg.NUTS(**FEW), seed=1)
     assert kept.status is Status.INTERRUPTED and sampler(kept) == "jumps"
     assert kept.parameters.batch_shape == (2, 100)
 

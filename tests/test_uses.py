@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+import bayesgmm as bg
+
 BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
 
 
@@ -17,8 +19,7 @@ def test_the_average_predicts_better_than_the_single_best_model_by_bic(seed, mon
     spec = importlib.util.spec_from_file_location("averaging", BENCHMARKS / "averaging.py")
     averaging = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(averaging)
-    monkeypatch.setitem(averaging.SAMPLING, "draws", 200)
-    monkeypatch.setitem(averaging.SAMPLING, "chains", 2)
+    monkeypatch.setattr(averaging, "SAMPLING", bg.NUTS(draws=200, tune=300, chains=2))
     found = averaging.simulate(seed)
     assert found.average >= found.em
     assert found.average > found.best - 0.02  # and loses little where one model is right

@@ -14,11 +14,11 @@ import numpy as np
 
 from bayesgmm.errors import BayesGMMError, FitError
 from bayesgmm.inference.fitting import fitted
-from bayesgmm.inference.search import Progress
 from bayesgmm.interrupts import whole_imports
+from bayesgmm.methods import EM
 from bayesgmm.model.parallel import available_cores, thread_map
 from bayesgmm.model.statistics import cores_of_one_pass
-from bayesgmm.options import COUNT, LIMIT, PROGRESS, seed_sequence
+from bayesgmm.options import COUNT, LIMIT, PROGRESS, Progress, seed_sequence
 from bayesgmm.result import MixtureFit, require_fit
 
 
@@ -53,6 +53,9 @@ class BootstrapTest:
             f"{self.statistic:.2f}, reached by data from {self.smaller} with probability "
             f"{self.p_value:.3f} ± {self.se:.3f} ({len(self.replicates)} replicates)."
         )
+
+#: The search on each replicate.
+_QUICK = EM(n_starts=12, n_best=3, rounds=2)
 
 
 @whole_imports
@@ -123,10 +126,7 @@ def bootstrap_test(
         values = []
         for model in (smaller, larger):
             try:
-                again = fitted(
-                    model.spec, x, method="em", seed=key, cores=inner, n_starts=12, n_best=3,
-                    rounds=2,
-                )  # fmt: skip
+                again = fitted(model.spec, x, _QUICK, seed=key, cores=inner)
             except BayesGMMError:  # a replicate on which a model has no fit says nothing
                 return float("nan")
             values.append(again.log_likelihood)

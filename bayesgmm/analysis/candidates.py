@@ -11,10 +11,8 @@ import hashlib
 import json
 import re
 import tempfile
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
 
 import numpy as np
 
@@ -22,12 +20,11 @@ from bayesgmm.errors import BayesGMMError, FileError
 from bayesgmm.inference.evidence import estimated
 from bayesgmm.inference.fitting import fitted
 from bayesgmm.layout import with_facts
+from bayesgmm.methods import Method
 from bayesgmm.model.observations import Observations
 from bayesgmm.model.spec import MixtureSpec
+from bayesgmm.options import Progress
 from bayesgmm.result import MixtureFit, load
-
-#: Options that change how a fit is made and shown, and not what comes out.
-_WITHOUT_EFFECT = ("cores", "progress", "progressbar")
 
 Seed = int | np.random.SeedSequence | None
 
@@ -60,22 +57,23 @@ class Candidates:
     def fitted(
         self,
         spec: MixtureSpec,
-        method: Literal["em", "nuts"],
-        options: Mapping[str, Any],
+        method: Method,
         *,
+        cores: int | None,
+        progress: Progress | None = None,
         evidence: bool = False,
     ) -> MixtureFit | str:
         """A fit, with its evidence where asked for; or why there is none."""
-        path = self._path(spec, method, options)
+        path = self._path(spec, method)
         try:
             found = _stored(path)
             if found is None:
                 found = fitted(
-                    spec, self.observations, method=method, seed=self.seed, **options
+                    spec, self.observations, method, seed=self.seed, cores=cores, progress=progress
                 )
                 self._keep(found, path)
             if evidence and "log_evidence" not in found.tree["fit"].to_dataset():
-                estimate = estimated(found, seed=self.seed, cores=options.get("cores"))
+                estimate = estimated(found, seed=self.seed, cores=cores)
                 facts = {"log_evidence": estimate.value, "log_evidence_se": estimate.se,
                          "log_evidence_note": estimate.note}  # fmt: skip
                 found = MixtureFit(found.spec, with_facts(found.tree, facts))
@@ -90,19 +88,18 @@ class Candidates:
         if path is not None and found.status.value != "interrupted":
             found.save(path)
 
-    def _path(self, spec: MixtureSpec, method: str, options: Mapping[str, Any]) -> Path | None:
+    def _path(self, spec: MixtureSpec, method: Method) -> Path | None:
         if self.folder is None:
             return None
-        told = {name: repr(value) for name, value in options.items()
-                if name not in _WITHOUT_EFFECT}  # fmt: skip
-        asked = json.dumps([spec.to_json(), method, repr(self.seed), told], sort_keys=True)
+        options = {k: v for k, v in asdict(method).items() if k != "progressbar"}  # changes no draw
+        asked = json.dumps([spec.to_json(), method.name, repr(self.seed), options], sort_keys=True)
         digest = hashlib.sha256(asked.encode())
         digest.update(np.ascontiguousarray(self.observations.values).tobytes())
         digest.update(repr(self.observations.names).encode())
         if self.observations.row_weights is not None:
             digest.update(self.observations.row_weights.tobytes())
         label = re.sub(r"[^\w]+", "-", spec.label)
-        return self.folder / f"{label}-{method}-{digest.hexdigest()[:12]}.nc"
+        return self.folder / f"{label}-{method.name}-{digest.hexdigest()[:12]}.nc"
 
 
 def _stored(path: Path | None) -> MixtureFit | None:

@@ -17,6 +17,7 @@ from bayesgmm.analysis.pointwise import named_rows, pointwise
 from bayesgmm.errors import FitError, warn
 from bayesgmm.inference.fitting import fitted
 from bayesgmm.interrupts import whole_imports
+from bayesgmm.methods import NUTS
 from bayesgmm.model.observations import Observations
 from bayesgmm.model.parallel import available_cores
 from bayesgmm.options import COUNT, SEED
@@ -274,7 +275,7 @@ def wbic(fit: MixtureFit, *, draws: int = 1000, seed: Any = None, cores: int | N
         observations.matrix, row_weights=each / np.log(n), names=fit.feature_names,
         resolution=observations.resolution,
     )  # fmt: skip
-    run = fitted(fit.spec, warm, method="nuts", draws=draws, seed=seed, cores=cores)
+    run = fitted(fit.spec, warm, NUTS(draws=draws), seed=seed, cores=cores)
     if told := doubt(run, "WBIC"):
         warn(told)
     total = -run.parameters.log_likelihood(observations.matrix, weights, cores=cores)

@@ -31,6 +31,7 @@ from bayesgmm.inference.bridge import bridge_ratio
 from bayesgmm.inference.evidence import estimated
 from bayesgmm.inference.fitting import fitted
 from bayesgmm.inference.opinions import Evidence
+from bayesgmm.methods import NUTS
 from bayesgmm.model.observations import Observations
 from bayesgmm.options import generator
 from bayesgmm.result import MixtureFit
@@ -79,7 +80,7 @@ class RowsLeftOut:
             If the other rows cannot be fitted, or the estimate is not precise.
         """
         others = self._without(row)
-        found = fitted(self.spec, others, method="nuts", seed=self._seed(), cores=self.cores)
+        found = fitted(self.spec, others, NUTS(), seed=self._seed(), cores=self.cores)
         if self.fit.status.but_for_labels and found.status.but_for_labels:
             direct = self._between(on_draws, found, row)
             if direct.se <= PRECISE:

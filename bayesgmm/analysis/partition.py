@@ -25,13 +25,13 @@ from bayesgmm.analysis.partition_loss import Floats, Loss, canonical, distances
 from bayesgmm.analysis.partition_search import search
 from bayesgmm.analysis.similarity import similarity
 from bayesgmm.errors import DataError, warn
-from bayesgmm.inference.search import Progress
 from bayesgmm.model.parallel import available_cores
 from bayesgmm.options import (
     COUNT,
     LIMIT,
     PROBABILITY,
     PROGRESS,
+    Progress,
     one_of,
     optional,
     seed_sequence,

@@ -21,9 +21,9 @@ from numpy.typing import NDArray
 
 from bayesgmm.analysis.allocations import Labels
 from bayesgmm.errors import DataError
-from bayesgmm.inference.search import Progress
 from bayesgmm.model.calls import COMPILED
 from bayesgmm.model.parallel import thread_map
+from bayesgmm.options import Progress
 
 Floats = NDArray[np.float64]
 Loss = Literal["vi", "binder"]

@@ -17,9 +17,8 @@ from bayesgmm.analysis.allocations import Labels
 from bayesgmm.analysis.partition_loss import Loss, canonical, distances, expected_losses
 from bayesgmm.analysis.partition_moves import Run, Tables
 from bayesgmm.errors import warn
-from bayesgmm.inference.search import Progress
 from bayesgmm.model.parallel import thread_map
-from bayesgmm.options import generator, seed_sequence
+from bayesgmm.options import Progress, generator, seed_sequence
 
 #: Draws to start from, best first, beside the random starts.
 _BEST_DRAWS = 4

@@ -10,6 +10,7 @@ from bayesgmm.analysis.candidates import Candidates
 from bayesgmm.analysis.compare import point_criteria, ranks
 from bayesgmm.errors import FitError
 from bayesgmm.inference.soundness import of_few_rows
+from bayesgmm.methods import EM
 from bayesgmm.model.parallel import thread_map
 from bayesgmm.model.spec import MixtureSpec
 from bayesgmm.model.statistics import cores_of_one_pass
@@ -36,11 +37,11 @@ def screened(
     specs = list(models)
     finished = 0
     each = cores_of_one_pass(candidates.observations.n_rows, cores)
-    side_by_side, options = cores // each, {"cores": each}
+    side_by_side = cores // each
 
     def one(spec: MixtureSpec) -> MixtureFit | str:
         nonlocal finished
-        result = candidates.fitted(spec, "em", options)
+        result = candidates.fitted(spec, EM(), cores=each)
         finished += 1
         if progress is not None:
             progress(f"EM {spec.label}", finished, len(specs))

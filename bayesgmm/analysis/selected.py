@@ -11,10 +11,9 @@ from numpy.typing import NDArray
 
 from bayesgmm.analysis.bootstrap import BootstrapTest, bootstrap_test
 from bayesgmm.errors import FitError, warn
-from bayesgmm.inference.search import Progress
 from bayesgmm.inference.soundness import fewest_rows
 from bayesgmm.model.parameters import MixtureParameters
-from bayesgmm.options import one_of, shown
+from bayesgmm.options import Progress, one_of, shown
 from bayesgmm.predictive.averaged import AveragedMixture
 from bayesgmm.predictive.distribution import PredictiveDistribution
 from bayesgmm.result import MixtureFit, doubt

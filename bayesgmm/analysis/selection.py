@@ -23,8 +23,8 @@ from bayesgmm.analysis.screening import components_of_few_rows, ordered, screene
 from bayesgmm.analysis.selected import Selection
 from bayesgmm.analysis.unsampled import next_to_sample, share_of
 from bayesgmm.errors import SpecError
-from bayesgmm.inference.fitting import check_options
 from bayesgmm.interrupts import whole_imports
+from bayesgmm.methods import NUTS
 from bayesgmm.model.observations import Observations
 from bayesgmm.model.parallel import available_cores
 from bayesgmm.model.priors import Priors
@@ -39,6 +39,7 @@ from bayesgmm.options import (
     PATH,
     PROGRESS,
     SHARE,
+    instance,
     one_of,
     optional,
     seed_value,
@@ -49,7 +50,6 @@ from bayesgmm.status import Status
 
 #: What may order the table, and how many models are sampled for it at most by default.
 CRITERIA = {"bic": 2, "aic": 2, "icl": 2, "loo": 12, "evidence": 12, "all": 12}
-_OF_ANY_FIT = ("cores", "progress", "start")  # what sampling may hold beside NUTS's own options
 _MOST_MODELS = 10_000
 #: Structures tried where none are named: those that every package has.
 CANDIDATES: tuple[Covariance, ...] = ("full", "tied", "diag", "spherical")
@@ -70,7 +70,7 @@ def select(
     seed: Any = None,
     cores: int | None = None,
     progress: Callable[[str, int, int], None] | None = None,
-    sampling: Mapping[str, Any] | None = None,
+    sampling: NUTS | None = None,
 ) -> Selection:
     """Fit every candidate by EM, sample the best, and put them in one table.
 
@@ -113,8 +113,8 @@ def select(
     progress : callable, optional
         Called as ``progress(what, done, total)``: after each model by EM, and with the
         stages of each that is sampled.
-    sampling : mapping, optional
-        Options of ``fit(method="nuts")``, such as ``draws``.
+    sampling : NUTS, optional
+        How to sample, such as ``bg.NUTS(draws=500)``.
 
     Returns
     -------
@@ -151,10 +151,10 @@ def select(
     if not specs:
         raise SpecError("There is no model to fit; give at least one K and one covariance.")
     prior_on_k = _prior_on_k(prior_on_k)
-    out, sampling = optional(PATH)("out", out), optional(MAPPING)("sampling", sampling)
+    out = optional(PATH)("out", out)
+    sampling = optional(instance("a bayesgmm.NUTS", NUTS))("sampling", sampling) or NUTS()
     seed, cores = seed_value(seed), CORES("cores", cores)
     progress = PROGRESS("progress", progress)
-    check_options("nuts", {k: v for k, v in (sampling or {}).items() if k not in _OF_ANY_FIT})
     observations = data if isinstance(data, Observations) else Observations(data)
     models = _distinct(specs, observations.n_features)
     candidates = Candidates.of(observations, out, seed)
@@ -168,10 +168,10 @@ def select(
             break
         tried.append(label)
         report = _stages(progress, f"sampling {label}, {len(tried)} of at most {most}")
-        options = {"cores": cores, "progress": report, **(sampling or {})}
         result = candidates.fitted(
-            fits[label].spec, "nuts", options, evidence=by in ("evidence", "all")
-        )
+            fits[label].spec, sampling, cores=cores, progress=report,
+            evidence=by in ("evidence", "all"),
+        )  # fmt: skip
         if not isinstance(result, MixtureFit):
             table.loc[label, "sampling"] = result
             continue

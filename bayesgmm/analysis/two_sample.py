@@ -189,7 +189,7 @@ def _spread(
 ) -> tuple[NDArray[np.float64], tuple[str, ...]]:
     """The rows with rounded features spread over their steps, and which features those are."""
     values, found = rows.matrix.copy(), []
-    for j, name in enumerate(rows.names or ()):
+    for j, name in enumerate(rows.names):
         distinct = np.unique(values[:, j])
         if len(distinct) > 1 and len(distinct) < (1 - _REPEATS) * len(values):
             step = np.quantile(np.diff(distinct), 0.1)

@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from bayesgmm.errors import FitError
 from bayesgmm.inference.drawn import Drawn
 from bayesgmm.inference.nutpie_bridge import whitened_model
-from bayesgmm.inference.search import Progress
 from bayesgmm.inference.whitening import Mode, shares_of
 from bayesgmm.model.density import LogPosterior
+from bayesgmm.options import Progress
 from bayesgmm.status import Status
 
 #: Sampler statistics kept, under ArviZ's names, and nutpie's names for them.

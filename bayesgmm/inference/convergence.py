@@ -131,7 +131,7 @@ def assess(
 ) -> Convergence:
     """Judge relabelled draws; all but the last have batch shape (chain, draw)."""
     free = label_free(parameters, lp, observations)
-    own = by_component(parameters, tuple(observations.names or ()))
+    own = by_component(parameters, observations.names)
     r_hat, ess = r_hat_and_ess(np.stack(list(free.values()), axis=-1))
     label_r_hat, label_ess = r_hat_and_ess(np.stack(list(own.values()), axis=-1))
     return Convergence(
@@ -157,7 +157,7 @@ def label_free(
         weights = np.sort(parameters.weights, axis=-1)[..., ::-1]
         for j in range(weights.shape[-1]):
             found[f"weight {j + 1} in order of size"] = weights[..., j]
-        names = observations.names or ()
+        names = observations.names
         for i, name in enumerate(names):
             found[f"smallest mean of {name}"] = parameters.means[..., i].min(axis=-1)
             found[f"largest mean of {name}"] = parameters.means[..., i].max(axis=-1)

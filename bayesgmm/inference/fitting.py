@@ -2,57 +2,164 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Literal, get_args
-
-import numpy as np
+import importlib
+from typing import Any, Literal, get_args, overload
 
 from bayesgmm.errors import SpecError, warn
-from bayesgmm.inference.labelling import highest
-from bayesgmm.inference.search import Progress, search
-from bayesgmm.inference.soundness import weak_components, weak_draw
 from bayesgmm.interrupts import whole_imports
-from bayesgmm.model.density import LogPosterior
+from bayesgmm.methods import METHODS, Engine, Method, Run
 from bayesgmm.model.observations import Observations
 from bayesgmm.model.parameters import MixtureParameters
 from bayesgmm.model.spec import SPEC, MixtureSpec
 from bayesgmm.options import (
-    AT_LEAST_TWO,
     CORES,
-    COUNT,
-    LIMIT,
-    LIMIT_FROM_ZERO,
-    NOT_NEGATIVE,
-    PROBABILITY,
     PROGRESS,
     SEED,
-    TRUTH,
-    Kind,
+    Progress,
+    Seed,
     one_of,
-    optional,
     refuse_beyond_memory,
     shown,
 )
 from bayesgmm.result import MixtureFit
 
-if TYPE_CHECKING:  # the samplers are loaded by the methods that need them
-    from bayesgmm.inference.nuts import Draws
+Name = Literal["em", "map", "laplace", "nuts", "tempering"]
+_NAME = one_of(*METHODS)
+assert get_args(Name) == tuple(METHODS)
 
-Method = Literal["em", "map", "laplace", "nuts", "tempering"]
+
+class _Default:
+    """Of an option that is not given: its method's own default."""
+
+    def __repr__(self) -> str:
+        return "<the method's>"
 
 
+_DEFAULT: Any = _Default()
+
+
+@overload
+def fit(
+    spec: MixtureSpec,
+    data: Any,
+    *,
+    method: Literal["em"] = "em",
+    seed: Seed = None,
+    start: MixtureParameters | MixtureFit | None = None,
+    row_weights: Any = None,
+    cores: int | None = None,
+    progress: Progress | None = None,
+    n_starts: int | None = None,
+    n_best: int | None = None,
+    rounds: int | None = None,
+    max_iter: int = 2000,
+    tol: float = 1e-9,
+    accelerate: bool = True,
+    avoid_collapse: bool = True,
+    reg_covar: float = 0.0,
+) -> MixtureFit: ...
+@overload
+def fit(
+    spec: MixtureSpec,
+    data: Any,
+    *,
+    method: Literal["map"],
+    seed: Seed = None,
+    start: MixtureParameters | MixtureFit | None = None,
+    row_weights: Any = None,
+    cores: int | None = None,
+    progress: Progress | None = None,
+    n_starts: int | None = None,
+    n_best: int | None = None,
+    rounds: int | None = None,
+    max_iter: int = 2000,
+    tol: float = 1e-9,
+    accelerate: bool = True,
+    avoid_collapse: bool = True,
+) -> MixtureFit: ...
+@overload
+def fit(
+    spec: MixtureSpec,
+    data: Any,
+    *,
+    method: Literal["laplace"],
+    seed: Seed = None,
+    start: MixtureParameters | MixtureFit | None = None,
+    row_weights: Any = None,
+    cores: int | None = None,
+    progress: Progress | None = None,
+    draws: int = 1000,
+) -> MixtureFit: ...
+@overload
+def fit(
+    spec: MixtureSpec,
+    data: Any,
+    *,
+    method: Literal["nuts"],
+    seed: Seed = None,
+    start: MixtureParameters | MixtureFit | None = None,
+    row_weights: Any = None,
+    cores: int | None = None,
+    progress: Progress | None = None,
+    draws: int = 1000,
+    tune: int = 500,
+    chains: int = 4,
+    target_accept: float = 0.9,
+    engine: Engine = "bayesgmm",
+    progressbar: bool | None = None,
+) -> MixtureFit: ...
+@overload
+def fit(
+    spec: MixtureSpec,
+    data: Any,
+    *,
+    method: Literal["tempering"],
+    seed: Seed = None,
+    start: MixtureParameters | MixtureFit | None = None,
+    row_weights: Any = None,
+    cores: int | None = None,
+    progress: Progress | None = None,
+    draws: int = 1000,
+    tune: int = 500,
+    chains: int = 4,
+) -> MixtureFit: ...
+@overload
+def fit(
+    spec: MixtureSpec,
+    data: Any,
+    *,
+    method: Method,
+    seed: Seed = None,
+    start: MixtureParameters | MixtureFit | None = None,
+    row_weights: Any = None,
+    cores: int | None = None,
+    progress: Progress | None = None,
+) -> MixtureFit: ...
 @whole_imports
 def fit(
     spec: MixtureSpec,
     data: Any,
     *,
-    method: Method = "em",
-    seed: Any = None,
+    method: Name | Method = "em",
+    seed: Seed = None,
     start: MixtureParameters | MixtureFit | None = None,
     row_weights: Any = None,
     cores: int | None = None,
     progress: Progress | None = None,
-    **options: Any,
+    n_starts: Any = _DEFAULT,
+    n_best: Any = _DEFAULT,
+    rounds: Any = _DEFAULT,
+    max_iter: Any = _DEFAULT,
+    tol: Any = _DEFAULT,
+    accelerate: Any = _DEFAULT,
+    avoid_collapse: Any = _DEFAULT,
+    reg_covar: Any = _DEFAULT,
+    draws: Any = _DEFAULT,
+    tune: Any = _DEFAULT,
+    chains: Any = _DEFAULT,
+    target_accept: Any = _DEFAULT,
+    engine: Any = _DEFAULT,
+    progressbar: Any = _DEFAULT,
 ) -> MixtureFit:
     """Fit a mixture.
 
@@ -62,13 +169,14 @@ def fit(
         The model.
     data : array, DataFrame, DataArray, Dataset or Observations
         N rows and D features.
-    method : {"em", "map", "laplace", "nuts", "tempering"}, default "em"
+    method : {"em", "map", "laplace", "nuts", "tempering"} or such an object, default "em"
         ``em``: maximum likelihood; ``map``: the maximum of the joint posterior
         density of (w, mu, sigma, R), no Jacobian; ``laplace``: draws from normals at
         the posterior's modes, reweighted to the exact density; ``nuts``: posterior
         draws, by NUTS where the search finds one mode, by chains that jump between them
         where it finds several, and by tempering where that is not enough;
-        ``tempering``: posterior draws by tempering from the prior alone.
+        ``tempering``: posterior draws by tempering from the prior alone.  Options are
+        arguments beside a name, or within an object: ``method=bg.NUTS(draws=500)``.
     seed : int, SeedSequence or Generator, optional
         The same seed gives the same fit.
     start : MixtureParameters or a point MixtureFit, optional
@@ -82,39 +190,16 @@ def fit(
 
     Other Parameters
     ----------------
-    n_starts, n_best : int, optional
-        ``em`` and ``map``: short runs, and how many of the best go on to convergence; by
-        default 40 and 10, fewer where a pass over the data costs much.
-    rounds : int, optional
-        ``em`` and ``map``: rounds of moving components of the best runs to where the data
-        gain most; by default 20, fewer where eight in a row improve nothing or a pass
-        costs much.
-    max_iter, tol : int, float
-        ``em`` and ``map``: iteration limit, default 2000, and gain per row below
-        which EM has stopped, default 1e-9.
-    accelerate : bool
-        ``em`` and ``map``: finish by a quasi-Newton climb, default True.
+    n_starts, n_best, rounds, max_iter, tol, accelerate, avoid_collapse
+        ``em`` and ``map``: see :class:`EM`.
     reg_covar : float
-        ``em``: added to every variance in the data's units, as scikit-learn does,
-        default 0.  Degeneracy is bounded without it.
-    avoid_collapse : bool
-        ``em`` and ``map``: rank a run that is not sound after every one that is, however
-        high its objective, default True.  Not sound is one in which a component collapsed
-        (onto the step to which values were recorded, or onto the smallest variance there
-        is), and for ``em`` one in which a component of fewer than 2 D + 2 rows is tighter
-        than every component of more.
-    draws, tune, chains : int
-        ``nuts`` and ``tempering``: kept draws a chain (1000, at least 2), warm-up draws a
-        chain (500), chains (4); ``laplace``: draws (1000).
-    target_accept : float
-        ``nuts``: default 0.9, at which whitened chains take seven steps a draw and draws
-        are worth more than independent ones; fewer steps gain little and diverge more.
-    engine : {"bayesgmm", "pymc"}
-        ``nuts``: the fused density, with nothing to compile (default), or the PyMC
-        model, which compiles for minutes the first time.
-    progressbar : bool, optional
-        ``nuts``: whether the sampler shows its chains, draws, divergences and steps as
-        it goes; by default it does on a terminal.
+        ``em``: see :class:`EM`.
+    draws : int
+        ``laplace``, ``nuts`` and ``tempering``: draws (of a chain), default 1000.
+    tune, chains : int
+        ``nuts`` and ``tempering``: warm-up draws of a chain (500), chains (4).
+    target_accept, engine, progressbar
+        ``nuts``: see :class:`NUTS`.
 
     Returns
     -------
@@ -146,77 +231,58 @@ def fit(
     >>> round(em.log_likelihood, 2)
     -1126.32
     """
+    options = {
+        "n_starts": n_starts, "n_best": n_best, "rounds": rounds, "max_iter": max_iter, "tol": tol,
+        "accelerate": accelerate, "avoid_collapse": avoid_collapse, "reg_covar": reg_covar,
+        "draws": draws, "tune": tune, "chains": chains, "target_accept": target_accept,
+        "engine": engine, "progressbar": progressbar,
+    }  # fmt: skip
+    given = {name: value for name, value in options.items() if value is not _DEFAULT}
     result = fitted(
-        spec, data, method=method, seed=seed, start=start, row_weights=row_weights, cores=cores,
-        progress=progress, **options,
+        spec, data, _method(method, given), seed=seed, start=start, row_weights=row_weights,
+        cores=cores, progress=progress,
     )  # fmt: skip
     if not result.status.ok:
         told = [result.status.sentence, result.note, result.status.remedy]
-        warn(f"{spec.label} by {method}: {' '.join(part for part in told if part)}")
+        warn(f"{spec.label} by {result.method}: {' '.join(part for part in told if part)}")
     return result
+
+
+def _method(method: Any, given: dict[str, Any]) -> Method:
+    if not isinstance(method, Method):
+        return METHODS[_NAME("method", method)].of(**given)
+    if given:
+        raise SpecError(
+            f"{next(iter(given))} is given beside method={method!r}; give it within.",
+            name=next(iter(given)),
+        )
+    return method
 
 
 def fitted(
     spec: MixtureSpec,
     data: Any,
-    *,
     method: Method,
-    seed: Any = None,
+    *,
+    seed: Seed = None,
     start: MixtureParameters | MixtureFit | None = None,
     row_weights: Any = None,
     cores: int | None = None,
     progress: Progress | None = None,
-    **options: Any,
 ) -> MixtureFit:
     """:func:`fit` without a warning, for what judges the status by itself."""
-    spec, method = SPEC("spec", spec), _METHOD("method", method)
-    options = check_options(method, options)
-    common = {
-        "seed": SEED("seed", seed), "start": _start(start), "cores": CORES("cores", cores),
-        "progress": PROGRESS("progress", progress),
-    }  # fmt: skip
+    spec = SPEC("spec", spec)
+    run = Run(
+        SEED("seed", seed), _start(start), CORES("cores", cores), PROGRESS("progress", progress)
+    )
     observations = data
     if not isinstance(data, Observations) or row_weights is not None:
         observations = Observations(data, row_weights=row_weights)
-    if method in ("nuts", "tempering", "laplace"):
-        _refuse_too_many(spec, observations, options["draws"] * options.get("chains", 1))
-    how = {"nuts": _nuts, "tempering": _nuts, "laplace": _laplace}.get(method, _point)
-    return how(spec, observations, method, **common, **options)
-
-
-_SEARCH: dict[str, tuple[Any, Kind[Any]]] = {
-    "n_starts": (None, optional(COUNT)), "n_best": (None, optional(LIMIT)),
-    "rounds": (None, optional(LIMIT_FROM_ZERO)),
-    "max_iter": (2000, LIMIT), "tol": (1e-9, NOT_NEGATIVE), "accelerate": (True, TRUTH),
-    "avoid_collapse": (True, TRUTH),
-}  # fmt: skip
-_CHAINS: dict[str, tuple[Any, Kind[Any]]] = {
-    "draws": (1000, AT_LEAST_TWO), "tune": (500, COUNT), "chains": (4, COUNT),
-}  # fmt: skip
-#: The options of each method: their defaults and kinds.
-_METHODS: dict[str, dict[str, tuple[Any, Kind[Any]]]] = {
-    "em": {**_SEARCH, "reg_covar": (0.0, NOT_NEGATIVE)},
-    "map": _SEARCH,
-    "laplace": {"draws": (1000, COUNT)},
-    "tempering": _CHAINS,
-    "nuts": {
-        **_CHAINS, "target_accept": (0.9, PROBABILITY),
-        "engine": ("bayesgmm", one_of("bayesgmm", "pymc")),
-        "progressbar": (None, optional(TRUTH)),
-    },
-}  # fmt: skip
-_METHOD = one_of(*get_args(Method))
-
-
-def check_options(method: str, given: Mapping[str, Any]) -> dict[str, Any]:
-    """All options of a method, those that are not given at their defaults, or a refusal."""
-    known = _METHODS[method]
-    unknown = [name for name in given if name not in known]
-    if unknown:
-        raise SpecError(
-            f"method={method!r} has no option {unknown[0]!r}; it has {', '.join(known)}."
-        )
-    return {name: kind(name, given.get(name, default)) for name, (default, kind) in known.items()}
+    _refuse_too_many(spec, observations, method.n_draws)
+    # By name, because the samplers are loaded by the methods that need them alone.
+    maker = importlib.import_module(f"bayesgmm.{method.module}")
+    result: MixtureFit = maker.fitted(spec, observations, method, run)
+    return result
 
 
 def _refuse_too_many(spec: MixtureSpec, observations: Observations, draws: int) -> None:
@@ -235,87 +301,3 @@ def _start(start: Any) -> MixtureParameters | None:
     if start is not None and not isinstance(start, MixtureParameters):
         raise SpecError(f"start must be MixtureParameters or a fit, got {shown(start)}.")
     return start
-
-
-def _point(
-    spec: MixtureSpec, observations: Observations, method: str, *, seed: Any, **options: Any
-) -> MixtureFit:
-    result = search(spec, observations, prior=method == "map", seed=seed, **options)
-    best = result.best
-    point = best.parameters(result.density)
-    order = np.arange(spec.n_components)
-    if options["start"] is None:  # one order for all fits: by the mean of the first feature
-        order = np.lexsort(point.means.T[::-1])
-        point = point.permute(order)
-    note = weak_components(point, observations, best.soundness.of(order))
-    batch = MixtureParameters(
-        point.weights[None, None], point.means[None, None], point.scale_tril[None, None]
-    )
-    return MixtureFit.build(
-        spec,
-        observations,
-        batch,
-        method=method,
-        status=best.status,
-        sample_stats={"lp": np.full((1, 1), best.objective)},
-        facts={
-            "n_iterations": best.n_iterations,
-            "n_starts": result.n_starts,
-            "objective_trace": best.trace,
-            "mode_objectives": [run.objective for run in result.modes],
-            **({"note": note} if note else {}),
-        },
-        seed=seed,
-        cores=options["cores"],
-    )
-
-
-def _nuts(
-    spec: MixtureSpec, observations: Observations, method: str, *, seed: Any, **options: Any
-) -> MixtureFit:
-    from bayesgmm.inference.nuts import sample
-
-    if method == "tempering":
-        options |= {"engine": "bayesgmm", "target_accept": 0.9, "progressbar": False}
-    drawn = sample(spec, observations, method=method, seed=seed, **options)
-    facts = {"engine": options["engine"], "tune": options["tune"]}
-    return _of_draws(spec, observations, method, drawn, facts, seed, options["cores"])
-
-
-def _laplace(
-    spec: MixtureSpec, observations: Observations, method: str, *, seed: Any, **options: Any
-) -> MixtureFit:
-    from bayesgmm.inference.laplace import sample_laplace
-
-    drawn = sample_laplace(spec, observations, seed=seed, **options)
-    return _of_draws(spec, observations, method, drawn, {}, seed, options["cores"])
-
-
-def _of_draws(
-    spec: MixtureSpec,
-    observations: Observations,
-    method: str,
-    drawn: Draws,
-    facts: dict[str, Any],
-    seed: Any,
-    cores: int | None,
-) -> MixtureFit:
-    lp, modes = drawn.sample_stats["lp"], drawn.modes
-    top = highest(drawn.parameters, lp)
-    if modes is not None and modes.log_density.max() > lp.max():
-        top = modes.places[int(modes.log_density.argmax())]
-    note = weak_draw(LogPosterior(spec, observations), top)
-    return MixtureFit.build(
-        spec,
-        observations,
-        drawn.parameters,
-        method=method,
-        status=drawn.status,
-        sample_stats=drawn.sample_stats,
-        facts={
-            **facts, **drawn.facts, **(modes.facts() if modes else {}),
-            **({"note": note} if note else {}),
-        },
-        seed=seed,
-        cores=cores,
-    )

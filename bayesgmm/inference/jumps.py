@@ -18,13 +18,13 @@ from bayesgmm.inference.drawn import Drawn, in_blocks
 from bayesgmm.inference.jumping import MEAN_LENGTH, Jumper, run_jumper
 from bayesgmm.inference.normals import fitted_normals
 from bayesgmm.inference.reference_ladder import ReferenceLadder, Scans
-from bayesgmm.inference.search import Progress
 from bayesgmm.inference.students import Students, nearest_modes
 from bayesgmm.inference.temperatures import spread
 from bayesgmm.inference.whitening import Mode, shares_of
 from bayesgmm.model.density import LogPosterior
 from bayesgmm.model.parallel import thread_map
 from bayesgmm.model.parameters import MixtureParameters
+from bayesgmm.options import Progress
 from bayesgmm.status import Status
 
 Array = NDArray[np.float64]

@@ -10,22 +10,22 @@ weights, so that they are used like any.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bayesgmm.errors import FitError
 from bayesgmm.inference.labelling import to_pivot
-from bayesgmm.inference.nuts import Draws
-from bayesgmm.inference.search import Progress
+from bayesgmm.inference.posterior_fit import Draws, posterior_fit
 from bayesgmm.inference.student_mixture import NORMAL, StudentMixture, effective_number
 from bayesgmm.inference.whitening import Mode, pivot_of, prepare, shares_of
+from bayesgmm.methods import Laplace, Run
 from bayesgmm.model.density import LogPosterior
 from bayesgmm.model.observations import Observations
 from bayesgmm.model.parallel import one_blas_thread
-from bayesgmm.model.parameters import MixtureParameters
 from bayesgmm.model.spec import MixtureSpec
+from bayesgmm.result import MixtureFit
 from bayesgmm.status import Status
 
 Array = NDArray[np.float64]
@@ -49,16 +49,9 @@ _SHARE_WIDE, _DEGREES, _WIDTH = 0.2, 5.0, 1.5
 _SHARE_KEPT = 0.2
 
 
-def sample_laplace(
-    spec: MixtureSpec,
-    observations: Observations,
-    *,
-    draws: int,
-    start: MixtureParameters | None,
-    seed: Any,
-    cores: int | None,
-    progress: Progress | None,
-) -> Draws:
+def fitted(
+    spec: MixtureSpec, observations: Observations, method: Laplace, run: Run
+) -> MixtureFit:
     """Draws in proportion to their smoothed weights, with what these say of themselves.
 
     The facts are ``pareto_k``, ``weight_ess`` (the effective number of draws that the
@@ -73,9 +66,8 @@ def sample_laplace(
     nonlinear state space models, J. Computational and Graphical Statistics 5 (systematic
     resampling).
     """
-    density, modes, root = prepare(
-        spec, observations, start=start, seed=seed, cores=cores, progress=progress
-    )
+    density, modes, root = prepare(spec, observations, run)
+    draws = method.draws
     rng = np.random.default_rng(root)
     with one_blas_thread():
         found = _weighted(density, modes, draws, rng)
@@ -90,7 +82,8 @@ def sample_laplace(
         "proposal_log_weights": found.log_weights, "n_modes": len(modes),
         "ambiguous": float(ambiguous.mean()), "verdict": found.verdict(),
     }  # fmt: skip
-    return Draws(parameters.permute(permutation), statistics, status, facts)
+    drawn = Draws(parameters.permute(permutation), statistics, status, facts)
+    return posterior_fit(spec, observations, method, run, drawn, {})
 
 
 class _Weighted(NamedTuple):

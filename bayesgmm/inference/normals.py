@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayesgmm.inference.search import search
+from bayesgmm.methods import EM, Run
 from bayesgmm.model.observations import Observations
 from bayesgmm.model.parameters import MixtureParameters
 from bayesgmm.model.spec import MixtureSpec
@@ -13,6 +14,8 @@ from bayesgmm.model.spec import MixtureSpec
 #: Components that are tried.
 _MOST = 4
 _ROWS_PER_COORDINATE = 5
+#: Near the best will do: any proposal gives the same answer.
+_NEAR = EM(n_starts=4, n_best=1, rounds=0, accelerate=False, max_iter=200, tol=1e-5)
 
 
 def fitted_normals(draws: NDArray[np.float64], seed: int) -> MixtureParameters:
@@ -24,10 +27,7 @@ def fitted_normals(draws: NDArray[np.float64], seed: int) -> MixtureParameters:
         if k > 1 and k * p * _ROWS_PER_COORDINATE > n:
             break
         spec = MixtureSpec(k)
-        result = search(
-            spec, observations, prior=False, seed=seed, n_starts=4, n_best=1, rounds=0,
-            accelerate=False, max_iter=200, tol=1e-5, cores=1,
-        )  # fmt: skip  - near the best will do: any proposal gives the same answer
+        result = search(spec, observations, _NEAR, Run(seed, cores=1))
         bic = spec.n_parameters(p) * np.log(n) - 2 * result.best.log_likelihood
         if bic >= best:
             break

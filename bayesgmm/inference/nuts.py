@@ -14,26 +14,27 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from xarray import Variable
 
 from bayesgmm.inference.chains import SAMPLER_STATISTICS, run_chains
 from bayesgmm.inference.convergence import Convergence, assess
 from bayesgmm.inference.drawn import Drawn
 from bayesgmm.inference.jumps import about, jump
 from bayesgmm.inference.labelling import to_pivot
-from bayesgmm.inference.search import Progress
+from bayesgmm.inference.posterior_fit import Draws, Modes, posterior_fit
 from bayesgmm.inference.students import nearest_modes
 from bayesgmm.inference.tempering import temper
 from bayesgmm.inference.whitening import Mode, pivot_of, prepare, shares_of
+from bayesgmm.methods import NUTS, Chains, Run, Tempering
 from bayesgmm.model.density import LogPosterior
 from bayesgmm.model.observations import Observations
 from bayesgmm.model.parallel import one_blas_thread
 from bayesgmm.model.parameters import MixtureParameters
 from bayesgmm.model.spec import MixtureSpec
+from bayesgmm.result import MixtureFit
 from bayesgmm.status import Status
 
 #: Share of divergent transitions above which part of the posterior may be missed.
@@ -48,64 +49,18 @@ _TEMPERING_UP_TO, _JUMPS_UP_TO = 45, 100
 _DENSITIES = 120  # of tempering, for each draw: temperatures times steps of a trajectory
 
 
-class Modes(NamedTuple):
-    """The modes that were found, in the labelling of the draws, and what is about each."""
-
-    places: MixtureParameters  # batch (mode,)
-    log_density: NDArray[np.float64]
-    laplace_share: NDArray[np.float64]
-    share: NDArray[np.float64]  # of the draws
-
-    def facts(self) -> dict[str, Any]:
-        """As a fit keeps them."""
-        each, matrix = ("mode", "component"), ("feature", "feature_bis")
-        return {
-            "mode_log_density": Variable("mode", self.log_density),
-            "mode_laplace_share": Variable("mode", self.laplace_share),
-            "mode_share": Variable("mode", self.share),
-            "mode_weights": Variable(each, self.places.weights),
-            "mode_means": Variable((*each, "feature"), self.places.means),
-            "mode_scale_tril": Variable((*each, *matrix), self.places.scale_tril),
-        }
-
-
-@dataclass(frozen=True)
-class Draws:
-    """What a sampler made, relabelled."""
-
-    parameters: MixtureParameters  # batch (chain, draw), data units
-    sample_stats: dict[str, NDArray[Any]]  # with permutation (chain, draw, component)
-    status: Status
-    facts: dict[str, Any]  # what the group ``fit`` keeps
-    modes: Modes | None = None
-
-
-def sample(
-    spec: MixtureSpec,
-    observations: Observations,
-    *,
-    method: str,
-    engine: str,
-    draws: int,
-    tune: int,
-    chains: int,
-    start: MixtureParameters | None,
-    target_accept: float,
-    seed: Any,
-    cores: int | None,
-    progress: Progress | None,
-    progressbar: bool | None,
-) -> Draws:
+def fitted(spec: MixtureSpec, observations: Observations, method: Chains, run: Run) -> MixtureFit:
     """Find the modes, sample, relabel, judge."""
+    progress, nuts = run.progress, method if isinstance(method, NUTS) else NUTS()
+    progressbar = nuts.progressbar
     if progressbar is None:
         progressbar = progress is None and sys.stderr.isatty()
-    density, modes, root = prepare(
-        spec, observations, start=start, seed=seed, cores=cores, progress=progress
-    )
+    density, modes, root = prepare(spec, observations, run)
     pivot = pivot_of(density, modes[0])
-    settings = {"draws": draws, "tune": tune, "chains": chains}
+    settings = {"draws": method.draws, "tune": method.tune, "chains": method.chains}
     nutpie = {
-        **settings, "target_accept": target_accept, "cores": min(chains, density.cores),
+        **settings, "target_accept": nuts.target_accept,
+        "cores": min(method.chains, density.cores),
         "seed": int(root.generate_state(1, np.uint64)[0] >> np.uint64(1)),
     }  # fmt: skip
     by_ladder, by_jumps = root.spawn(2)
@@ -115,12 +70,12 @@ def sample(
         return _Judged.of(density.constrain(drawn.theta), drawn, pivot, observations)
 
     with one_blas_thread():
-        if engine == "pymc":
+        if nuts.engine == "pymc":
             if progress is not None:
                 progress("compiling with PyMC", 0, 0)
             parameters, drawn = _by_pymc(spec, observations, pivot, nutpie, progressbar)
             best = _Judged.of(parameters, drawn, pivot, observations)
-        elif method == "tempering":
+        elif isinstance(method, Tempering):
             best = judged(temper(density, **own, seed=by_ladder))
         else:
             ways: dict[str, Callable[[], Drawn]] = {
@@ -128,7 +83,8 @@ def sample(
                 "jumps": lambda: jump(density, modes, **own, seed=by_jumps),
                 "tempering": lambda: temper(density, **own, seed=by_ladder),
             }
-            first, *others = _ways(density, len(modes), (draws + tune) * chains)
+            transitions = (method.draws + method.tune) * method.chains
+            first, *others = _ways(density, len(modes), transitions)
             best = judged(ways[first]())
             for way in others:
                 # After jumps, NUTS is for those that did not converge: it holds modes in no share.
@@ -138,7 +94,8 @@ def sample(
                         best = min(best, judged(ways[way]()), key=lambda each: each.found.r_hat)
                     except KeyboardInterrupt:  # which leaves what there is
                         best = replace(best, drawn=best.drawn._replace(status=Status.INTERRUPTED))
-    return best.draws(density, modes, pivot)
+    facts = {"engine": nuts.engine, "tune": method.tune}
+    return posterior_fit(spec, observations, method, run, best.draws(density, modes, pivot), facts)
 
 
 def _exchangeable(density: LogPosterior) -> bool:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from bayesgmm.inference.labelling import highest, to_pivot
 from bayesgmm.inference.whitening import modes_from, search_for_modes, shares_of
+from bayesgmm.methods import Run
 from bayesgmm.model.density import LogPosterior
 from bayesgmm.result import MixtureFit
 
@@ -45,10 +46,8 @@ class Region:
 
     def modes(self, seed: int) -> tuple[Array, Array, Array]:
         """Shares, places (M, P) and Cholesky factors (M, P, P) of the modes, in the region."""
-        runs = search_for_modes(
-            self.density.spec, self.density.observations, start=None,
-            seed=np.random.SeedSequence(seed), cores=self.cores, progress=None,
-        )  # fmt: skip
+        run = Run(np.random.SeedSequence(seed), cores=self.cores)
+        runs = search_for_modes(self.density.spec, self.density.observations, run)
         found = modes_from(self.density, runs)
         order = to_pivot(
             self.density.constrain(np.stack([mode.theta for mode in found])), self.pivot

@@ -76,7 +76,7 @@ def to_pymc(spec: MixtureSpec, data: Any) -> Any:
     coords = {
         "obs": observations.index,
         "component": np.arange(k),
-        "feature": list(observations.names or ()),
+        "feature": list(observations.names),
     }
     with pm.Model(coords=coords) as model:
         weights = pm.Dirichlet("weights", a=prior.weights, dims="component")

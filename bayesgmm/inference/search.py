@@ -21,6 +21,7 @@ from bayesgmm.inference.em import SHORT, EMRun, run_em
 from bayesgmm.inference.initialize import SAMPLE, starts, swaps
 from bayesgmm.inference.insertion import insertions
 from bayesgmm.inference.soundness import Bounds
+from bayesgmm.methods import EM, MAP, Run, Search
 from bayesgmm.model.density import LogPosterior
 from bayesgmm.model.observations import Observations
 from bayesgmm.model.parallel import available_cores, one_blas_thread, thread_map
@@ -28,7 +29,7 @@ from bayesgmm.model.parameters import MixtureParameters
 from bayesgmm.model.point import Point
 from bayesgmm.model.spec import MixtureSpec
 from bayesgmm.model.statistics import cores_of_one_pass
-from bayesgmm.options import generator
+from bayesgmm.options import Progress, generator
 
 #: Work of a pass, in rows x components x (D^2 + 12), up to which nothing is spared.
 _CHEAP = 1e6
@@ -38,7 +39,6 @@ _INSERTIONS = 3  # places tried for each component that is taken away
 _STALE = 8  # rounds in a row without improvement that end the search
 
 Array = NDArray[np.float64]
-Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
@@ -67,41 +67,29 @@ class Effort:
     n_swaps: int  # random moves in a round
 
     @classmethod
-    def of(
-        cls, rows: int, k: int, d: int, n_starts: int | None, n_best: int | None, rounds: int | None
-    ) -> Effort:
+    def of(cls, rows: int, k: int, d: int, asked: Search) -> Effort:
         """What is asked for, and where nothing is what is worth its time."""
         work = rows * k * (d * d + 12.0)  # of one pass
         share = min(1.0, _CHEAP / work)
-        starts = max(4, round(40 * share)) if n_starts is None else n_starts
-        best = max(2, round(10 * share)) if n_best is None else n_best
-        if rounds is None:
-            rounds = round(20 * share) if share > 0.2 else 0
-        return cls(starts, best, rounds, 2, max(2, round(12 * share)))
+        rounds = round(20 * share) if share > 0.2 else 0
+        return cls(
+            max(4, round(40 * share)) if asked.n_starts is None else asked.n_starts,
+            max(2, round(10 * share)) if asked.n_best is None else asked.n_best,
+            rounds if asked.rounds is None else asked.rounds,
+            2,
+            max(2, round(12 * share)),
+        )
 
 
 def search(
     spec: MixtureSpec,
     observations: Observations,
-    *,
-    prior: bool,
-    start: MixtureParameters | None = None,
-    n_starts: int | None = None,
-    n_best: int | None = None,
-    rounds: int | None = None,
-    max_iter: int = 2000,
-    tol: float = 1e-9,
-    reg_covar: float = 0.0,
-    accelerate: bool = True,
-    avoid_collapse: bool = True,
-    seed: int | np.random.SeedSequence | np.random.Generator | None = None,
-    cores: int | None = None,
-    progress: Progress | None = None,
+    method: Search,
+    run: Run,
 ) -> EMResult:
-    """Maximise likelihood (or posterior, with ``prior``) from many starts.
-
-    See :func:`bayesgmm.fit` for the options.
-    """
+    """Maximise likelihood, or the posterior's density, from many starts or from one."""
+    prior, avoid_collapse = isinstance(method, MAP), method.avoid_collapse
+    reg_covar = method.reg_covar if isinstance(method, EM) else 0.0
     if prior and np.any(np.asarray(spec.priors.weights) < 1):
         raise SpecError(
             "A Dirichlet prior below 1 has no posterior mode (its density is unbounded where a "
@@ -110,7 +98,7 @@ def search(
     observations.require(
         spec.n_components, spec.covariance, likelihood_only=not prior and reg_covar == 0
     )
-    cores = available_cores(cores)
+    cores = available_cores(run.cores)
     density = LogPosterior(
         spec, observations, jacobian=False, prior=prior,
         cores=cores_of_one_pass(observations.n_rows, cores),
@@ -119,14 +107,15 @@ def search(
 
     def finish_on(bounds: Bounds, *, give_up: bool) -> Callable[[Point], EMRun]:
         return lambda candidate: run_em(
-            bounds, candidate, max_iter=max_iter, tol=tol, ridge=ridge, accelerate=accelerate,
+            bounds, candidate, max_iter=method.max_iter, tol=method.tol, ridge=ridge,
+            accelerate=method.accelerate,
             avoid_collapse=avoid_collapse, give_up=give_up and avoid_collapse,
         )  # fmt: skip
 
     whole = Bounds(density)
     with one_blas_thread():
-        if start is not None:
-            mixture = _fitting(start, spec, observations)
+        if run.start is not None:
+            mixture = _fitting(run.start, spec, observations)
             given = density.standardise(mixture)
             if prior and whole.collapsed(given):
                 # What is recorded leaves nothing for Sigma, which may be all of it to begin with.
@@ -134,12 +123,13 @@ def search(
                 given = exact.standardise(mixture)
             best = finish_on(whole, give_up=False)(given)
             return EMResult(best, density, (), 1)
-        rng = generator(seed)
+        rng = generator(run.seed)
         part, x, weights = _sample(density, rng)
         bounds = whole if part is density else Bounds(part)
-        effort = Effort.of(len(x), spec.n_components, x.shape[1], n_starts, n_best, rounds)
+        effort = Effort.of(len(x), spec.n_components, x.shape[1], method)
         explore = _Explorer(
-            bounds, finish_on(bounds, give_up=True), effort, ridge, avoid_collapse, cores, progress
+            bounds, finish_on(bounds, give_up=True), effort, ridge, avoid_collapse, cores,
+            run.progress,
         )
         first = explore.short(list(starts(x, density.scale, weights, spec, effort.n_starts, rng)),
                               "starting")  # fmt: skip

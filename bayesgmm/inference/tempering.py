@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 
 from bayesgmm.inference.drawn import Drawn, in_blocks
 from bayesgmm.inference.ladder import LEAPFROGS, Ladder, Scans
-from bayesgmm.inference.search import Progress
 from bayesgmm.inference.temperatures import spread, stepping_stones
 from bayesgmm.model.density import LogPosterior
 from bayesgmm.model.parallel import thread_map
 from bayesgmm.model.prior_draws import prior_draws
+from bayesgmm.options import Progress
 
 Array = NDArray[np.float64]
 

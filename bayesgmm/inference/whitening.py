@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +16,8 @@ from numpy.typing import NDArray
 from bayesgmm.errors import FitError
 from bayesgmm.inference.ascent import CompleteDataScale, ascend
 from bayesgmm.inference.em import EMRun
-from bayesgmm.inference.search import Progress, search
+from bayesgmm.inference.search import search
+from bayesgmm.methods import MAP, Run
 from bayesgmm.model.collinear import refuse_collinear
 from bayesgmm.model.coordinates import unconstrain_many
 from bayesgmm.model.density import LogPosterior
@@ -68,23 +68,15 @@ class Mode:
 
 
 def prepare(
-    spec: MixtureSpec,
-    observations: Observations,
-    *,
-    start: MixtureParameters | None,
-    seed: Any,
-    cores: int | None,
-    progress: Progress | None,
+    spec: MixtureSpec, observations: Observations, run: Run
 ) -> tuple[LogPosterior, list[Mode], np.random.SeedSequence]:
     """What drawing by any method begins with: the density, its modes, a seed to draw with."""
-    for_modes, for_draws = seed_sequence(seed).spawn(2)
-    cores = available_cores(cores)
+    for_modes, for_draws = seed_sequence(run.seed).spawn(2)
+    cores = available_cores(run.cores)
     density = LogPosterior(spec, observations, cores=cores)
     refuse_collinear(observations, spec.covariance)
     with one_blas_thread():
-        runs = search_for_modes(
-            spec, observations, start=start, seed=for_modes, cores=cores, progress=progress
-        )
+        runs = search_for_modes(spec, observations, run._replace(seed=for_modes, cores=cores))
         density = density.framed(runs[0].parameters(density))
         modes = modes_from(density, runs)
         density.refuse_not_finite(modes[0].theta)
@@ -92,14 +84,7 @@ def prepare(
 
 
 def search_for_modes(
-    spec: MixtureSpec,
-    observations: Observations,
-    *,
-    start: MixtureParameters | None,
-    seed: np.random.SeedSequence,
-    cores: int | None,
-    progress: Progress | None,
-    n_modes: int = 8,
+    spec: MixtureSpec, observations: Observations, run: Run, n_modes: int = 8
 ) -> Sequence[EMRun]:
     """The best solutions of MAP-EM, each a representative of its relabellings."""
     priors, d = spec.priors, observations.n_features
@@ -107,10 +92,7 @@ def search_for_modes(
         priors = replace(priors, weights=1.0)
     if priors.eta(d) < Priors().eta(d):  # a MAP without bound, on few rows that hold no mass
         priors = replace(priors, correlations=None)
-    result = search(
-        spec.replace(priors=priors), observations, prior=True, start=start, seed=seed, cores=cores,
-        progress=progress,
-    )  # fmt: skip
+    result = search(spec.replace(priors=priors), observations, MAP(), run)
     return result.modes[:n_modes]
 
 

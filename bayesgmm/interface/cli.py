@@ -6,7 +6,7 @@ import json
 import math
 import sys
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
 import typer
 from rich.console import Console
@@ -128,13 +128,13 @@ def select(
         chosen = bg.select(
             observations,
             range(1, max_components + 1),
-            [name.strip() for name in covariances.split(",") if name.strip()],
+            cast(Any, [name.strip() for name in covariances.split(",") if name.strip()]),
             by=by,
             posteriors=posteriors,
             out=out,
             seed=seed,
             progress=_reporter(bar),
-            sampling={"draws": draws, "engine": engine, "progressbar": False},
+            sampling=bg.NUTS(draws=draws, engine=engine, progressbar=False),
         )
     if as_json:
         print(json.dumps(_plain(chosen, data), indent=2))
@@ -158,7 +158,7 @@ def _read(data: str, wanted: list[str]) -> bg.Observations:
     if data not in NAMES or Path(data).is_file():
         return read_csv(data, wanted)
     observations = bg.Observations(bg.datasets.load(data))
-    refuse_unknown(wanted, observations.names or (), repr(data))
+    refuse_unknown(wanted, observations.names, repr(data))
     return observations.select(wanted) if wanted else observations
 
 

@@ -18,7 +18,8 @@ from bayesgmm.analysis.checks import PosteriorCheck, posterior_check
 from bayesgmm.errors import SpecError
 from bayesgmm.interface.palette import PALETTE
 from bayesgmm.interrupts import whole_imports
-from bayesgmm.options import TRUTH, shown
+from bayesgmm.options import TRUTH, Seed, shown
+from bayesgmm.result import MixtureFit
 
 #: Statistics that a panel has room to name.
 _STATISTICS = 16
@@ -31,7 +32,9 @@ _GOOD, _BAD = PALETTE[0], PALETTE[1]
 
 
 @whole_imports
-def plot_check(check: Any, *, legend: bool = True, ax: Any = None, **options: Any) -> Any:
+def plot_check(
+    check: PosteriorCheck | MixtureFit, *, legend: bool = True, ax: Any = None, seed: Seed = None
+) -> Any:
     """Draw what a check found: the rows' distribution, and the statistics.
 
     On the left, for each feature and projection, the share of rows whose (leave-one-out)
@@ -43,12 +46,12 @@ def plot_check(check: Any, *, legend: bool = True, ax: Any = None, **options: An
     Parameters
     ----------
     check : PosteriorCheck or MixtureFit
-        A fit is checked first, with ``options``.
+        A fit is checked first, as :func:`bayesgmm.posterior_check` does by default.
     legend : bool, default True
     ax : pair of Axes, Figure or SubFigure, optional
         A new figure by default.
-    **options
-        Of :func:`bayesgmm.posterior_check`, where a fit is given.
+    seed : int, SeedSequence or Generator, optional
+        Of the check, where a fit is given.
 
     Returns
     -------
@@ -57,7 +60,7 @@ def plot_check(check: Any, *, legend: bool = True, ax: Any = None, **options: An
     Raises
     ------
     SpecError
-        If ``ax`` is no pair, or options are given with a finished check.
+        If ``ax`` is no pair, or a seed is given with a finished check.
 
     Notes
     -----
@@ -79,12 +82,9 @@ def plot_check(check: Any, *, legend: bool = True, ax: Any = None, **options: An
     """
     legend = TRUTH("legend", legend)
     if not isinstance(check, PosteriorCheck):
-        check = posterior_check(check, **options)
-    elif options:
-        raise SpecError(
-            f"{next(iter(options))!r} is an option of the check, which is made already; give the "
-            "fit in its place."
-        )
+        check = posterior_check(check, seed=seed)
+    elif seed is not None:
+        raise SpecError("seed is of the check, which is made already; give the fit in its place.")
     left, right = axes = _axes(ax)
     handles = _draw_pit(left, check)
     _draw_statistics(right, check)

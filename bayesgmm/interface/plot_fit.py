@@ -22,6 +22,7 @@ from bayesgmm.errors import DataError, SpecError
 from bayesgmm.interface.palette import legend_outside, membership_colors
 from bayesgmm.interface.panels import View, draw_density, draw_pairs, draw_plane
 from bayesgmm.interrupts import whole_imports
+from bayesgmm.methods import METHODS
 from bayesgmm.model.observations import Observations
 from bayesgmm.model.parameters import MixtureParameters
 from bayesgmm.options import LIMIT, PROBABILITY, TRUTH, optional, shown, whole
@@ -32,7 +33,6 @@ _PANELS = 6
 #: Draws behind a mean density and its band, where there are more.
 _BAND_DRAWS = 2000
 _MOST_BINS = 10_000  # bars that each are less than a pixel
-_METHOD_NAMES = {"em": "EM", "map": "MAP", "laplace": "Laplace", "nuts": "NUTS"}
 
 
 @whole_imports
@@ -184,7 +184,7 @@ def _view(
 
 
 def _title(fit: MixtureFit, view: View, all_features: bool) -> str:
-    title = f"{fit.spec.label} ({_METHOD_NAMES.get(fit.method, fit.method)})"
+    title = f"{fit.spec.label} ({METHODS[fit.method].short})"
     if not fit.status.ok:
         title += f", {fit.status}"
     notes = []

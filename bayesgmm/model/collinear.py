@@ -43,7 +43,7 @@ def refuse_collinear(observations: Observations, covariance: Covariance) -> None
         if found is not None and len(some) < n:
             found = _combination(_standardised(counted, center, scale), j, rounding)
         if found is not None:
-            names = list(observations.names or ())
+            names = list(observations.names)
             parts = [names[i] for i in np.flatnonzero(np.abs(found) > _NO_PART)]
             raise DataError(_sentence(names[j], parts), column=names[j], columns=parts)
 

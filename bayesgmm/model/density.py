@@ -281,7 +281,7 @@ class LogPosterior:
         wrong = np.flatnonzero(~np.isfinite(theta))  # the cause, where it is one
         wrong = wrong if len(wrong) else np.flatnonzero(~np.isfinite(gradient))
         names = coordinate_names(
-            self.spec.structure, self.spec.n_components, tuple(self.observations.names or ())
+            self.spec.structure, self.spec.n_components, self.observations.names
         )
         where = names[wrong[0]] if len(wrong) else "the log density itself"
         raise FitError(

@@ -8,7 +8,7 @@ coordinates, row weights and scaling.  Bad data are refused in one sentence.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -84,40 +84,43 @@ class Observations:
     Observations(3 rows; features a, b)
     """
 
-    data: Any = field(repr=False)
-    row_weights: NDArray[np.float64] | None = None
-    names: Sequence[str] | None = None
-    resolution: Any = "auto"
-    matrix: NDArray[np.float64] = field(init=False, repr=False)
-    index: NDArray[Any] = field(init=False)
-    labelled: bool = field(init=False, repr=False)
+    matrix: NDArray[np.float64]
+    names: tuple[str, ...]
+    index: NDArray[Any]
+    labelled: bool
+    row_weights: NDArray[np.float64] | None
+    resolution: NDArray[np.float64]
 
-    def __post_init__(self) -> None:
-        put = object.__setattr__
-        if isinstance(self.data, Observations):
-            other = self.data
-            values, index = other.matrix, other.index
-            own = list(other.names or ()) if other.labelled else None
-            if self.row_weights is None:
-                put(self, "row_weights", other.row_weights)
-            if isinstance(self.resolution, str) and self.resolution == "auto":
-                put(self, "resolution", other.resolution)
+    def __init__(
+        self,
+        data: Any,
+        row_weights: Any = None,
+        names: Sequence[str] | None = None,
+        resolution: Any = "auto",
+    ) -> None:
+        if isinstance(data, Observations):
+            values, index = data.matrix, data.index
+            own = list(data.names) if data.labelled else None
+            row_weights = data.row_weights if row_weights is None else row_weights
+            if isinstance(resolution, str) and resolution == "auto":
+                resolution = data.resolution
         else:
-            values, own, index = read(self.data)
-        if self.names is not None:
-            own = given_names(self.names, values.shape[1])
-        names = default_names(values.shape[1]) if own is None else own
-        refuse_repeated(names)
-        refuse_unwritable(names)
-        refuse_unusable(values, names)
-        put(self, "data", None)
+            values, own, index = read(data)
+        if names is not None:
+            own = given_names(names, values.shape[1])
+        named = default_names(values.shape[1]) if own is None else own
+        refuse_repeated(named)
+        refuse_unwritable(named)
+        refuse_unusable(values, named)
+        put = object.__setattr__
         put(self, "matrix", np.require(values, requirements=["C", "W"]))  # a copy if read-only
-        put(self, "names", tuple(names))
+        put(self, "names", tuple(named))
         put(self, "index", index)
         put(self, "labelled", own is not None)
-        if self.row_weights is not None:
-            put(self, "row_weights", checked_weights(self.row_weights, len(values)))
-        put(self, "resolution", recorded_steps(self.resolution, self.matrix, tuple(names)))
+        if row_weights is not None:
+            row_weights = checked_weights(row_weights, len(values))
+        put(self, "row_weights", row_weights)
+        put(self, "resolution", recorded_steps(resolution, self.matrix, self.names))
 
     @property
     def values(self) -> NDArray[np.float64]:
@@ -201,7 +204,7 @@ class Observations:
             )
         # The rounding of a mean is of this size; a column that varies less does not vary.
         noise = 8 * np.finfo(float).eps * largest_magnitudes(counted)
-        for j, name in enumerate(self.names or ()):
+        for j, name in enumerate(self.names):
             if self.feature_scale[j] <= noise[j]:
                 raise DataError(
                     f"Column {name!r} is constant ({counted[0, j]:g} in every row); "
@@ -227,7 +230,7 @@ class Observations:
 
     def select(self, names: Sequence[str]) -> Observations:
         """The same rows with some features, in the order given."""
-        own = list(self.names or ())
+        own = list(self.names)
         if isinstance(names, str) or not isinstance(names, Iterable):
             raise DataError(f"names must be a sequence of features, got {shown(names)}.")
         names = list(names)
@@ -245,14 +248,14 @@ class Observations:
         return chosen
 
     def __repr__(self) -> str:
-        shown = ", ".join((self.names or ())[:6]) + (", …" if self.n_features > 6 else "")
+        shown = ", ".join(self.names[:6]) + (", …" if self.n_features > 6 else "")
         weighted = "" if self.row_weights is None else ", weighted"
         steps = "" if not self.resolution.any() else f"; recorded to {self.recorded()}"
         return f"Observations({self.n_rows} rows{weighted}; features {shown}{steps})"
 
     def recorded(self) -> str:
         """The steps to which values were recorded, for people; empty where there are none."""
-        return steps_in_words(self.resolution, tuple(self.names or ()))
+        return steps_in_words(self.resolution, self.names)
 
 
 def features_like(data: Any, names: Sequence[str]) -> Observations:
@@ -262,7 +265,7 @@ def features_like(data: Any, names: Sequence[str]) -> Observations:
     in another order; unlabelled data by position, whatever the model's names.
     """
     observations = data if isinstance(data, Observations) else Observations(data)
-    own = list(observations.names or ())
+    own = list(observations.names)
     if own == list(names):
         return observations
     if observations.labelled and set(names) <= set(own):

@@ -86,7 +86,7 @@ def regress(
     mass = PROBABILITY("mass", mass)
     predictive.positions([y])
     rows = _given(predictive, y, at)
-    given = [str(name) for name in rows.names or ()]
+    given = [str(name) for name in rows.names]
     joint = predictive.mixture.marginal(predictive.positions([*given, y]))
     lines, tails = _Lines(joint), np.array([(1 - mass) / 2, (1 + mass) / 2])
     n = rows.n_rows
@@ -156,12 +156,12 @@ def _given(predictive: PredictiveDistribution, y: str, at: Any) -> Observations:
         rows = Observations(np.column_stack(columns), names=[str(name) for name in at])
     else:
         rows = Observations(at)
-        if y in (rows.names or ()) and rows.n_features > 1:  # the whole data set, say
-            rows = rows.select([name for name in rows.names or () if name != y])
+        if y in rows.names and rows.n_features > 1:  # the whole data set, say
+            rows = rows.select([name for name in rows.names if name != y])
         if not rows.labelled or rows.names == tuple(default_names(rows.n_features)):
             rest = [name for name in predictive.feature_names if name != y]
             return Observations(features_like(rows, rest), names=rest)
-    names = list(rows.names or ())
+    names = list(rows.names)
     if y in names:
         raise DataError(f"at gives {y!r}, which is to be predicted; leave it out.", column=y)
     predictive.positions(names)
