@@ -1,6 +1,6 @@
 # Needs GNU make, a POSIX shell and a Python with pip; everything else goes into .venv.
 # Another Python can be named: make test PYTHON=/path/to/python3.13
-# Some of the tests, in one process: make test WORKERS=0 PYTEST_ARGS="-k statistics -x"
+# The tests of one room: make test ROOM=partitions; in one process: WORKERS=0 PYTEST_ARGS="-k moves -x"
 
 SHELL := /bin/sh
 VENV := .venv
@@ -8,6 +8,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
 PYTEST_ARGS :=
+ROOM :=
 WORKERS := 2
 
 # True of a Python that bayesgmm runs on; PyMC sets the upper bound.
@@ -33,7 +34,7 @@ MAKE_ENVIRONMENT = \
 	fi
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-rounding test-rounding-quick check lint types imports bench lock clean $(VENV)
+.PHONY: help demo test recompile test-rounding test-rounding-quick check lint types imports bench lock clean $(VENV)
 
 help:  ## Say what there is
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile \
@@ -45,7 +46,10 @@ demo: $(READY)  ## Set up, then choose a mixture for the Old Faithful data
 
 test: check  ## Set up, then every check, the tests and the doctests
 	@echo "Tests and doctests (the first run compiles, which takes a minute or more)..."
-	@$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal $(if $(ROOM),tests/$(ROOM) -m 'not slow') $(PYTEST_ARGS)
+
+recompile: $(READY)  ## Forget compiled code, after a change of what other files call
+	@find bayesgmm -name "*.nb[ic]" -delete
 
 test-rounding: $(READY)  ## The tests as on other processors: three ways of rounding, two sets of seeds
 	@echo "Six runs of the tests (an hour at most)..."
@@ -57,9 +61,10 @@ test-rounding-quick: $(READY)  ## The one of these runs that is farthest from th
 
 check: lint types imports  ## The quick checks: lint, types, imports
 
-lint: $(READY)  ## ruff
+lint: $(READY)  ## ruff, and its formatting
 	@echo "Lint..."
 	@$(BIN)/python -m ruff check .
+	@$(BIN)/python -m ruff format --check --quiet . || { echo "Not formatted: run .venv/bin/ruff format ." >&2; exit 1; }
 
 types: $(READY)  ## mypy
 	@echo "Types..."

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import numpy as np
+import pytest
 
 WORKER = "PYTEST_XDIST_WORKER" in os.environ
 
@@ -14,16 +16,32 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 def pytest_addoption(parser):
     parser.addoption(
-        "--other-seeds", type=int, default=0, metavar="N",
+        "--other-seeds",
+        type=int,
+        default=0,
+        metavar="N",
         help="run with the Nth other set of random numbers in the place of every seed",
-    )  # fmt: skip
+    )
 
 
 def pytest_configure(config):
+    refuse_stale()
     if config.getoption("other_seeds"):
         shift_seeds(config.getoption("other_seeds"))
     if config.getoption("dist", "no") != "no" and not WORKER:
         compile_first()
+
+
+def refuse_stale() -> None:
+    """Numba renews a function when its own file changes, not when one that it calls does."""
+    package = Path(__file__).parent / "bayesgmm"
+    sources = [path for path in package.rglob("*.py") if "@njit" in path.read_text()]
+    newest = max(sources, key=lambda path: path.stat().st_mtime)
+    kept = list(package.rglob("*.nbi"))
+    if kept and min(path.stat().st_mtime for path in kept) < newest.stat().st_mtime:
+        raise pytest.UsageError(
+            f"Compiled code is older than {newest.name}, which it may call; run: make recompile"
+        )
 
 
 def shift_seeds(other: int) -> None:

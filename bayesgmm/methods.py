@@ -81,7 +81,7 @@ class Method:
 class Search(Method):
     """Options of a search for a maximum."""
 
-    module: ClassVar[str] = "inference.point_fit"
+    module: ClassVar[str] = "inference.maximum.fit"
 
     n_starts: int | None = _option(None, optional(COUNT))
     n_best: int | None = _option(None, optional(LIMIT))
@@ -171,7 +171,7 @@ class Laplace(Method):
     name: ClassVar[str] = "laplace"
     title: ClassVar[str] = "Laplace, {}"
     short: ClassVar[str] = "Laplace"
-    module: ClassVar[str] = "inference.laplace"
+    module: ClassVar[str] = "inference.sampling.laplace"
 
     draws: int = _option(1000, COUNT)
 
@@ -184,7 +184,7 @@ class Laplace(Method):
 class Chains(Method):
     """Options of chains."""
 
-    module: ClassVar[str] = "inference.nuts"
+    module: ClassVar[str] = "inference.sampling.nuts"
 
     draws: int = _option(1000, AT_LEAST_TWO)
     tune: int = _option(500, COUNT)

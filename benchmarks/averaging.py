@@ -62,9 +62,16 @@ def simulate(seed: int, rows: int = 100) -> Outcome:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", bg.FitWarning)  # too many components seldom mix well
         chosen = bg.select(
-            train, COUNTS, ["full"], by="evidence", posteriors=len(COUNTS), unsampled=0.0,
-            seed=seed, priors=bg.Priors(units="data"), sampling=SAMPLING,
-        )  # fmt: skip
+            train,
+            COUNTS,
+            ["full"],
+            by="evidence",
+            posteriors=len(COUNTS),
+            unsampled=0.0,
+            seed=seed,
+            priors=bg.Priors(units="data"),
+            sampling=SAMPLING,
+        )
     table = chosen.table
     bic, best = table["bic"].idxmin(), table["log_evidence"].idxmax()
     return Outcome(
@@ -86,27 +93,35 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=100)
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
-    print("| simulation | K: true | by BIC | by evidence | its probability | truth | EM, by BIC "
-          "| posterior, by evidence | average | stacking |")  # fmt: skip
+    print(
+        "| simulation | K: true | by BIC | by evidence | its probability | truth | EM, by BIC "
+        "| posterior, by evidence | average | stacking |"
+    )
     print("|---:" * 10 + "|")
     outcomes = []
     for i in range(options.simulations):
         o = simulate(options.seed + i, options.rows)
         outcomes.append(o)
-        print(f"| {i + 1} | {o.true_k} | {o.bic_k} | {o.best_k} | {o.probability:.2f} | "
-              f"{o.truth:.4f} | {o.em:.4f} | {o.best:.4f} | {o.average:.4f} | {o.stacking:.4f} |",
-              flush=True)  # fmt: skip
+        print(
+            f"| {i + 1} | {o.true_k} | {o.bic_k} | {o.best_k} | {o.probability:.2f} | "
+            f"{o.truth:.4f} | {o.em:.4f} | {o.best:.4f} | {o.average:.4f} | {o.stacking:.4f} |",
+            flush=True,
+        )
     print(f"\nMean log density of {TEST_ROWS:,} new rows, after {options.rows} rows.\n")
     ways = {"average": "The average by evidence", "stacking": "The average by stacking"}
-    rivals = {"em": "maximum likelihood at the K of least BIC",
-              "best": "the posterior at the K of most evidence"}  # fmt: skip
+    rivals = {
+        "em": "maximum likelihood at the K of least BIC",
+        "best": "the posterior at the K of most evidence",
+    }
     for rival, its_name in rivals.items():
         for way, name in ways.items():
             gains = np.array([getattr(o, way) - getattr(o, rival) for o in outcomes])
             error = gains.std(ddof=1) / np.sqrt(len(gains))
-            print(f"* {name} is at least as good as {its_name} in {np.sum(gains >= 0)} of "
-                  f"{len(gains)}; mean gain {gains.mean():+.4f} ± {error:.4f} a row, from "
-                  f"{gains.min():+.4f} to {gains.max():+.4f}.")  # fmt: skip
+            print(
+                f"* {name} is at least as good as {its_name} in {np.sum(gains >= 0)} of "
+                f"{len(gains)}; mean gain {gains.mean():+.4f} ± {error:.4f} a row, from "
+                f"{gains.min():+.4f} to {gains.max():+.4f}."
+            )
 
 
 if __name__ == "__main__":

@@ -27,10 +27,10 @@ from sklearn.decomposition import PCA
 from sklearn.mixture import GaussianMixture
 
 import bayesgmm as bg
-from bayesgmm.analysis.selection import CANDIDATES
-from bayesgmm.inference.soundness import Bounds
+from bayesgmm.analysis.selection.select import CANDIDATES
+from bayesgmm.inference.maximum.soundness import Bounds
 
-STORED = Path(__file__).parents[1] / "tests" / "best_of_thirty.json"
+STORED = Path(__file__).parents[1] / "tests" / "maximum" / "best_of_thirty.json"
 RIDGE = 1e-6
 
 
@@ -69,9 +69,13 @@ def renew() -> None:
                 for seed in range(30):
                     tol = 1e-4 if name == "digits" else 1e-6
                     peer = GaussianMixture(
-                        k, covariance_type=covariance, random_state=seed, max_iter=1000, tol=tol,
+                        k,
+                        covariance_type=covariance,
+                        random_state=seed,
+                        max_iter=1000,
+                        tol=tol,
                         reg_covar=RIDGE,
-                    ).fit(x)  # fmt: skip
+                    ).fit(x)
                     c = peer.covariances_
                     matrices = covariance in ("full", "tied")
                     smallest = np.linalg.eigvalsh(c).min() if matrices else c.min()
@@ -79,8 +83,9 @@ def renew() -> None:
                     runs.append((peer.score(x) * len(x), sound and smallest > 20 * RIDGE))
                 sound = [value for value, is_sound in runs if is_sound]
                 out[f"{name}|{covariance}|{k}"] = {
-                    "best": max(value for value, _ in runs), "sound": max(sound, default=None)
-                }  # fmt: skip
+                    "best": max(value for value, _ in runs),
+                    "sound": max(sound, default=None),
+                }
         print(name, flush=True)
     STORED.write_text(json.dumps(out, indent=1) + "\n")
 

@@ -49,9 +49,7 @@ def table(simulations: int) -> list[str]:
         "|---|---|---|---|---|",
     ]
     for d in FEATURES:
-        data = {
-            r: [simulated(d, r, seed) for seed in range(simulations)] for r in (0.8, 0.0)
-        }  # fmt: skip
+        data = {r: [simulated(d, r, seed) for seed in range(simulations)] for r in (0.8, 0.0)}
         for name, prior in PRIORS.items():
             found = {r: np.stack([learned(x, prior) for x in data[r]]) for r in data}
             errors = {r: np.abs(found[r] - r).mean() for r in data}
@@ -62,10 +60,11 @@ def table(simulations: int) -> list[str]:
             print(lines[-1], flush=True, file=sys.stderr)
         above = np.triu_indices(d, 1)
         plain = {
-            r: np.stack([
-                np.corrcoef(part.T)[above] for x in data[r] for part in (x[:ROWS], x[ROWS:])
-            ]) for r in data
-        }  # fmt: skip
+            r: np.stack(
+                [np.corrcoef(part.T)[above] for x in data[r] for part in (x[:ROWS], x[ROWS:])]
+            )
+            for r in data
+        }
         errors = {r: np.abs(plain[r] - r).mean() for r in plain}
         lines.append(
             f"| {d} | (correlations of the rows) | {plain[0.8].mean():.2f} | {errors[0.8]:.3f} "

@@ -22,7 +22,7 @@ from sklearn.datasets import load_breast_cancer, load_digits, load_iris, load_wi
 from sklearn.decomposition import PCA
 
 import bayesgmm as bg
-from bayesgmm.analysis.selection import CANDIDATES
+from bayesgmm.analysis.selection.select import CANDIDATES
 
 SLOW = 30.0  # seconds, for up to 600 rows
 

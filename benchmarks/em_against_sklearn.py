@@ -44,8 +44,8 @@ from sklearn.mixture import GaussianMixture as Theirs
 from threadpoolctl import threadpool_info
 
 import bayesgmm as bg
-from bayesgmm.inference.maximise import m_step
-from bayesgmm.model.parallel import available_cores, one_blas_thread
+from bayesgmm.compiled.threads import available_cores, one_blas_thread
+from bayesgmm.inference.maximum.m_step import m_step
 
 TOL, MAX_ITER = 1e-3, 200
 SAME = 1e-8  # of the mean log-likelihood of a row
@@ -66,8 +66,11 @@ def start(x: np.ndarray, k: int) -> dict[str, Any]:
     """Equal weights, rows as means and the data's variances, as both classes take them."""
     chosen = np.random.default_rng(1).choice(len(x), k, replace=False)
     precision = np.diag(1 / x.var(axis=0))
-    return {"weights_init": np.full(k, 1 / k), "means_init": x[chosen],
-            "precisions_init": np.stack([precision] * k)}  # fmt: skip
+    return {
+        "weights_init": np.full(k, 1 / k),
+        "means_init": x[chosen],
+        "precisions_init": np.stack([precision] * k),
+    }
 
 
 class TheirStep:
@@ -217,10 +220,13 @@ def machine() -> str:
     info = Path("/proc/cpuinfo")
     lines = info.read_text().splitlines() if info.exists() else []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    blas = sorted({
-        f"{pool['internal_api']} {pool['version']} ({pool['num_threads']} threads)"
-        for pool in threadpool_info() if pool["user_api"] == "blas"
-    })  # fmt: skip
+    blas = sorted(
+        {
+            f"{pool['internal_api']} {pool['version']} ({pool['num_threads']} threads)"
+            for pool in threadpool_info()
+            if pool["user_api"] == "blas"
+        }
+    )
     versions = ", ".join(
         f"{module.__name__} {module.__version__}" for module in (bg, sklearn, np, scipy, numba)
     )

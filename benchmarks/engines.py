@@ -16,7 +16,7 @@ import warnings
 import numpy as np
 
 import bayesgmm as bg
-from bayesgmm.layout import free_parameters
+from bayesgmm.result.tree import free_parameters
 
 STRUCTURES = ("full", "tied", "diag", "spherical")
 

@@ -26,7 +26,7 @@ import numpy as np
 from default_fits import overlapping
 
 import bayesgmm as bg
-from bayesgmm.analysis.selection import CANDIDATES
+from bayesgmm.analysis.selection.select import CANDIDATES
 from bayesgmm.inference.convergence import label_free
 
 EXACT = {
@@ -52,14 +52,18 @@ def evidence() -> None:
             each = bg.log_evidence(fit, seed=seed)
             found.append(f"{each.value:.3f} ± {each.se:.3f}")
             apart.append(abs(each.value - reference) / np.hypot(each.se, own))
-        print(f"| {name}, K = {k} | {reference:.3f} ± {own} | {'; '.join(found)} | "
-              f"{max(apart):.1f} |", flush=True)  # fmt: skip
+        print(
+            f"| {name}, K = {k} | {reference:.3f} ± {own} | {'; '.join(found)} | "
+            f"{max(apart):.1f} |",
+            flush=True,
+        )
 
 
 def draws() -> None:
     cases = [("galaxies", "full", k) for k in range(2, 7)]
-    cases += [(name, s, k) for name in ("faithful", "overlap") for s in CANDIDATES
-              for k in (2, 3, 4)]  # fmt: skip
+    cases += [
+        (name, s, k) for name in ("faithful", "overlap") for s in CANDIDATES for k in (2, 3, 4)
+    ]
     data = {**EXACT, "overlap": bg.Observations(overlapping(2, 1))}
     print("| fit | status | sampler | seconds | largest bias, sds | of |")
     print("|---|---|---|---|---|---|")
@@ -80,8 +84,11 @@ def draws() -> None:
                 bias = abs(ours.mean() - reference.mean()) / reference.std()
                 worst, of = max((worst, of), (float(bias), what))
         facts = fit.tree["fit"].to_dataset()
-        print(f"| {name}, {covariance}, K = {k} | {fit.status.value} | {facts['sampler'].item()} | "
-              f"{took:.1f} | {worst:.2f} | {of} |", flush=True)  # fmt: skip
+        print(
+            f"| {name}, {covariance}, K = {k} | {fit.status.value} | {facts['sampler'].item()} | "
+            f"{took:.1f} | {worst:.2f} | {of} |",
+            flush=True,
+        )
 
 
 def main() -> None:

@@ -71,9 +71,15 @@ def true_k(data_sets: int) -> list[str]:
     for i in range(data_sets):
         k = 1 + i % 5
         found = bg.select(
-            separated(k, i), range(1, 7), ["full"], by="evidence", posteriors=6,
-            unsampled=0.0, seed=i, sampling=bg.NUTS(draws=500, tune=400),
-        )  # fmt: skip
+            separated(k, i),
+            range(1, 7),
+            ["full"],
+            by="evidence",
+            posteriors=6,
+            unsampled=0.0,
+            seed=i,
+            sampling=bg.NUTS(draws=500, tune=400),
+        )
         chosen = int(found.n_components_probability.idxmax())
         right[k] += chosen == k
         print(i, k, chosen, found.verdict, file=sys.stderr, flush=True)

@@ -52,8 +52,10 @@ def measure(way: str, n: int) -> tuple[float, float, float]:
 
         peer = GaussianMixture(K, random_state=1)
         peer.weights_, peer.means_, peer.covariances_ = (
-            draws.weights[0], draws.means[0], draws.covariances[0]
-        )  # fmt: skip
+            draws.weights[0],
+            draws.means[0],
+            draws.covariances[0],
+        )
         before, began = peak(), time.perf_counter()
         peer.sample(n)
         return time.perf_counter() - began, peak(), before
@@ -82,8 +84,10 @@ def main() -> None:
     for title, way in WAYS.items():
         found = subprocess.run(
             [sys.executable, __file__, "--rows", str(arguments.rows), "--way", way],
-            capture_output=True, text=True, check=True,
-        )  # fmt: skip
+            capture_output=True,
+            text=True,
+            check=True,
+        )
         seconds, most, before = map(float, found.stdout.split())
         print(f"| {title} | {seconds:.1f} | {most:,.0f} MB | {before:,.0f} MB |", flush=True)
     print(f"\n{arguments.rows:,} x {FEATURES} rows, K = {K}, {DRAWS:,} draws, two threads.")

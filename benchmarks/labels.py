@@ -15,7 +15,7 @@ import time
 import numpy as np
 
 import bayesgmm as bg
-from bayesgmm.inference.labelling import by_ecr, by_stephens, to_pivot
+from bayesgmm.inference.labels.matching import by_ecr, by_stephens, to_pivot
 
 K, DRAWS, ROWS, FEATURES = 50, 4_000, 10_000, 5
 
@@ -33,9 +33,10 @@ def main() -> None:
     x = pivot.simulate(ROWS, seed=1)[0]
     noise = rng.normal(size=(DRAWS, K, FEATURES))
     draws = bg.MixtureParameters(
-        rng.dirichlet(np.full(K, 200.0), size=DRAWS), means + 0.1 * noise,
+        rng.dirichlet(np.full(K, 200.0), size=DRAWS),
+        means + 0.1 * noise,
         np.broadcast_to(tril, (DRAWS, K, FEATURES, FEATURES)),
-    )  # fmt: skip
+    )
     orders = np.stack([rng.permutation(K) for _ in range(DRAWS)])
     draws, back = draws.permute(orders), np.argsort(orders, axis=-1)
     start = to_pivot(draws, pivot).permutation

@@ -31,9 +31,9 @@ def quantities(p: bg.MixtureParameters) -> np.ndarray:
     points = np.array([-1.0, 1.0])[:, None] * np.ones(p.n_features)
     mean = (p.weights * p.means[..., 0]).sum(axis=-1)
     second = (p.weights * (p.scales[..., 0] ** 2 + p.means[..., 0] ** 2)).sum(axis=-1)
-    return np.column_stack([
-        p.log_density(points, cores=1), mean, np.log(second - mean**2), p.weights.max(axis=-1)
-    ])  # fmt: skip
+    return np.column_stack(
+        [p.log_density(points, cores=1), mean, np.log(second - mean**2), p.weights.max(axis=-1)]
+    )
 
 
 def simulation(seed: int, covariance: str, d: int) -> tuple[bool, np.ndarray]:

@@ -19,10 +19,10 @@ from typing import Any
 import numpy as np
 
 import bayesgmm as bg
-from bayesgmm.analysis.allocations import draw_allocations
-from bayesgmm.analysis.partition import partition
-from bayesgmm.analysis.similarity import similarity
-from bayesgmm.model.parallel import available_cores
+from bayesgmm.analysis.partitions.allocations import draw_allocations
+from bayesgmm.analysis.partitions.partition import partition
+from bayesgmm.analysis.partitions.similarity import similarity
+from bayesgmm.compiled.threads import available_cores
 
 Simulation = tuple[np.ndarray, Any]  # the true allocations, and a fit or allocation draws
 

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 import bayesgmm as bg
-from bayesgmm.inference.labelling import to_pivot
+from bayesgmm.inference.labels.matching import to_pivot
 
 TUNE, DRAWS, CHAINS = 500, 1000, 2
 #: On more rows the peers would sample for an hour; their gradient alone is timed.
@@ -69,7 +69,7 @@ def ours(x: np.ndarray, k: int) -> dict[str, Any]:
     began = time.perf_counter()
     bg.fit(spec, rows, seed=1, **options)
     first = time.perf_counter() - began
-    from bayesgmm.inference import nuts
+    from bayesgmm.inference.sampling import nuts
 
     took = []
     inner = nuts.run_chains
@@ -84,9 +84,11 @@ def ours(x: np.ndarray, k: int) -> dict[str, Any]:
     fit = bg.fit(spec, rows, seed=2, **options)
     nuts.run_chains = inner
     return {
-        "fit": fit, "ess": smallest_ess(fit.parameters, fit.parameters[0, 0]),
-        "sampling": took[0], "before": first - took[0],
-    }  # fmt: skip
+        "fit": fit,
+        "ess": smallest_ess(fit.parameters, fit.parameters[0, 0]),
+        "sampling": took[0],
+        "before": first - took[0],
+    }
 
 
 def pymc_mixture(x: np.ndarray, k: int) -> Any:
@@ -107,12 +109,10 @@ def pymc_mixture(x: np.ndarray, k: int) -> Any:
     return model
 
 
-def by_pymc(
-    x: np.ndarray, k: int, start: bg.MixtureParameters, *, sample: bool
-) -> dict[str, Any]:
+def by_pymc(x: np.ndarray, k: int, start: bg.MixtureParameters, *, sample: bool) -> dict[str, Any]:
     import nutpie
 
-    from bayesgmm.inference.pymc_model import initial_values, parameters_of
+    from bayesgmm.inference.sampling.pymc_model import initial_values, parameters_of
 
     spec, rows = bg.MixtureSpec(k), as_they_are(x)
     model = pymc_mixture(x, k)
@@ -166,9 +166,7 @@ def by_numpyro(x: np.ndarray, k: int, start: bg.MixtureParameters) -> dict[str, 
         weights = numpyro.sample("weights", dist.Dirichlet(jnp.full(k, 2.0)))
         with numpyro.plate("component", k):
             means = numpyro.sample("means", dist.Normal(center, 2 * unit).to_event(1))
-            scales = numpyro.sample(
-                "scales", dist.LogNormal(jnp.log(0.5 * unit), 1.0).to_event(1)
-            )
+            scales = numpyro.sample("scales", dist.LogNormal(jnp.log(0.5 * unit), 1.0).to_event(1))
             factor = numpyro.sample("corrchol", dist.LKJCholesky(d, 1 + d / 2))
         chol = scales[..., None] * factor
         with numpyro.plate("obs", len(x)):
@@ -181,15 +179,21 @@ def by_numpyro(x: np.ndarray, k: int, start: bg.MixtureParameters) -> dict[str, 
             )
 
     values = {
-        "weights": start.weights, "means": start.means, "scales": start.scales,
+        "weights": start.weights,
+        "means": start.means,
+        "scales": start.scales,
         "corrchol": start.scale_tril / start.scales[..., None],
-    }  # fmt: skip
+    }
     values = {name: jnp.asarray(value) for name, value in values.items()}
     kernel = numpyro.infer.NUTS(model, init_strategy=numpyro.infer.init_to_value(values=values))
     sampler = numpyro.infer.MCMC(
-        kernel, num_warmup=TUNE, num_samples=DRAWS, num_chains=CHAINS,
-        chain_method="parallel", progress_bar=False,
-    )  # fmt: skip
+        kernel,
+        num_warmup=TUNE,
+        num_samples=DRAWS,
+        num_chains=CHAINS,
+        chain_method="parallel",
+        progress_bar=False,
+    )
     began = time.perf_counter()
     sampler.run(jax.random.PRNGKey(0))
     jax.block_until_ready(sampler.get_samples())
@@ -200,15 +204,16 @@ def by_numpyro(x: np.ndarray, k: int, start: bg.MixtureParameters) -> dict[str, 
     took = time.perf_counter() - began
     s = {name: np.asarray(value) for name, value in samples.items()}
     draws = bg.MixtureParameters(
-        s["weights"] / s["weights"].sum(-1, keepdims=True), s["means"],
+        s["weights"] / s["weights"].sum(-1, keepdims=True),
+        s["means"],
         s["scales"][..., None] * s["corrchol"],
-    )  # fmt: skip
+    )
     return {"ess": smallest_ess(draws, start), "sampling": took, "before": max(first - took, 0)}
 
 
 def our_gradient(x: np.ndarray, k: int, fit: bg.MixtureFit) -> tuple[float, float]:
     """Seconds of one log density and gradient, and of one EM pass with its M-step."""
-    from bayesgmm.inference.maximise import m_step
+    from bayesgmm.inference.maximum.m_step import m_step
 
     density = bg.LogPosterior(fit.spec, as_they_are(x))
     likelihood = bg.LogPosterior(fit.spec, x, prior=False)

@@ -78,8 +78,10 @@ def main() -> None:
         print(f"{name}...", flush=True)
         done = subprocess.run(
             [sys.executable, str(HERE / f"{name}.py"), *options],
-            stdout=subprocess.PIPE, text=True, check=False,
-        )  # fmt: skip
+            stdout=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
         print(done.stdout)
         if done.returncode:
             raise SystemExit(f"{name} failed; {PAGE.name} was not written.")

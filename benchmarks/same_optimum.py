@@ -21,7 +21,7 @@ import numpy as np
 from sklearn.datasets import load_iris
 
 import bayesgmm as bg
-from bayesgmm.analysis.selection import CANDIDATES
+from bayesgmm.analysis.selection.select import CANDIDATES
 
 GAP = 0.05
 
@@ -86,11 +86,16 @@ def main() -> None:
                 if missed or below:
                     ends, times = np.unique(-values.round(2), return_counts=True)
                     told = ", ".join(f"{-end} x {n}" for end, n in zip(ends, times, strict=True))
-                    print(f"{name}, {covariance}, K={k}: {missed} ours, {below} plain of "
-                          f"{len(seeds)}; ends {told}", flush=True)  # fmt: skip
+                    print(
+                        f"{name}, {covariance}, K={k}: {missed} ours, {below} plain of "
+                        f"{len(seeds)}; ends {told}",
+                        flush=True,
+                    )
     seconds = (time.perf_counter() - began) / total
-    print(f"missed: {by_ours} of {total} ({by_ours / total:.1%}) by our rule, {by_plain} "
-          f"({by_plain / total:.1%}) by the plain one; {seconds:.2f} s a fit")  # fmt: skip
+    print(
+        f"missed: {by_ours} of {total} ({by_ours / total:.1%}) by our rule, {by_plain} "
+        f"({by_plain / total:.1%}) by the plain one; {seconds:.2f} s a fit"
+    )
     for name, x in DATA.items():
         spec = bg.MixtureSpec(3)
         here = bg.fit(spec, x, seed=1).log_likelihood

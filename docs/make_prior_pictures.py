@@ -19,7 +19,7 @@ from matplotlib.patches import Rectangle
 from scipy import stats
 
 import bayesgmm as bg
-from bayesgmm.interface.palette import PALETTE
+from bayesgmm.interface.plots.palette import PALETTE
 
 #: SciPy's distribution of each family, to draw with.
 DISTRIBUTIONS = {
@@ -44,8 +44,10 @@ def weights():
             ax.annotate(f"$w_{j + 1}=1$", corner + shift, ha="center", fontsize=9)
         emptied = np.mean(draws.min(axis=1) < 0.01)
         default = " (default)" if alpha == 2 else ""
-        ax.set_title(f"$\\alpha$ = {alpha:g}{default}\nsmallest weight below 0.01: {emptied:.1%}",
-                     fontsize=10)
+        ax.set_title(
+            f"$\\alpha$ = {alpha:g}{default}\nsmallest weight below 0.01: {emptied:.1%}",
+            fontsize=10,
+        )
         ax.set(aspect="equal", xlim=(-0.17, 1.17), ylim=(-0.13, 0.95))
         ax.axis("off")
     return figure
@@ -61,12 +63,19 @@ def means():
     }
     for ax, (name, values) in zip(axes, columns.items(), strict=True):
         z = (values - values.mean()) / values.std()
-        ax.hist(z, bins=24, density=True, color="0.85",
-                label=f"data: {z.min():.1f} to {z.max():.1f}")
+        ax.hist(
+            z, bins=24, density=True, color="0.85", label=f"data: {z.min():.1f} to {z.max():.1f}"
+        )
         for sd, color, style in zip((0.5, 2.0, 10.0), PALETTE, ("--", "-", ":"), strict=False):
             default = " (default)" if sd == 2 else ""
-            ax.plot(at, stats.norm(0, sd).pdf(at), style, color=color, lw=2,
-                    label=f"Normal(0, {sd:g}){default}")
+            ax.plot(
+                at,
+                stats.norm(0, sd).pdf(at),
+                style,
+                color=color,
+                lw=2,
+                label=f"Normal(0, {sd:g}){default}",
+            )
         ax.set(title=name, xlabel="mean of a component, in sds of the data", ylabel="density")
         ax.legend(frameon=False, fontsize=9)
     return figure
@@ -82,10 +91,19 @@ def scales():
         name = repr(prior) + (" (default)" if family is bg.LogNormal else "")
         axes[0].loglog(at, np.maximum(distribution.pdf(at), 1e-30), style, color=color, lw=2)
         axes[1].semilogx(at, at * distribution.pdf(at), style, color=color, lw=2, label=name)
-    axes[0].set(ylim=(1e-12, 5), title="near zero: what meets a collapsing likelihood",
-                xlabel=r"$\sigma$, in sds of the data", ylabel=r"density of $\sigma$ (log)")
-    axes[1].set(xlim=(5e-3, 30), title=r"where the mass is", ylim=(0, 1.0),
-                xlabel=r"$\sigma$, in sds of the data", ylabel=r"density of log $\sigma$")
+    axes[0].set(
+        ylim=(1e-12, 5),
+        title="near zero: what meets a collapsing likelihood",
+        xlabel=r"$\sigma$, in sds of the data",
+        ylabel=r"density of $\sigma$ (log)",
+    )
+    axes[1].set(
+        xlim=(5e-3, 30),
+        title=r"where the mass is",
+        ylim=(0, 1.0),
+        xlabel=r"$\sigma$, in sds of the data",
+        ylabel=r"density of log $\sigma$",
+    )
     axes[1].legend(frameon=False, fontsize=9, loc="upper left")
     return figure
 
@@ -98,8 +116,14 @@ def correlations():
         lines = {"LKJ(1)": 1.0, f"LKJ({bg.Priors().eta(d):g}), the default": bg.Priors().eta(d)}
         for (name, eta), color, style in zip(lines.items(), PALETTE[1:], ("--", "-"), strict=False):
             shape = eta + d / 2 - 1  # of a beta on (-1, 1)
-            ax.plot(at, stats.beta(shape, shape, loc=-1, scale=2).pdf(at), style, color=color,
-                    lw=2, label=name)
+            ax.plot(
+                at,
+                stats.beta(shape, shape, loc=-1, scale=2).pdf(at),
+                style,
+                color=color,
+                lw=2,
+                label=name,
+            )
         ax.plot(at, np.full(len(at), 0.5), ":", color=PALETTE[0], lw=2, label="'uniform'")
         ax.set(title=f"{d} features", xlabel="correlation of two of them")
         ax.legend(frameon=False, fontsize=9, loc="upper right")
@@ -111,8 +135,9 @@ def correlations():
 def datasets(rows=3, columns=4, n=200):
     """Data sets from the whole default prior: three components, two features."""
     priors, rng = bg.Priors(), np.random.default_rng(7)
-    figure, axes = plt.subplots(rows, columns, figsize=(11, 8.2), layout="constrained",
-                                sharex=True, sharey=True)
+    figure, axes = plt.subplots(
+        rows, columns, figsize=(11, 8.2), layout="constrained", sharex=True, sharey=True
+    )
     for ax in axes.flat:
         mixture = one_mixture(priors, rng, k=3, d=2)
         x, component = mixture.simulate(n, seed=rng)
@@ -122,12 +147,22 @@ def datasets(rows=3, columns=4, n=200):
             ax.plot(*x[mine].T, "os^"[j], ms=3, alpha=0.7, color=PALETTE[j], mec="none")
         outside = int((np.abs(x) > 8).any(axis=1).sum())
         if outside:
-            ax.annotate(f"{outside} outside", (0.97, 0.03), xycoords="axes fraction",
-                        ha="right", fontsize=8, color="0.35")
-        ax.set(xlim=(-8, 8), ylim=(-8, 8), aspect="equal", xticks=[-6, -2, 2, 6],
-               yticks=[-6, -2, 2, 6])
-    figure.suptitle(f"Twelve data sets of {n} rows from the default prior (K = 3, D = 2, full)\n"
-                    "dashed: two standard deviations of the data each way", fontsize=11)
+            ax.annotate(
+                f"{outside} outside",
+                (0.97, 0.03),
+                xycoords="axes fraction",
+                ha="right",
+                fontsize=8,
+                color="0.35",
+            )
+        ax.set(
+            xlim=(-8, 8), ylim=(-8, 8), aspect="equal", xticks=[-6, -2, 2, 6], yticks=[-6, -2, 2, 6]
+        )
+    figure.suptitle(
+        f"Twelve data sets of {n} rows from the default prior (K = 3, D = 2, full)\n"
+        "dashed: two standard deviations of the data each way",
+        fontsize=11,
+    )
     return figure
 
 

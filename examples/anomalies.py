@@ -29,25 +29,37 @@ def main(arguments: list[str] | None = None) -> None:
     X = bg.datasets.faithful()
     order = np.random.default_rng(1).permutation(len(X))
     known, watched = X[order[:180]], X[order[180:]]  # learn from some, watch for the others
-    fit = bg.fit(bg.MixtureSpec(2), known, method="nuts", draws=200 if options.quick else 1000,
-                 tune=300, seed=1)  # fmt: skip
+    fit = bg.fit(
+        bg.MixtureSpec(2),
+        known,
+        method="nuts",
+        draws=200 if options.quick else 1000,
+        tune=300,
+        seed=1,
+    )
 
     # The rule of three standard deviations looks at one feature at a time and sees nothing.
     z = np.abs(PLANTED - known.values.mean(axis=0)) / known.values.std(axis=0)
-    print(f"planted rows more than 3 standard deviations out in any feature: "
-          f"{np.sum(z.max(axis=1) > 3)} of {len(PLANTED)}\n")  # fmt: skip
+    print(
+        f"planted rows more than 3 standard deviations out in any feature: "
+        f"{np.sum(z.max(axis=1) > 3)} of {len(PLANTED)}\n"
+    )
 
     # The score of a row is the probability of one that is no more likely.
     rows = {"real": fit.anomaly_score(watched).values, "planted": fit.anomaly_score(PLANTED).values}
     print("  rate   real rows flagged   planted rows flagged")
     for rate in (0.1, 0.05, 0.01, 0.001):
         real, planted = (np.sum(scores <= rate) for scores in rows.values())
-        print(f"{rate:6}   {real:3} of {len(watched)} ({rate * len(watched):4.1f} expected)"
-              f"   {planted} of {len(PLANTED)}")  # fmt: skip
+        print(
+            f"{rate:6}   {real:3} of {len(watched)} ({rate * len(watched):4.1f} expected)"
+            f"   {planted} of {len(PLANTED)}"
+        )
     print("\nplanted rows, strangest first:")
     for i in np.argsort(rows["planted"]):
-        print(f"  {PLANTED[i, 0]:.1f} min, then a wait of {PLANTED[i, 1]:.0f} min: "
-              f"score {rows['planted'][i]:.5f}")  # fmt: skip
+        print(
+            f"  {PLANTED[i, 0]:.1f} min, then a wait of {PLANTED[i, 1]:.0f} min: "
+            f"score {rows['planted'][i]:.5f}"
+        )
 
     options.out.mkdir(parents=True, exist_ok=True)
     draw(fit, watched.values, options.out / "anomalies.png")
@@ -74,8 +86,11 @@ def draw(fit: bg.MixtureFit, watched: np.ndarray, path: Path) -> None:
     for label, (rows, style) in groups.items():
         if len(rows):
             ax.scatter(*rows.T, label=label, linewidths=0, zorder=3, **style)
-    ax.set(title="Old Faithful watched at a false-alarm rate of 1 %",
-           xlabel="eruption, minutes", ylabel="wait to the next, minutes")  # fmt: skip
+    ax.set(
+        title="Old Faithful watched at a false-alarm rate of 1 %",
+        xlabel="eruption, minutes",
+        ylabel="wait to the next, minutes",
+    )
     figure.legend(loc="outside right upper", frameon=False)
     figure.savefig(path, dpi=110)
     plt.close(figure)

@@ -31,12 +31,17 @@ def main(arguments: list[str] | None = None) -> dict[str, float]:
     learned, kept = train_test_split(digits, test_size=0.25, random_state=0)
     pca = PCA(0.85, whiten=True).fit(learned)  # as many as hold 85 % of the variance
     X, new = pca.transform(learned), pca.transform(kept)
-    print(f"{len(learned):,} digits to learn from, {len(kept)} kept: {digits.shape[1]} pixels, "
-          f"{X.shape[1]} principal components\n")  # fmt: skip
+    print(
+        f"{len(learned):,} digits to learn from, {len(kept)} kept: {digits.shape[1]} pixels, "
+        f"{X.shape[1]} principal components\n"
+    )
 
     # Which structure?  Maximum likelihood, searched less hard than by default, and BIC.
-    starts = {"n_starts": 3, "n_best": 1, "rounds": 0} if options.quick else {
-        "n_starts": 6, "n_best": 2, "rounds": 1}  # fmt: skip
+    starts = (
+        {"n_starts": 3, "n_best": 1, "rounds": 0}
+        if options.quick
+        else {"n_starts": 6, "n_best": 2, "rounds": 1}
+    )
     search = {"method": "em", "seed": 1, **starts}
     counts = (8, 12) if options.quick else (6, 8, 10, 12, 14, 16)
     fits = {}
@@ -56,19 +61,22 @@ def main(arguments: list[str] | None = None) -> dict[str, float]:
     predicted = {}
     for k in counts:
         spec = bg.MixtureSpec(k, covariance=fits[best].spec.covariance)
-        parts = [bg.fit(spec, X[fold != i], **search)
-                 .score_samples(X[fold == i]).values for i in range(4)]  # fmt: skip
+        parts = [
+            bg.fit(spec, X[fold != i], **search).score_samples(X[fold == i]).values
+            for i in range(4)
+        ]
         predicted[spec.label] = np.concatenate(parts).mean()
-    print("\nmean log density of a digit left out:",
-          ", ".join(f"{label.split(',')[0]} {value:.2f}" for label, value in predicted.items()))
+    print(
+        "\nmean log density of a digit left out:",
+        ", ".join(f"{label.split(',')[0]} {value:.2f}" for label, value in predicted.items()),
+    )
     chosen = max(predicted, key=predicted.get)
 
     # A judge looks at real digits that no fit has seen and at new ones, as many of each, and
     # takes each for what its nearest neighbour is.
     for label, why in {best: "BIC", chosen: "prediction"}.items():
         accuracy = judged(fits[label], new, times=20)
-        print(f"{label}, best by {why}: the judge is right about {accuracy:.1%} "
-              "(50 % is guessing)")  # fmt: skip
+        print(f"{label}, best by {why}: the judge is right about {accuracy:.1%} (50 % is guessing)")
 
     made = fits[chosen].generate(60, seed=3)["x"].values
     options.out.mkdir(parents=True, exist_ok=True)

@@ -37,26 +37,45 @@ def main(arguments: list[str] | None = None) -> None:
         sampling=bg.NUTS(draws=200, chains=2) if options.quick else bg.NUTS(),
     )
     table = sel.table.sort_values("n_components")
-    columns = ["aic", "bic", "icl", "elpd_loo", "log_evidence", "log_evidence_se", "probability",
-               "weight"]  # fmt: skip
+    columns = [
+        "aic",
+        "bic",
+        "icl",
+        "elpd_loo",
+        "log_evidence",
+        "log_evidence_se",
+        "probability",
+        "weight",
+    ]
     print(table[columns].rename(columns={"weight": "stacking"}).round(2).to_string(), end="\n\n")
     print(sel.verdict, end="\n\n")
 
     # Each criterion answers a question of its own.
     for criterion in ("aic", "bic", "icl"):
         print(f"{criterion.upper():4} is smallest for {table[criterion].idxmin()}")
-    print(f"elpd_loo is largest for {table['elpd_loo'].idxmax()}, and the simplest within one "
-          f"standard error of it is {sel.simplest}")  # fmt: skip
+    print(
+        f"elpd_loo is largest for {table['elpd_loo'].idxmax()}, and the simplest within one "
+        f"standard error of it is {sel.simplest}"
+    )
     by_k = sel.n_components_probability
     likely = by_k.sort_values(ascending=False).cumsum()
     several = sorted(int(k) for k in likely.index[: int((likely < 0.89).sum()) + 1])
-    print(f"K = {by_k.idxmax()} is the most probable, with {by_k.max():.2f}; it takes K in "
-          f"{several} to make up 89 %", end="\n\n")  # fmt: skip
+    print(
+        f"K = {by_k.idxmax()} is the most probable, with {by_k.max():.2f}; it takes K in "
+        f"{several} to make up 89 %",
+        end="\n\n",
+    )
 
     # Is the next component needed?  Data from the smaller mixture, both fitted again.
     for k in (2, 3):
-        print(bg.bootstrap_test(sel.fits[f"K={k}, full"], sel.fits[f"K={k + 1}, full"], seed=1,
-                                max_replicates=19 if options.quick else 199))  # fmt: skip
+        print(
+            bg.bootstrap_test(
+                sel.fits[f"K={k}, full"],
+                sel.fits[f"K={k + 1}, full"],
+                seed=1,
+                max_replicates=19 if options.quick else 199,
+            )
+        )
 
     # One need not choose: the average keeps what is uncertain about K.
     average = sel.average()

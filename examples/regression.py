@@ -34,8 +34,11 @@ def main(arguments: list[str] | None = None) -> None:
     at = np.linspace(1.4, 5.3, 120)
     curve = fit.regress("waiting", at={"eruptions": at})
     ax = draw(at, curve, X.values)
-    ax.set(title="The wait after an eruption", xlabel="eruption, minutes",
-           ylabel="wait to the next, minutes")  # fmt: skip
+    ax.set(
+        title="The wait after an eruption",
+        xlabel="eruption, minutes",
+        ylabel="wait to the next, minutes",
+    )
     save(ax, options.out / "regression_faithful.png")
 
     # Asked the other way round, a question can have several answers.  An arm's end lies at
@@ -48,9 +51,13 @@ def main(arguments: list[str] | None = None) -> None:
     print(f"\nWhich y leads to x?  ({fit.spec.label}: its peaks, with the probability of each)")
     for x in (0.15, 0.5, 0.85):
         answer = fit.regress("y", at={"x": x}).isel(obs=0)
-        found = [f"{mode:.2f} ({p:.0%})" for mode, p in
-                 zip(answer["mode"].values, answer["mode_probability"].values, strict=True)
-                 if p > 0.02]  # fmt: skip
+        found = [
+            f"{mode:.2f} ({p:.0%})"
+            for mode, p in zip(
+                answer["mode"].values, answer["mode_probability"].values, strict=True
+            )
+            if p > 0.02
+        ]
         print(f"  x = {x}: {', '.join(found)}; the mean would be {float(answer['mean']):.2f}")
 
     at = np.linspace(-0.05, 1.1, 140)
@@ -74,20 +81,37 @@ def table(curve: xr.Dataset) -> list[str]:
 def draw(at: np.ndarray, curve: xr.Dataset, rows: np.ndarray, *, peaks: bool = False) -> plt.Axes:
     """Rows, the mean and both bands; or the peaks, larger the more probable."""
     figure, ax = plt.subplots(figsize=(7.2, 4.6), layout="constrained")
-    ax.fill_between(at, *curve["predictive"].values.T, color="#56B4E9", alpha=0.3, lw=0,
-                    label="89 % of new values")  # fmt: skip
+    ax.fill_between(
+        at,
+        *curve["predictive"].values.T,
+        color="#56B4E9",
+        alpha=0.3,
+        lw=0,
+        label="89 % of new values",
+    )
     ax.plot(*rows.T, ".", ms=4, color="0.45", label="data")
     if not peaks:
-        ax.fill_between(at, *curve["credible"].values.T, color="#0072B2", alpha=0.5, lw=0,
-                        label="89 % for the mean")  # fmt: skip
+        ax.fill_between(
+            at,
+            *curve["credible"].values.T,
+            color="#0072B2",
+            alpha=0.5,
+            lw=0,
+            label="89 % for the mean",
+        )
     ax.plot(at, curve["mean"], color="#0072B2", ls="--" if peaks else "-", label="mean")
     if peaks:
         # A row has as many peaks as it has, and NaN for the rest; those of next to no
         # probability are left out.
         row, number = np.nonzero(curve["mode_probability"].values > 0.02)
-        ax.scatter(at[row], curve["mode"].values[row, number], color="#D55E00", zorder=3,
-                   s=40 * curve["mode_probability"].values[row, number],
-                   label="peaks, larger the\nmore probable")  # fmt: skip
+        ax.scatter(
+            at[row],
+            curve["mode"].values[row, number],
+            color="#D55E00",
+            zorder=3,
+            s=40 * curve["mode_probability"].values[row, number],
+            label="peaks, larger the\nmore probable",
+        )
     figure.legend(loc="outside right upper", frameon=False)
     return ax
 

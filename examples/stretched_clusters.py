@@ -20,7 +20,7 @@ from scipy.optimize import linear_sum_assignment
 from sklearn.cluster import KMeans
 
 import bayesgmm as bg
-from bayesgmm.interface.palette import component_colors, membership_colors
+from bayesgmm.interface.plots.palette import component_colors, membership_colors
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -44,24 +44,32 @@ def main(arguments: list[str] | None = None) -> None:
         against = bg.compare_partitions(
             pd.Series(true, name="truth"), pd.Series(labels[name], name=name)
         )
-        print(f"{against.table.to_string()}\nadjusted Rand index {against.adjusted_rand:.2f}, "
-              f"{np.mean(labels[name] == true):.0%} right\n")  # fmt: skip
+        print(
+            f"{against.table.to_string()}\nadjusted Rand index {against.adjusted_rand:.2f}, "
+            f"{np.mean(labels[name] == true):.0%} right\n"
+        )
 
     # K-means gives a label; the mixture also says with what probability its label is right.
     sure, right = fit.memberships()["correct"].values, labels["mixture"] == true
     print("Soft assignments: how probable the mixture calls its labels, and how many are right")
     for low, high in ((1 / 3, 0.7), (0.7, 0.9), (0.9, 0.99), (0.99, 1.0)):
         rows = (sure > low) & (sure <= high)
-        print(f"  {low:3.0%} to {high:4.0%}: {rows.sum():3} rows, {sure[rows].mean():.0%} in the "
-              f"mean, {right[rows].mean():.0%} right")  # fmt: skip
+        print(
+            f"  {low:3.0%} to {high:4.0%}: {rows.sum():3} rows, {sure[rows].mean():.0%} in the "
+            f"mean, {right[rows].mean():.0%} right"
+        )
 
     shares = fit.predict_proba().values[:, order]
     colours = component_colors(3)
     options.out.mkdir(parents=True, exist_ok=True)
-    figure, axes = plt.subplots(1, 3, figsize=(11, 4), sharex=True, sharey=True,
-                                layout="constrained")  # fmt: skip
-    shown = {"the truth": colours[true], "K-means": colours[labels["K-means"]],
-             "mixture (grey where it is in doubt)": membership_colors(shares)}  # fmt: skip
+    figure, axes = plt.subplots(
+        1, 3, figsize=(11, 4), sharex=True, sharey=True, layout="constrained"
+    )
+    shown = {
+        "the truth": colours[true],
+        "K-means": colours[labels["K-means"]],
+        "mixture (grey where it is in doubt)": membership_colors(shares),
+    }
     for ax, (title, rows) in zip(axes, shown.items(), strict=True):
         ax.scatter(*x.T, s=12, c=rows)
         ax.set(title=title, xlabel="$x_0$", aspect="equal")

@@ -7,10 +7,9 @@ import numpy as np
 import pytest
 
 import bayesgmm as bg
-import bayesgmm.model.structure
 
 matplotlib.use("Agg")
-collect_ignore = ["typed_uses.py"]  # for the type checker alone
+collect_ignore = ["whole/typed_uses.py"]  # for the type checker alone
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -26,10 +25,6 @@ def every_error_is_one_sentence():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(bg.BayesGMMError, "__init__", checked)
         yield
-
-STRUCTURES = tuple(bg.model.structure.STRUCTURES)
-#: Those that scikit-learn has as well.
-SKLEARNS = ("full", "tied", "diag", "spherical")
 
 
 @pytest.fixture(scope="session")
@@ -72,6 +67,6 @@ def two_ways():
     x = np.concatenate([rng.normal(m, 1.0, 40) for m in (-12.0, 0.0, 12.0)])[:, None]
     x = np.concatenate([x, 0.05 * rng.normal(size=x.shape) - x])
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("bayesgmm.inference.nuts._AFFORDABLE", 0.0)
+        patch.setattr("bayesgmm.inference.sampling.nuts._AFFORDABLE", 0.0)
         with pytest.warns(bg.FitWarning, match="Chains settled in modes"):
             return bg.fit(bg.MixtureSpec(2), x, method="nuts", seed=1)

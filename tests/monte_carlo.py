@@ -46,12 +46,21 @@ def batch_error(fit, estimate, batches=20):
     values = []
     for i in range(batches):
         part = slice(i * lengths, (i + 1) * lengths)
-        p = bg.MixtureParameters(*(
-            array[part][None] for array in (flat.weights, flat.means, flat.scale_tril)
-        ))  # fmt: skip
+        p = bg.MixtureParameters(
+            *(array[part][None] for array in (flat.weights, flat.means, flat.scale_tril))
+        )
         lp = fit.tree["sample_stats/lp"].values.reshape(-1)[part][None]
-        values.append(estimate(bg.MixtureFit.build(
-            fit.spec, fit.observations, p, method="nuts", status=fit.status,
-            sample_stats={"lp": lp}, facts={},
-        )))  # fmt: skip
+        values.append(
+            estimate(
+                bg.MixtureFit.build(
+                    fit.spec,
+                    fit.observations,
+                    p,
+                    method="nuts",
+                    status=fit.status,
+                    sample_stats={"lp": lp},
+                    facts={},
+                )
+            )
+        )
     return np.std(values, axis=0, ddof=1) / np.sqrt(batches)

@@ -27,7 +27,7 @@ BUILD = ROOT / "build" / "rounding"
 X86 = platform.machine().lower() in ("x86_64", "amd64")
 
 #: What neither samples, nor optimises, nor prints numbers: it rounds nothing.
-LEFT_OUT = ("test_options", "test_store")
+LEFT_OUT = ("whole/test_options", "result/test_store")
 
 
 def ways() -> dict[str, dict[str, str]]:
@@ -36,17 +36,22 @@ def ways() -> dict[str, dict[str, str]]:
 
     # Features beyond those that NumPy always uses; to name one that is not there is an error.
     there = [name for name in __cpu_dispatch__ if __cpu_features__.get(name)]
-    plain = {"NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": "",
-             "NPY_DISABLE_CPU_FEATURES": " ".join(there)}  # fmt: skip
+    plain = {
+        "NUMBA_CPU_NAME": "generic",
+        "NUMBA_CPU_FEATURES": "",
+        "NPY_DISABLE_CPU_FEATURES": " ".join(there),
+    }
     if not X86:
         return {"generic": plain, "own": {}}
     found = {"generic": plain | {"OPENBLAS_CORETYPE": "Prescott"}}
     if __cpu_features__.get("AVX2") and __cpu_features__.get("FMA3"):
         beyond = [name for name in there if name not in ("X86_V3", "AVX2", "FMA3")]
         found["haswell"] = {
-            "NUMBA_CPU_NAME": "haswell", "NUMBA_CPU_FEATURES": "",
-            "OPENBLAS_CORETYPE": "Haswell", "NPY_DISABLE_CPU_FEATURES": " ".join(beyond),
-        }  # fmt: skip
+            "NUMBA_CPU_NAME": "haswell",
+            "NUMBA_CPU_FEATURES": "",
+            "OPENBLAS_CORETYPE": "Haswell",
+            "NPY_DISABLE_CPU_FEATURES": " ".join(beyond),
+        }
     return found | {"own": {}}
 
 
@@ -66,19 +71,33 @@ def run(way: str, settings: dict[str, str], other: int, quick: bool) -> Result:
     folder.mkdir(parents=True, exist_ok=True)
     report = folder / f"seeds-{other}.xml"
     report.unlink(missing_ok=True)
-    names = ("NUMBA_CPU_NAME", "NUMBA_CPU_FEATURES", "NPY_DISABLE_CPU_FEATURES",
-             "OPENBLAS_CORETYPE")  # fmt: skip
+    names = (
+        "NUMBA_CPU_NAME",
+        "NUMBA_CPU_FEATURES",
+        "NPY_DISABLE_CPU_FEATURES",
+        "OPENBLAS_CORETYPE",
+    )
     environment = {name: value for name, value in os.environ.items() if name not in names}
     environment |= settings | {
         "NUMBA_CACHE_DIR": str(folder / "numba"),
         "PYTENSOR_FLAGS": f"base_compiledir={folder / 'pytensor'}",
     }
     command = [
-        sys.executable, "-m", "pytest", "-n", "2", "--dist", "worksteal", "-q", "-p",
-        "no:cacheprovider", f"--other-seeds={other}", f"--junitxml={report}",
+        sys.executable,
+        "-m",
+        "pytest",
+        "-n",
+        "2",
+        "--dist",
+        "worksteal",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        f"--other-seeds={other}",
+        f"--junitxml={report}",
         *(f"--ignore=tests/{name}.py" for name in LEFT_OUT),
         *(["-m", "not pymc"] if quick else []),
-    ]  # fmt: skip
+    ]
     begun = time.monotonic()
     with (folder / f"seeds-{other}.log").open("w") as log:
         code = subprocess.run(command, cwd=ROOT, env=environment, stdout=log, stderr=log).returncode
@@ -99,8 +118,14 @@ def main() -> int:
     possible = ways()
     parser = argparse.ArgumentParser(description="The tests under several ways of rounding.")
     parser.add_argument("--quick", action="store_true", help="one run, without PyMC's models")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1], metavar="N",
-                        help="0 for the seeds as they are, N for the Nth others (0 1)")  # fmt: skip
+    parser.add_argument(
+        "--seeds",
+        type=int,
+        nargs="+",
+        default=[0, 1],
+        metavar="N",
+        help="0 for the seeds as they are, N for the Nth others (0 1)",
+    )
     parser.add_argument("ways", nargs="*", metavar="way", help=f"of {', '.join(possible)}")
     asked = parser.parse_args()
     if unknown := [way for way in asked.ways if way not in possible]:
@@ -118,8 +143,10 @@ def main() -> int:
                 print(f"  failed: {name}", flush=True)
     print(f"\n{'way':10}{'seeds':>6}{'passed':>8}{'failed':>8}{'skipped':>9}{'minutes':>9}")
     for told in results:
-        print(f"{told.way:10}{told.seeds:6}{told.passed:8}{len(told.failed):8}"
-              f"{told.skipped:9}{told.minutes:9.1f}")  # fmt: skip
+        print(
+            f"{told.way:10}{told.seeds:6}{told.passed:8}{len(told.failed):8}"
+            f"{told.skipped:9}{told.minutes:9.1f}"
+        )
     for told in results:
         if told.code and not told.failed:
             print(f"pytest ended with {told.code} in {told.way}, seeds {told.seeds}; see its log.")

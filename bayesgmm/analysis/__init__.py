@@ -1,1 +1,1 @@
-"""What fits mean: comparison, agreement, selection."""
+"""What fits mean: partitions, checks, criteria, selection, comparison."""

@@ -9,14 +9,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from bayesgmm.analysis import leave_one_out as loo
-from bayesgmm.analysis.pointwise import why_not
+from bayesgmm.analysis.criteria import leave_one_out as loo
+from bayesgmm.analysis.criteria.pointwise import why_not
 from bayesgmm.errors import FitError, warn
-from bayesgmm.inference.labelling import to_pivot
+from bayesgmm.inference.labels.matching import to_pivot
 from bayesgmm.interrupts import whole_imports
 from bayesgmm.model.spec import MixtureSpec
 from bayesgmm.options import LIMIT, MAPPING, PROBABILITY, SEED, TRUTH
-from bayesgmm.result import MixtureFit, doubt, require_fit
+from bayesgmm.result.fit import MixtureFit, require_fit
+from bayesgmm.result.record import doubt
 
 
 @whole_imports
@@ -91,15 +92,30 @@ def compare(
         for told in warnings:
             warn(told)
         rows[name] |= {
-            "elpd_loo": elpd.value, "elpd_loo_se": elpd.se, "bad_rows": len(elpd.bad_rows)
-        }  # fmt: skip
+            "elpd_loo": elpd.value,
+            "elpd_loo_se": elpd.se,
+            "bad_rows": len(elpd.bad_rows),
+        }
     if len(left_out) > 1:
         for name, values in loo.stacked(left_out).items():
             rows[name] |= values
     columns = [
-        "method", "n_components", "covariance", "log_likelihood", "n_parameters", "aic", "bic",
-        "icl", "elpd_loo", "elpd_loo_se", "elpd_diff", "dse", "weight", "bad_rows", "status",
-    ]  # fmt: skip
+        "method",
+        "n_components",
+        "covariance",
+        "log_likelihood",
+        "n_parameters",
+        "aic",
+        "bic",
+        "icl",
+        "elpd_loo",
+        "elpd_loo_se",
+        "elpd_diff",
+        "dse",
+        "weight",
+        "bad_rows",
+        "status",
+    ]
     table = pd.DataFrame.from_dict(rows, orient="index").reindex(columns=columns)
     return table.iloc[np.lexsort((ranks(table["bic"]), ranks(-table["elpd_loo"])))]
 

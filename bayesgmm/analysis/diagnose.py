@@ -18,8 +18,8 @@ from bayesgmm.inference.convergence import (
     r_hat_and_ess,
 )
 from bayesgmm.interrupts import whole_imports
-from bayesgmm.result import MixtureFit, require_fit
-from bayesgmm.status import Status
+from bayesgmm.result.fit import MixtureFit, require_fit
+from bayesgmm.result.status import Status
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -71,10 +71,12 @@ class Diagnosis:
                 told = f"{title} ({len(part)} quantities, worst first):"
                 shown = part.head(_SHOWN).to_string(
                     formatters={
-                        "mean": "{:.5g}".format, "sd": "{:.3g}".format,
-                        "r_hat": "{:.3f}".format, "ess": "{:,.0f}".format,
+                        "mean": "{:.5g}".format,
+                        "sd": "{:.3g}".format,
+                        "r_hat": "{:.3f}".format,
+                        "ess": "{:,.0f}".format,
                     }
-                )  # fmt: skip
+                )
                 lines += ["", told, shown]
         return "\n".join(lines)
 
@@ -125,8 +127,7 @@ def diagnose(fit: MixtureFit) -> Diagnosis:
             f"This fit is one point, by {fit.method}, so there are no draws to judge; its status "
             f"is {str(fit.status)!r}."
         )
-    statistics = fit.tree["sample_stats"].to_dataset()
-    facts = fit.tree["fit"].to_dataset()
+    statistics = fit.statistics
     free = label_free(fit.parameters, statistics["lp"].values, fit.observations)
     table = _table(free, True)
     own = by_component(fit.parameters, fit.feature_names)
@@ -135,9 +136,13 @@ def diagnose(fit: MixtureFit) -> Diagnosis:
     table = pd.concat([table, _table(own, False)])
     divergences = int(statistics["diverging"].sum()) if "diverging" in statistics else 0
     return Diagnosis(
-        fit.status, str(facts["verdict"].item()), tuple(_warnings(statistics, table)), table,
-        float(facts["ambiguous"].item()), divergences,
-    )  # fmt: skip
+        fit.status,
+        fit.fact("verdict"),
+        tuple(_warnings(statistics, table)),
+        table,
+        fit.fact("ambiguous"),
+        divergences,
+    )
 
 
 def _table(quantities: dict[str, Any], free: bool) -> pd.DataFrame:
@@ -147,11 +152,14 @@ def _table(quantities: dict[str, Any], free: bool) -> pd.DataFrame:
     r_hat, ess = r_hat_and_ess(draws)
     table = pd.DataFrame(
         {
-            "label_free": free, "mean": draws.mean(axis=(0, 1)), "sd": draws.std(axis=(0, 1)),
-            "r_hat": r_hat, "ess": ess,
+            "label_free": free,
+            "mean": draws.mean(axis=(0, 1)),
+            "sd": draws.std(axis=(0, 1)),
+            "r_hat": r_hat,
+            "ess": ess,
         },
         index=list(quantities),
-    )  # fmt: skip
+    )
     return table.sort_values("r_hat", ascending=False, na_position="last", kind="stable")
 
 
@@ -166,9 +174,7 @@ def _warnings(statistics: Any, table: pd.DataFrame) -> list[str]:
             )
     if "energy" in statistics:
         energy = statistics["energy"].values
-        moved = (np.diff(energy, axis=1) ** 2).mean(axis=1) / np.maximum(
-            energy.var(axis=1), 1e-300
-        )
+        moved = (np.diff(energy, axis=1) ** 2).mean(axis=1) / np.maximum(energy.var(axis=1), 1e-300)
         if moved.min() < _LOW_ENERGY:
             found.append(
                 f"Chain {int(moved.argmin())} moves slowly between levels of the density (E-BFMI "

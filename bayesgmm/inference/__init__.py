@@ -1,1 +1,1 @@
-"""From a spec and data to a fit: starts, EM and MAP, NUTS, the PyMC model."""
+"""Algorithms: from a spec and data to a fit."""

@@ -35,9 +35,10 @@ def bridge_ratio(on_draws: Array, on_proposed: Array) -> tuple[float, float]:
     rho = max(
         1.0,
         lower.size
-        / float(array_stats.ess(lower.reshape(on_draws.shape), chain_axis=0, draw_axis=1,
-                                method="mean")),
-    )  # fmt: skip
+        / float(
+            array_stats.ess(lower.reshape(on_draws.shape), chain_axis=0, draw_axis=1, method="mean")
+        ),
+    )
     relative = upper.var(ddof=1) / (len(upper) * upper.mean() ** 2) + rho * lower.var(ddof=1) / (
         len(lower) * lower.mean() ** 2
     )

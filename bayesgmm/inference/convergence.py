@@ -14,9 +14,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from bayesgmm.model.observations import Observations
-from bayesgmm.model.parameters import MixtureParameters
-from bayesgmm.status import Status
+from bayesgmm.data.observations import Observations
+from bayesgmm.mixture.parameters import MixtureParameters
+from bayesgmm.result.status import Status
 
 Array = NDArray[np.float64]
 
@@ -48,9 +48,13 @@ class Convergence(NamedTuple):
     def facts(self) -> dict[str, Any]:
         """What a fit keeps of it."""
         return {
-            "r_hat": self.r_hat, "ess": self.ess, "label_r_hat": self.label_r_hat,
-            "label_ess": self.label_ess, "ambiguous": self.ambiguous, "verdict": self.words(),
-        }  # fmt: skip
+            "r_hat": self.r_hat,
+            "ess": self.ess,
+            "label_r_hat": self.label_r_hat,
+            "label_ess": self.label_ess,
+            "ambiguous": self.ambiguous,
+            "verdict": self.words(),
+        }
 
     def words(self) -> str:
         """The verdict, for people."""
@@ -135,9 +139,15 @@ def assess(
     r_hat, ess = r_hat_and_ess(np.stack(list(free.values()), axis=-1))
     label_r_hat, label_ess = r_hat_and_ess(np.stack(list(own.values()), axis=-1))
     return Convergence(
-        largest(r_hat), smallest(ess), largest(label_r_hat), smallest(label_ess),
-        float(np.mean(ambiguous)), parameters.n_components, lp.shape[0], lp.size,
-    )  # fmt: skip
+        largest(r_hat),
+        smallest(ess),
+        largest(label_r_hat),
+        smallest(label_ess),
+        float(np.mean(ambiguous)),
+        parameters.n_components,
+        lp.shape[0],
+        lp.size,
+    )
 
 
 def label_free(
@@ -170,9 +180,7 @@ def label_free(
     return found
 
 
-def by_component(
-    parameters: MixtureParameters, features: tuple[str, ...]
-) -> dict[str, Array]:
+def by_component(parameters: MixtureParameters, features: tuple[str, ...]) -> dict[str, Array]:
     """Parameters (chain, draw) by component, by name: they hold if labels do."""
     found: dict[str, Array] = {}
     components = range(parameters.n_components)
@@ -182,13 +190,16 @@ def by_component(
         values = getattr(parameters, name)
         found |= {
             f"{name}[{j}, {feature}]": values[..., j, i]
-            for j in components for i, feature in enumerate(features)
-        }  # fmt: skip
+            for j in components
+            for i, feature in enumerate(features)
+        }
     correlations = parameters.correlations
     return found | {
         f"correlations[{j}, {features[b]}, {features[a]}]": correlations[..., j, a, b]
-        for j in components for a in range(len(features)) for b in range(a)
-    }  # fmt: skip
+        for j in components
+        for a in range(len(features))
+        for b in range(a)
+    }
 
 
 def r_hat_and_ess(draws: Array) -> tuple[Array, Array]:

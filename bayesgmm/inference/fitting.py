@@ -5,11 +5,11 @@ from __future__ import annotations
 import importlib
 from typing import Any, Literal, get_args, overload
 
+from bayesgmm.data.observations import Observations
 from bayesgmm.errors import SpecError, warn
 from bayesgmm.interrupts import whole_imports
 from bayesgmm.methods import METHODS, Engine, Method, Run
-from bayesgmm.model.observations import Observations
-from bayesgmm.model.parameters import MixtureParameters
+from bayesgmm.mixture.parameters import MixtureParameters
 from bayesgmm.model.spec import SPEC, MixtureSpec
 from bayesgmm.options import (
     CORES,
@@ -21,7 +21,7 @@ from bayesgmm.options import (
     refuse_beyond_memory,
     shown,
 )
-from bayesgmm.result import MixtureFit
+from bayesgmm.result.fit import MixtureFit
 
 Name = Literal["em", "map", "laplace", "nuts", "tempering"]
 _NAME = one_of(*METHODS)
@@ -232,16 +232,32 @@ def fit(
     -1126.32
     """
     options = {
-        "n_starts": n_starts, "n_best": n_best, "rounds": rounds, "max_iter": max_iter, "tol": tol,
-        "accelerate": accelerate, "avoid_collapse": avoid_collapse, "reg_covar": reg_covar,
-        "draws": draws, "tune": tune, "chains": chains, "target_accept": target_accept,
-        "engine": engine, "progressbar": progressbar,
-    }  # fmt: skip
+        "n_starts": n_starts,
+        "n_best": n_best,
+        "rounds": rounds,
+        "max_iter": max_iter,
+        "tol": tol,
+        "accelerate": accelerate,
+        "avoid_collapse": avoid_collapse,
+        "reg_covar": reg_covar,
+        "draws": draws,
+        "tune": tune,
+        "chains": chains,
+        "target_accept": target_accept,
+        "engine": engine,
+        "progressbar": progressbar,
+    }
     given = {name: value for name, value in options.items() if value is not _DEFAULT}
     result = fitted(
-        spec, data, _method(method, given), seed=seed, start=start, row_weights=row_weights,
-        cores=cores, progress=progress,
-    )  # fmt: skip
+        spec,
+        data,
+        _method(method, given),
+        seed=seed,
+        start=start,
+        row_weights=row_weights,
+        cores=cores,
+        progress=progress,
+    )
     if not result.status.ok:
         told = [result.status.sentence, result.note, result.status.remedy]
         warn(f"{spec.label} by {result.method}: {' '.join(part for part in told if part)}")
@@ -288,9 +304,10 @@ def fitted(
 def _refuse_too_many(spec: MixtureSpec, observations: Observations, draws: int) -> None:
     k, d = spec.n_components, observations.n_features
     refuse_beyond_memory(
-        f"{draws:,} draws of {k} components", 8.0 * draws * k * (1 + 2 * d + 2 * d * d),
+        f"{draws:,} draws of {k} components",
+        8.0 * draws * k * (1 + 2 * d + 2 * d * d),
         "draw fewer",
-    )  # fmt: skip
+    )
 
 
 def _start(start: Any) -> MixtureParameters | None:

@@ -1,1 +1,1 @@
-"""What people touch: the command line, plots, scikit-learn estimators."""
+"""People: the command line, pictures, scikit-learn's conventions."""

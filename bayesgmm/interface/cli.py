@@ -30,7 +30,7 @@ from bayesgmm.interface.selection_table import (
     uncertain,
     what_columns_say,
 )
-from bayesgmm.printed import one_line
+from bayesgmm.result.text import one_line
 
 app = typer.Typer(
     no_args_is_help=True,

@@ -21,6 +21,7 @@ from difflib import get_close_matches
 
 import numpy as np
 
+from bayesgmm.data.observations import Observations
 from bayesgmm.errors import DataError
 from bayesgmm.interface.csv_text import (
     Lines,
@@ -29,8 +30,7 @@ from bayesgmm.interface.csv_text import (
     lines_of,
     records,
 )
-from bayesgmm.model.observations import Observations
-from bayesgmm.printed import one_line
+from bayesgmm.result.text import one_line
 
 #: What stands for a missing value, in lower case.
 _MISSING = {"", "na", "n/a", "#n/a", "<na>", "nan", "null", "none"}
@@ -60,8 +60,9 @@ def read_csv(path: str, wanted: Sequence[str] = ()) -> Observations:
     asked = [column for column in columns if column.name in wanted] if wanted else columns
     twice = {name for name in names if name and names.count(name) > 1}
     told = [problem for column in asked for problem in column.problems()]
-    told += [_repeated(name, columns) for name in dict.fromkeys(c.name for c in asked)
-             if name in twice]  # fmt: skip
+    told += [
+        _repeated(name, columns) for name in dict.fromkeys(c.name for c in asked) if name in twice
+    ]
     if wrong or told:
         usable = [
             [c.name for c in some if c.name not in twice and not c.problems()]
@@ -76,8 +77,9 @@ def read_csv(path: str, wanted: Sequence[str] = ()) -> Observations:
 def listed(text: str) -> list[str]:
     """Names separated by commas; one that has a comma itself stands in double quotes."""
     try:
-        fields = [name for line in csv.reader([text], skipinitialspace=True, strict=True)
-                  for name in line]  # fmt: skip
+        fields = [
+            name for line in csv.reader([text], skipinitialspace=True, strict=True) for name in line
+        ]
     except csv.Error as error:
         raise DataError(
             f"The column names {text!r} cannot be read ({error}); separate them by commas, and "
@@ -152,9 +154,11 @@ class _Column:
         name = f"column {self.name!r}" if self.name else f"column {self.at}"
         told = [] if self.name else ["no name"]
         for seen, what in (
-            (self.text, "text"), (self.missing, "no value"), (self.infinite, "an infinite value"),
+            (self.text, "text"),
+            (self.missing, "no value"),
+            (self.infinite, "an infinite value"),
             (self.commas, "a comma inside the number"),
-        ):  # fmt: skip
+        ):
             if seen.count:
                 example = "" if seen is self.missing else f" {seen.example!r}"
                 how_many = "every row" if seen.count == n else f"{seen.count} of {n} rows"
@@ -233,8 +237,11 @@ def _refusal(path: str, wrong: list[str], told: list[str], usable: list[str]) ->
     example = f" ({one_line(command)})" if command else ""
     return DataError(
         f"{path!r} cannot be used as it is: {'; '.join(problems)}; {remedy}{example}.",
-        path=path, problems=tuple(problems), remedy=remedy, command=command,
-    )  # fmt: skip
+        path=path,
+        problems=tuple(problems),
+        remedy=remedy,
+        command=command,
+    )
 
 
 def _quoted(name: str) -> str:

@@ -94,9 +94,7 @@ def _text(path: str) -> str:
         raise DataError(f"{path!r} is a folder; give the path of a CSV file.") from None
     except (OSError, EOFError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        raise DataError(
-            f"{path!r} cannot be read ({reason}); give a CSV file that can."
-        ) from None
+        raise DataError(f"{path!r} cannot be read ({reason}); give a CSV file that can.") from None
     kind = next((kind for start, kind in _BINARY.items() if content.startswith(start)), "")
     if kind or b"\0" in content:
         raise DataError(

@@ -11,14 +11,23 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from bayesgmm.inference.soundness import fewest_rows
+from bayesgmm.inference.maximum.soundness import fewest_rows
 
 if TYPE_CHECKING:
-    from bayesgmm.analysis.selected import Selection
+    from bayesgmm.analysis.selection.selected import Selection
 
 #: Columns that a narrow terminal does without, the first first.
-_FIRST_TO_GO = ("AIC", "log-lik", "free", "ICL", "few rows", "prob.", "elpd_loo", "log evidence",
-                "BIC")  # fmt: skip
+_FIRST_TO_GO = (
+    "AIC",
+    "log-lik",
+    "free",
+    "ICL",
+    "few rows",
+    "prob.",
+    "elpd_loo",
+    "log evidence",
+    "BIC",
+)
 _SHOWN_FEW = 0.5  # components of few rows, in the mean, from which they are shown
 #: Which of them the order of the table comes from.
 _BY = {
@@ -88,8 +97,9 @@ def _columns(chosen: Selection) -> dict[str, list[str]]:
     rows = [row for _, row in chosen.table.iterrows()]
     columns = {
         "log-lik": [_number(row["log_likelihood"]) for row in rows],
-        "free": ["" if math.isnan(row["n_parameters"]) else f"{row['n_parameters']:.0f}"
-                 for row in rows],
+        "free": [
+            "" if math.isnan(row["n_parameters"]) else f"{row['n_parameters']:.0f}" for row in rows
+        ],
         "AIC": [_number(row["aic"]) for row in rows],
         "BIC": [_number(row["bic"]) for row in rows],
         "ICL": [_number(row["icl"]) for row in rows],
@@ -97,7 +107,7 @@ def _columns(chosen: Selection) -> dict[str, list[str]]:
         "log evidence": [_with_error(row, "log_evidence", 2) for row in rows],
         "prob.": [_number(row["probability"]) for row in rows],
         "few rows": [_few(row["few_rows"]) for row in rows],
-    }  # fmt: skip
+    }
     if any(columns["log evidence"]) and chosen.by != "aic":  # too wide with both
         del columns["AIC"]
     return {name: cells for name, cells in columns.items() if any(cells)}

@@ -1,1 +1,1 @@
-"""What a mixture is: its specification, data, parameters, statistics and density."""
+"""What the model is: components, covariance structure, priors."""

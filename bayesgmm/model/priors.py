@@ -156,9 +156,7 @@ FAMILIES: dict[str, type[ScalePrior]] = {
 }
 
 
-def _number_or_tuple(
-    name: str, value: Any, kind: Kind[float]
-) -> float | tuple[float, ...]:
+def _number_or_tuple(name: str, value: Any, kind: Kind[float]) -> float | tuple[float, ...]:
     single = isinstance(value, (str, bytes)) or not isinstance(value, Iterable)
     if single or getattr(value, "ndim", 1) == 0:  # a NumPy array of no dimension is a number
         return kind(name, value)

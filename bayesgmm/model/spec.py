@@ -163,15 +163,14 @@ class MixtureSpec:
 
     def _repr_html_(self) -> str:
         priors = self.priors
+        words: dict[Any, str] = {None: "LKJ(1 + D / 2)", "uniform": "uniform marginals"}
         rows = {
             "components": str(self.n_components),
             "covariance": f"{self.covariance}: {self.structure.words}",
             "weights": f"Dirichlet({priors.weights})",
             "means": f"Normal({priors.mean_location}, {priors.mean_scale})",
             "scales": repr(priors.scales),
-            "correlations": {None: "LKJ(1 + D / 2)", "uniform": "uniform marginals"}.get(
-                priors.correlations, f"LKJ({priors.correlations})"  # type: ignore[arg-type]
-            ),
+            "correlations": words.get(priors.correlations, f"LKJ({priors.correlations})"),
             "prior units": priors.units,
         }
         if not self.structure.matrices:

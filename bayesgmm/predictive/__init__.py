@@ -1,1 +1,1 @@
-"""What a fitted mixture is for: its predictive distribution, generated, conditioned, cut."""
+"""The distribution of the next row, and what is asked of it."""

@@ -17,12 +17,13 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from bayesgmm.compiled.threads import available_cores, one_blas_thread, over_slices
 from bayesgmm.errors import SpecError
-from bayesgmm.model.parallel import available_cores, one_blas_thread, over_slices
-from bayesgmm.model.parameters import MixtureParameters
-from bayesgmm.model.point import Point
-from bayesgmm.model.precision import PrecisionForm
-from bayesgmm.model.statistics import CHUNK, Rows, row_log_density
+from bayesgmm.expectation.point import Point
+from bayesgmm.expectation.precision import PrecisionForm
+from bayesgmm.expectation.rows import CHUNK, Rows
+from bayesgmm.expectation.statistics import row_log_density
+from bayesgmm.mixture.parameters import MixtureParameters
 from bayesgmm.model.structure import STRUCTURES
 from bayesgmm.options import SEED, generator, seed_value, shown
 from bayesgmm.predictive.generation import Cells, spread_points
@@ -84,9 +85,11 @@ class AveragedMixture:
         if self.n_draws == 1:
             return p
         return MixtureParameters.from_covariances(
-            *(np.einsum("s,s...->...", self.draw_weights, values)[None]
-              for values in (p.weights, p.means, p.covariances))
-        )  # fmt: skip
+            *(
+                np.einsum("s,s...->...", self.draw_weights, values)[None]
+                for values in (p.weights, p.means, p.covariances)
+            )
+        )
 
     def mean(self) -> Floats:
         """Expectation (D,)."""
@@ -107,13 +110,14 @@ class AveragedMixture:
         forms = [
             PrecisionForm.of(
                 Point(
-                    weights[part], np.ascontiguousarray(means[part] - center),
+                    weights[part],
+                    np.ascontiguousarray(means[part] - center),
                     np.ascontiguousarray(tril[part]),
                 ),
                 STRUCTURES["full"].code,
             )
             for part in (slice(i, i + _GROUP) for i in range(0, len(weights), _GROUP))
-        ]  # fmt: skip
+        ]
         return forms
 
     def log_density(self, x: Floats) -> Floats:
@@ -159,8 +163,10 @@ class AveragedMixture:
             if draw == "mean":
                 mean = self.mean_parameters()
                 return Cells.of(mean.weights, mean.means, mean.scale_tril, draws=np.array([-1]))
-        elif isinstance(draw, (int, np.integer)) and not isinstance(draw, bool) and (
-            0 <= draw < self.n_draws
+        elif (
+            isinstance(draw, (int, np.integer))
+            and not isinstance(draw, bool)
+            and (0 <= draw < self.n_draws)
         ):
             one = self.parameters[draw : draw + 1]
             return Cells.of(one.weights, one.means, one.scale_tril, draws=np.array([draw]))

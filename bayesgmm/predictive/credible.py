@@ -74,7 +74,10 @@ def over_draws(values: Floats, weights: Floats, tails: Floats) -> Floats:
     if np.ptp(weights) < 1e-12:
         return np.moveaxis(np.quantile(values, tails, axis=-1), 0, -1)
     found = np.quantile(
-        values, tails, axis=-1, weights=np.broadcast_to(weights, values.shape),
+        values,
+        tails,
+        axis=-1,
+        weights=np.broadcast_to(weights, values.shape),
         method="inverted_cdf",
-    )  # fmt: skip
+    )
     return np.asarray(np.moveaxis(found, 0, -1))

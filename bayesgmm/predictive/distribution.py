@@ -14,13 +14,13 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
-from numpy.typing import NDArray
 
+from bayesgmm.data.observations import Observations, features_like
+from bayesgmm.data.reading import default_names, given_names
 from bayesgmm.errors import DataError, warn
-from bayesgmm.model.observations import Observations, features_like
-from bayesgmm.model.parameters import MixtureParameters
-from bayesgmm.model.reading import default_names, given_names
-from bayesgmm.options import LIMIT, NUMBER, PROBABILITY, SEED, Kind, instance, shown
+from bayesgmm.mixture.parameters import MixtureParameters
+from bayesgmm.options import LIMIT, PROBABILITY, SEED, instance, shown
+from bayesgmm.predictive.asked import PROBABILITIES, given_values, positions
 from bayesgmm.predictive.averaged import AveragedMixture, Draw
 from bayesgmm.predictive.generation import Frame, generated
 from bayesgmm.predictive.regions import POINTS, HighestDensityRegion, Levels, checked_points
@@ -128,18 +128,22 @@ class PredictiveDistribution:
     def mean(self) -> xr.DataArray:
         """Expectation (feature)."""
         return xr.DataArray(
-            self.mixture.mean(), dims="feature", coords={"feature": list(self.feature_names)},
+            self.mixture.mean(),
+            dims="feature",
+            coords={"feature": list(self.feature_names)},
             name="mean",
-        )  # fmt: skip
+        )
 
     @property
     def covariance(self) -> xr.DataArray:
         """Covariance (feature, feature_bis): within components, between them, and of draws."""
         names = list(self.feature_names)
         return xr.DataArray(
-            self.mixture.covariance(), dims=("feature", "feature_bis"),
-            coords={"feature": names, "feature_bis": names}, name="covariance",
-        )  # fmt: skip
+            self.mixture.covariance(),
+            dims=("feature", "feature_bis"),
+            coords={"feature": names, "feature_bis": names},
+            name="covariance",
+        )
 
     # Of some features, and given others ---------------------------------------
 
@@ -148,7 +152,9 @@ class PredictiveDistribution:
         if not isinstance(features, Iterable):
             raise DataError(f"features must be names, such as ['x0'], got {shown(features)}.")
         names = [features] if isinstance(features, str) else [str(name) for name in features]
-        return PredictiveDistribution(self.mixture.marginal(self.positions(names)), tuple(names))
+        return PredictiveDistribution(
+            self.mixture.marginal(positions(names, self.feature_names)), tuple(names)
+        )
 
     def condition(self, given: Mapping[str, float]) -> PredictiveDistribution:
         """The distribution of the other features where these have these values.
@@ -161,45 +167,26 @@ class PredictiveDistribution:
         FitWarning
             If the values are so far from the data that a few draws carry the answer.
         """
-        if not isinstance(given, Mapping):
-            raise DataError(
-                f"given must map features to values, as {{'x0': 1.5}}, got {shown(given)}."
-            )
-        if not given:
+        values = given_values(given)
+        if not values:
             return self
-        positions = self.positions([str(name) for name in given])
-        if len(positions) == self.n_features:
+        where = positions(list(values), self.feature_names)
+        if len(where) == self.n_features:
             raise DataError(
                 "Every feature is given, so nothing is left to be predicted; leave one out, or "
                 "ask for log_density."
             )
-        values = [_finite(name, value) for name, value in given.items()]
-        at = dict(zip(positions, values, strict=True))
+        at = dict(zip(where, values.values(), strict=True))
         left = tuple(name for j, name in enumerate(self.feature_names) if j not in at)
         found = PredictiveDistribution(self.mixture.condition(at), left)
         draws = self.mixture.n_draws
         if found.effective_draws < min(_FEW_DRAWS, draws / 10):
-            where = ", ".join(f"{name}={value:g}" for name, value in given.items())
+            shown = ", ".join(f"{name}={value:g}" for name, value in values.items())
             warn(
-                f"Given {where}, {found.effective_draws:.1f} of {draws} draws carry the "
+                f"Given {shown}, {found.effective_draws:.1f} of {draws} draws carry the "
                 "answer: the values are far from the data, and it rests on the fit's tails."
             )
         return found
-
-    def positions(self, names: Sequence[str]) -> list[int]:
-        """Where these features are, or a refusal."""
-        own = list(self.feature_names)
-        for name in names:
-            if not isinstance(name, str) or name not in own:
-                raise DataError(
-                    f"There is no feature {shown(name)}; the features are {', '.join(own)}.",
-                    column=str(name),
-                )
-        if not names or len(set(names)) != len(names):
-            raise DataError(
-                f"The features named are {list(names)}; name at least one, and each once."
-            )
-        return [own.index(name) for name in names]
 
     # One feature --------------------------------------------------------------
 
@@ -222,12 +209,14 @@ class PredictiveDistribution:
     def quantile(self, q: Any) -> xr.DataArray:
         """Values below which probabilities ``q`` lie (quantile), of one feature."""
         line = self._line
-        wanted = _PROBABILITIES("q", q)
+        wanted = PROBABILITIES("q", q)
         found = line.quantile(np.atleast_1d(wanted)).reshape(wanted.shape)
         return xr.DataArray(
-            found, dims=("quantile",)[: wanted.ndim], coords={"quantile": wanted},
+            found,
+            dims=("quantile",)[: wanted.ndim],
+            coords={"quantile": wanted},
             name=self.feature_names[0],
-        )  # fmt: skip
+        )
 
     # Regions and anomalies ------------------------------------------------------
 
@@ -249,9 +238,11 @@ class PredictiveDistribution:
         if self.n_features == 1:
             ends, height = self._line.region(mass)
             intervals = xr.DataArray(
-                ends, dims=("interval", "bound"), coords={"bound": ["lower", "upper"]},
+                ends,
+                dims=("interval", "bound"),
+                coords={"bound": ["lower", "upper"]},
                 name=self.feature_names[0],
-            )  # fmt: skip
+            )
             return HighestDensityRegion(mass, float(np.log(height)), 0.0, 0.0, intervals, self)
         found = self.mixture.levels(points, seed).threshold(mass)
         return HighestDensityRegion(mass, *found, None, self)
@@ -327,9 +318,14 @@ class PredictiveDistribution:
         )
 
     def generate_chunks(
-        self, n: int, *, chunk: int = 1_000_000, seed: Any = None, draw: Draw = "all",
+        self,
+        n: int,
+        *,
+        chunk: int = 1_000_000,
+        seed: Any = None,
+        draw: Draw = "all",
         frame: Frame | None = None,
-    ) -> Iterator[Any]:  # fmt: skip
+    ) -> Iterator[Any]:
         """The rows of :meth:`generate`, ``chunk`` at a time: they need not fit in memory."""
         chunk = LIMIT("chunk", chunk)
         return generated(
@@ -347,31 +343,3 @@ class PredictiveDistribution:
 
 #: What functions of a distribution take.
 PREDICTIVE = instance("a PredictiveDistribution, as fit.predictive is", PredictiveDistribution)
-
-
-def _probabilities(value: Any) -> NDArray[np.float64]:
-    wanted = np.asarray(value)
-    if wanted.dtype.kind not in "iuf" or wanted.ndim > 1:
-        raise TypeError
-    if not wanted.size or not np.all((wanted > 0) & (wanted < 1)):
-        raise ValueError
-    return wanted.astype(np.float64)
-
-
-_PROBABILITIES = Kind("one or more numbers between 0 and 1", _probabilities)
-
-
-def _finite(name: Any, value: Any) -> float:
-    try:
-        number = NUMBER.read(value)
-    except (TypeError, ValueError, OverflowError):
-        raise DataError(
-            f"{str(name)!r} is given as {shown(value)}; give a finite number.", column=str(name)
-        ) from None
-    if abs(number) >= 1e150:
-        raise DataError(
-            f"{str(name)!r} is given as {shown(value)}, whose square overflows; rescale the "
-            "feature.",
-            column=str(name),
-        )
-    return number

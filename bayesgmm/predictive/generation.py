@@ -16,9 +16,9 @@ import xarray as xr
 from numba import njit
 from numpy.typing import NDArray
 
+from bayesgmm.compiled.calls import COMPILED
+from bayesgmm.compiled.threads import available_cores, one_blas_thread, thread_map
 from bayesgmm.errors import DataError
-from bayesgmm.model.calls import COMPILED
-from bayesgmm.model.parallel import available_cores, one_blas_thread, thread_map
 from bayesgmm.options import LIMIT, generator, one_of, optional, refuse_beyond_memory
 
 Floats = NDArray[np.float64]
@@ -142,10 +142,12 @@ def generated(
     n, frame = LIMIT("n", n), _FRAME("frame", frame)
     size = n if chunk is None else min(chunk, n)
     refuse_beyond_memory(
-        f"{'n' if chunk is None else 'chunk'}={size:,} rows", 8.0 * size * (len(names) + 2),
-        "generate_chunks makes any number, a chunk at a time" if chunk is None
+        f"{'n' if chunk is None else 'chunk'}={size:,} rows",
+        8.0 * size * (len(names) + 2),
+        "generate_chunks makes any number, a chunk at a time"
+        if chunk is None
         else "make chunk smaller",
-    )  # fmt: skip
+    )
     taken = next((name for name in names if name in ("component", "draw")), None)
     if frame is not None and taken is not None:
         raise DataError(

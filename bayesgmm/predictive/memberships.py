@@ -11,10 +11,11 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from bayesgmm.model.observations import Observations
-from bayesgmm.model.parallel import available_cores, one_blas_thread, over_slices
-from bayesgmm.model.parameters import MixtureParameters
-from bayesgmm.model.statistics import CHUNK, row_memberships
+from bayesgmm.compiled.threads import available_cores, one_blas_thread, over_slices
+from bayesgmm.data.observations import Observations
+from bayesgmm.expectation.rows import CHUNK
+from bayesgmm.expectation.statistics import row_memberships
+from bayesgmm.mixture.parameters import MixtureParameters
 
 Floats = NDArray[np.float64]
 
@@ -55,11 +56,13 @@ def membership_intervals(
     probability, lower, upper = (_labelled(values, rows) for values in out)
     return xr.Dataset(
         {
-            "probability": probability, "lower": lower, "upper": upper,
+            "probability": probability,
+            "lower": lower,
+            "upper": upper,
             "assigned": probability.argmax("component"),
             "correct": probability.max("component"),
         }
-    )  # fmt: skip
+    )
 
 
 def _labelled(values: Floats, rows: Observations) -> xr.DataArray:

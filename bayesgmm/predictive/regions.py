@@ -10,7 +10,7 @@ a false-alarm rate.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
 import xarray as xr
@@ -18,9 +18,6 @@ from numpy.typing import NDArray
 
 from bayesgmm.errors import SpecError
 from bayesgmm.options import Kind, whole
-
-if TYPE_CHECKING:
-    from bayesgmm.predictive.distribution import PredictiveDistribution
 
 Floats = NDArray[np.float64]
 
@@ -42,6 +39,12 @@ def _power_of_two(value: Any) -> int:
 _POWER_OF_TWO = Kind(
     f"a power of two from {2 * REPLICATES} to {_MOST_POINTS:,}, such as {POINTS}", _power_of_two
 )
+
+
+class Density(Protocol):
+    """What has a log density at rows."""
+
+    def log_density(self, data: Any) -> xr.DataArray: ...
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -68,7 +71,7 @@ class HighestDensityRegion:
     log_threshold_error: float
     mass_error: float
     intervals: xr.DataArray | None
-    distribution: PredictiveDistribution
+    distribution: Density
 
     def contains(self, data: Any) -> xr.DataArray:
         """Whether each row (obs) lies in the region."""

@@ -15,11 +15,12 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from bayesgmm.compiled.threads import available_cores, one_blas_thread, thread_map
+from bayesgmm.data.observations import Observations, features_like
+from bayesgmm.data.reading import default_names
 from bayesgmm.errors import DataError
-from bayesgmm.model.observations import Observations, features_like
-from bayesgmm.model.parallel import available_cores, one_blas_thread, thread_map
-from bayesgmm.model.reading import default_names
 from bayesgmm.options import PROBABILITY
+from bayesgmm.predictive.asked import positions
 from bayesgmm.predictive.averaged import AveragedMixture
 from bayesgmm.predictive.credible import over_draws
 from bayesgmm.predictive.distribution import PREDICTIVE, PredictiveDistribution
@@ -84,10 +85,10 @@ def regress(
     """
     predictive = PREDICTIVE("predictive", predictive)
     mass = PROBABILITY("mass", mass)
-    predictive.positions([y])
+    positions([y], predictive.feature_names)
     rows = _given(predictive, y, at)
     given = [str(name) for name in rows.names]
-    joint = predictive.mixture.marginal(predictive.positions([*given, y]))
+    joint = predictive.mixture.marginal(positions([*given, y], predictive.feature_names))
     lines, tails = _Lines(joint), np.array([(1 - mass) / 2, (1 + mass) / 2])
     n = rows.n_rows
     curves = np.empty((4, n))  # mean, sd, log density, effective draws
@@ -164,7 +165,7 @@ def _given(predictive: PredictiveDistribution, y: str, at: Any) -> Observations:
     names = list(rows.names)
     if y in names:
         raise DataError(f"at gives {y!r}, which is to be predicted; leave it out.", column=y)
-    predictive.positions(names)
+    positions(names, predictive.feature_names)
     return rows
 
 

@@ -16,7 +16,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from bayesgmm.model.calls import COMPILED
+from bayesgmm.compiled.calls import COMPILED
 
 Floats = NDArray[np.float64]
 

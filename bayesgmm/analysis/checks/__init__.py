@@ -1,0 +1,1 @@
+"""Whether the data look like data from the fit."""

@@ -1,0 +1,1 @@
+"""Components joined into clusters."""

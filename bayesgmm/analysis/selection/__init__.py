@@ -1,0 +1,1 @@
+"""Many models fitted, and what the data say of each."""

@@ -1,0 +1,1 @@
+"""How compiled code is made, called, and spread over threads."""

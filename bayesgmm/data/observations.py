@@ -1,0 +1,299 @@
+"""The one door for data.
+
+Arrays, pandas and polars frames, xarray objects and lists come in here and
+nowhere else; what leaves is a checked float64 matrix with its names,
+coordinates, row weights and scaling.  Bad data are refused in one sentence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bayesgmm.data.lattice import recorded_steps, steps_in_words
+from bayesgmm.data.reading import (
+    checked_weights,
+    default_names,
+    given_names,
+    largest_magnitudes,
+    read,
+    refuse_repeated,
+    refuse_unusable,
+    refuse_unwritable,
+)
+from bayesgmm.errors import DataError
+from bayesgmm.model.spec import COVARIANCE
+from bayesgmm.model.structure import STRUCTURES, Covariance
+from bayesgmm.options import COUNT, TRUTH, shown
+
+_FEW_ENOUGH_TO_COMPARE = 100_000  # rows, to look for equal ones among them
+
+
+@dataclass(frozen=True, eq=False)
+class Observations:
+    """Data to fit, checked once and labelled from then on.
+
+    Parameters
+    ----------
+    data : array, DataFrame, Series, DataArray, Dataset, list or Observations
+        N rows and D features; one dimension is read as one feature.  Integer
+        and float32 data are cast to float64.  Row and column labels of pandas,
+        polars and xarray are kept.
+    row_weights : array of shape (N,), optional
+        Non-negative weight of each row in the likelihood: 2 counts a row twice.
+    names : sequence of D strings, optional
+        Feature names, where the data bring none or others are wanted.
+    resolution : "auto", number, mapping or sequence of D numbers, default "auto"
+        The step to which values were recorded, in their units: 0.1 for a length to a
+        millimetre in centimetres, 1 for counts, 0 for what is as good as continuous.  One
+        for all features, one for each by name (others are found), or ``"auto"``: a
+        feature's is the lattice on which all its values lie, where some are equal, and
+        otherwise 0.  Values recorded to r have r^2 / 12 of variance from that alone
+        (Sheppard 1898), so no component has less; see docs/mathematics.md.
+
+    Attributes
+    ----------
+    values : array of shape (N, D)
+        The data, in their own units, C-contiguous float64, read-only.
+    matrix : array of shape (N, D)
+        The same for compiled code, which would be compiled once more for read-only
+        arrays.  Not to be written to.
+    names : tuple of str
+    index : array of shape (N,)
+        Row labels: a pandas index, an xarray coordinate, or 0 .. N-1.  Those that no
+        file holds as they are (of a MultiIndex, periods, time zones) are text.
+    labelled : bool
+        Whether the names came with the data or were given; without, they are x0, x1, ...
+    row_weights : array of shape (N,) or None
+    resolution : array of shape (D,)
+
+    Raises
+    ------
+    DataError
+        In one sentence: what was wrong, where, and what to do.
+
+    Examples
+    --------
+    >>> from bayesgmm import Observations
+    >>> Observations([[1, 2], [3, 5], [4, 4]], names=["a", "b"])
+    Observations(3 rows; features a, b)
+    """
+
+    matrix: NDArray[np.float64]
+    names: tuple[str, ...]
+    index: NDArray[Any]
+    labelled: bool
+    row_weights: NDArray[np.float64] | None
+    resolution: NDArray[np.float64]
+
+    def __init__(
+        self,
+        data: Any,
+        row_weights: Any = None,
+        names: Sequence[str] | None = None,
+        resolution: Any = "auto",
+    ) -> None:
+        if isinstance(data, Observations):
+            values, index = data.matrix, data.index
+            own = list(data.names) if data.labelled else None
+            row_weights = data.row_weights if row_weights is None else row_weights
+            if isinstance(resolution, str) and resolution == "auto":
+                resolution = data.resolution
+        else:
+            values, own, index = read(data)
+        if names is not None:
+            own = given_names(names, values.shape[1])
+        named = default_names(values.shape[1]) if own is None else own
+        refuse_repeated(named)
+        refuse_unwritable(named)
+        refuse_unusable(values, named)
+        put = object.__setattr__
+        put(self, "matrix", np.require(values, requirements=["C", "W"]))  # a copy if read-only
+        put(self, "names", tuple(named))
+        put(self, "index", index)
+        put(self, "labelled", own is not None)
+        if row_weights is not None:
+            row_weights = checked_weights(row_weights, len(values))
+        put(self, "row_weights", row_weights)
+        put(self, "resolution", recorded_steps(resolution, self.matrix, self.names))
+
+    @property
+    def values(self) -> NDArray[np.float64]:
+        """The data (N, D), read-only."""
+        view = self.matrix.view()
+        view.flags.writeable = False
+        return view
+
+    @property
+    def n_rows(self) -> int:
+        """N."""
+        return self.matrix.shape[0]
+
+    @property
+    def n_features(self) -> int:
+        """D."""
+        return self.matrix.shape[1]
+
+    @cached_property
+    def total_weight(self) -> float:
+        """Sum of the row weights; N where there are none."""
+        return float(self.n_rows if self.row_weights is None else self.row_weights.sum())
+
+    @cached_property
+    def center(self) -> NDArray[np.float64]:
+        """Mean of each feature, where the standardised scale has its zero."""
+        return np.average(self.values, axis=0, weights=self.row_weights)
+
+    @cached_property
+    def feature_scale(self) -> NDArray[np.float64]:
+        """Standard deviation of each feature (divisor N)."""
+        variance = np.empty(self.n_features)
+        for j in range(self.n_features):  # a column at a time: no copy of all the data
+            deviation = self.values[:, j] - self.center[j]
+            variance[j] = np.average(deviation * deviation, weights=self.row_weights)
+        return np.sqrt(variance)
+
+    @cached_property
+    def typical_weight(self) -> float:
+        """Median weight of a distinct row: 1, or 2 where every row is there twice."""
+        weights = np.ones(self.n_rows) if self.row_weights is None else self.row_weights
+        if self.n_rows <= _FEW_ENOUGH_TO_COMPARE:
+            place = np.unique(self.values + 0.0, axis=0, return_inverse=True)[1]
+            weights = np.bincount(place.ravel(), weights)
+        return float(np.median(weights[weights > 0]))
+
+    def recorded_variance(self, covariance: Covariance) -> NDArray[np.float64]:
+        """Variance of each feature (D,) from recording alone, on the standardised scale.
+
+        One for all features where one scale has to serve them: the largest.
+        """
+        variance = self.resolution**2 / (12 * self.scale_for(covariance) ** 2)
+        if STRUCTURES[covariance].round:
+            return np.full(self.n_features, variance.max())
+        return np.asarray(variance)
+
+    def scale_for(self, covariance: Covariance) -> NDArray[np.float64]:
+        """Units of the standardised scale, shape (D,).
+
+        One common factor for circles: separate ones would turn them into ellipses and so
+        change the model.
+        """
+        if STRUCTURES[COVARIANCE("covariance", covariance)].round:
+            return np.full(self.n_features, np.sqrt(np.mean(self.feature_scale**2)))
+        return self.feature_scale
+
+    def require(self, n_components: int, covariance: Covariance, *, likelihood_only: bool) -> None:
+        """Refuse data on which such a mixture cannot be fitted.
+
+        ``likelihood_only`` asks for what maximum likelihood needs: without a
+        prior, each component must have rows enough for its covariance.
+        """
+        n_components = COUNT("n_components", n_components)
+        covariance = COVARIANCE("covariance", covariance)
+        likelihood_only = TRUTH("likelihood_only", likelihood_only)
+        counted = self.values if self.row_weights is None else self.values[self.row_weights > 0]
+        n, d = counted.shape
+        if n == 1:
+            raise DataError(
+                "Only one row counts (n_samples=1), which has no spread to fit; give two or more."
+            )
+        # The rounding of a mean is of this size; a column that varies less does not vary.
+        noise = 8 * np.finfo(float).eps * largest_magnitudes(counted)
+        for j, name in enumerate(self.names):
+            if self.feature_scale[j] <= noise[j]:
+                raise DataError(
+                    f"Column {name!r} is constant ({counted[0, j]:g} in every row); "
+                    "drop it before fitting.",
+                    column=name,
+                )
+        distinct = _distinct_rows(counted, at_most=n_components)
+        if n_components > distinct:
+            raise DataError(
+                f"{n_components} components were asked of data with only {distinct} distinct "
+                f"rows; use n_components <= {distinct}.",
+                distinct=distinct,
+            )
+        # With one feature full is diag, which needs no more rows than components.
+        full = STRUCTURES[covariance].on(n_components, d)[:2] == (True, False)
+        if likelihood_only and full and n < n_components * (d + 1):
+            raise DataError(
+                f"{n} rows are too few for {n_components} full covariance matrices of {d} "
+                f"features, which need {n_components * (d + 1)}; use covariance='diag', fewer "
+                "components, or method='map'.",
+                rows=n,
+            )
+
+    def select(self, names: Sequence[str]) -> Observations:
+        """The same rows with some features, in the order given."""
+        own = list(self.names)
+        if isinstance(names, str) or not isinstance(names, Iterable):
+            raise DataError(f"names must be a sequence of features, got {shown(names)}.")
+        names = list(names)
+        for name in names:
+            if not isinstance(name, str) or name not in own:
+                raise DataError(
+                    f"There is no feature {shown(name)}; the features are {', '.join(own)}."
+                )
+        at = [own.index(name) for name in names]
+        chosen = Observations(
+            self.values[:, at],
+            row_weights=self.row_weights,
+            names=names,
+            resolution=self.resolution[at],
+        )
+        object.__setattr__(chosen, "index", self.index)
+        return chosen
+
+    def __repr__(self) -> str:
+        shown = ", ".join(self.names[:6]) + (", …" if self.n_features > 6 else "")
+        weighted = "" if self.row_weights is None else ", weighted"
+        steps = "" if not self.resolution.any() else f"; recorded to {self.recorded()}"
+        return f"Observations({self.n_rows} rows{weighted}; features {shown}{steps})"
+
+    def recorded(self) -> str:
+        """The steps to which values were recorded, for people; empty where there are none."""
+        return steps_in_words(self.resolution, self.names)
+
+
+def features_like(data: Any, names: Sequence[str]) -> Observations:
+    """New data for a model of features ``names``, or a refusal.
+
+    Labelled data are matched by name where all the names are there, and may come
+    in another order; unlabelled data by position, whatever the model's names.
+    """
+    observations = data if isinstance(data, Observations) else Observations(data)
+    own = list(observations.names)
+    if own == list(names):
+        return observations
+    if observations.labelled and set(names) <= set(own):
+        return observations.select(names)
+    if observations.n_features != len(names):
+        raise DataError(
+            f"The model has {len(names)} features ({', '.join(names)}) but the data have "
+            f"{observations.n_features}; give the same columns as in fitting.",
+            expected=len(names),
+            found=observations.n_features,
+        )
+    if observations.labelled and list(names) != default_names(len(names)):
+        missing = next(name for name in names if name not in own)
+        raise DataError(
+            f"The model's feature {missing!r} is not among the data's columns "
+            f"({', '.join(own)}); rename them or pass a plain array.",
+            column=missing,
+        )
+    return observations
+
+
+def _distinct_rows(values: NDArray[np.float64], at_most: int) -> int:
+    """Number of distinct rows, counted only as far as ``at_most``."""
+    seen: set[bytes] = set()
+    for row in values + 0.0:  # + 0.0 makes -0.0 and 0.0 the same bytes
+        seen.add(row.tobytes())
+        if len(seen) >= at_most:
+            break
+    return len(seen)

@@ -1,0 +1,1 @@
+"""The log posterior over unconstrained coordinates, and its gradient."""

@@ -1,0 +1,1 @@
+"""The one pass over the rows, and the statistics that come of it."""

@@ -1,0 +1,110 @@
+"""Expected complete-data statistics, densities and memberships of rows.
+
+EM, gradients (by Fisher's identity), memberships and densities are small algebra on what
+comes out of the pass; see docs/mathematics.md.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import reduce
+from operator import add
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from bayesgmm.compiled.calls import COMPILED
+from bayesgmm.compiled.threads import thread_map
+from bayesgmm.expectation.kernel import NO_SCATTER, NOTHING, Totals, accumulate
+from bayesgmm.expectation.precision import PrecisionForm
+from bayesgmm.expectation.rows import NO_ROWS, Rows
+
+
+@dataclass(frozen=True)
+class SufficientStatistics:
+    """Expected complete-data statistics; those of two parts of the data add.
+
+    Attributes
+    ----------
+    log_likelihood : float
+    counts : array of shape (K,)
+        Expected number of rows of each component.
+    sums : array of shape (K, D)
+    scatters : array of shape (K, D, D), (1, D, D) or (1, K, D)
+        Second moments about zero, shaped as the structure's factors.
+    """
+
+    log_likelihood: float
+    counts: NDArray[np.float64]
+    sums: NDArray[np.float64]
+    scatters: NDArray[np.float64]
+
+    def __add__(self, other: SufficientStatistics) -> SufficientStatistics:
+        return SufficientStatistics(
+            self.log_likelihood + other.log_likelihood,
+            self.counts + other.counts,
+            self.sums + other.sums,
+            self.scatters + other.scatters,
+        )
+
+    @property
+    def totals(self) -> Totals:
+        """As compiled code takes them."""
+        return Totals(self.counts, self.sums, self.scatters, NO_ROWS, NOTHING)
+
+
+def expected_statistics(rows: Rows, form: PrecisionForm, *, cores: int = 1) -> SufficientStatistics:
+    """One pass: the statistics of ``rows`` under ``form``, chunks on ``cores`` threads."""
+
+    def one(chunk: Rows) -> SufficientStatistics:
+        totals = Totals.zero(form)
+        return SufficientStatistics(accumulate(chunk, form, totals), *totals[:3])
+
+    parts = thread_map(one, rows.chunks(), cores)
+    return parts[0] if len(parts) == 1 else reduce(add, parts)
+
+
+def row_log_density(rows: Rows, form: PrecisionForm) -> NDArray[np.float64]:
+    """Log density of each row (N,)."""
+    return _by_row(rows, form, 0)[0]
+
+
+def row_memberships(rows: Rows, form: PrecisionForm) -> NDArray[np.float64]:
+    """Memberships of each row (N, K)."""
+    return _by_row(rows, form, len(rows.values))[1]
+
+
+def _by_row(
+    rows: Rows, form: PrecisionForm, n_rows: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    log_density = np.empty(len(rows.values))
+    memberships = np.empty((n_rows, len(form.log_constant)))
+    totals = Totals(NO_ROWS, NOTHING, NO_SCATTER, log_density, memberships)
+    accumulate(rows._replace(row_weights=NO_ROWS), form, totals)
+    return log_density, memberships
+
+
+@njit(**COMPILED)
+def scatter_about_means(counts, sums, scatters, means, g, out):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Scatter of covariance ``g`` about the means into ``out``; returns its rows' number.
+
+    That is s2 - s1 mean' - mean s1' + n mean mean', of component ``g`` where each
+    has its own matrix, summed over components where all share one.
+    """
+    k, d = means.shape
+    shared = scatters.shape[0] == 1  # also where K = 1, and then it is the same thing
+    for a in range(d):
+        for b in range(d):
+            out[a, b] = scatters[g, a, b]
+    n = 0.0
+    for j in range(k):
+        if not shared and j != g:
+            continue
+        n += counts[j]
+        for a in range(d):
+            for b in range(d):
+                out[a, b] += counts[j] * means[j, a] * means[j, b] - (
+                    sums[j, a] * means[j, b] + means[j, a] * sums[j, b]
+                )
+    return n

@@ -1,0 +1,1 @@
+"""The marginal likelihood, by several methods."""

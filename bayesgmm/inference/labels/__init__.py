@@ -1,0 +1,1 @@
+"""Which component is which."""

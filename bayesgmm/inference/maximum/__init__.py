@@ -1,0 +1,1 @@
+"""Maximum likelihood and the posterior's mode: starts, EM, the search."""

@@ -1,0 +1,282 @@
+"""The search for the best sound maximum: short runs of EM from many starts, the best to
+convergence, then rounds of moves from the best.
+
+The likelihood of a mixture has many maxima, and which one a run reaches depends on
+its start.  A round of moves takes each component of a good solution away and inserts one
+where the data gain most by it, and splits and merges at random beside.  Effort goes where
+it pays: where a pass over the data costs much, fewer and longer runs are made; on many
+rows the search is made on a sample of them, and its best go on over all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bayesgmm.compiled.threads import available_cores, one_blas_thread, thread_map
+from bayesgmm.data.observations import Observations
+from bayesgmm.density.log_posterior import LogPosterior
+from bayesgmm.errors import SpecError
+from bayesgmm.expectation.point import Point
+from bayesgmm.expectation.rows import cores_of_one_pass
+from bayesgmm.inference.maximum.em import SHORT, EMRun, run_em
+from bayesgmm.inference.maximum.insertion import insertions
+from bayesgmm.inference.maximum.soundness import Bounds
+from bayesgmm.inference.maximum.starts import SAMPLE, split_and_merge, starts
+from bayesgmm.methods import EM, MAP, Run, Search
+from bayesgmm.mixture.parameters import MixtureParameters
+from bayesgmm.model.spec import MixtureSpec
+from bayesgmm.options import Progress, generator
+
+#: Work of a pass, in rows x components x (D^2 + 12), up to which nothing is spared.
+_CHEAP = 1e6
+_ROWS_PER_PARAMETER = 50  # of a sample on which to search, within these bounds
+_FEWEST_ROWS = 2_000
+_INSERTIONS = 3  # places tried for each component that is taken away
+_STALE = 8  # rounds in a row without improvement that end the search
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class EMResult:
+    """The best run of a search, and how the others compare."""
+
+    best: EMRun
+    density: LogPosterior
+    others: tuple[EMRun, ...]  # the other converged runs, best first
+    n_starts: int
+
+    @property
+    def modes(self) -> tuple[EMRun, ...]:
+        """The converged runs, best first."""
+        return (self.best, *self.others)
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How much is tried."""
+
+    n_starts: int  # short runs from starts
+    n_best: int  # runs to convergence, at first and in each round
+    rounds: int  # of moves from the best solutions
+    parents: int  # solutions whose components are inserted anew in a round
+    n_moves: int  # random moves in a round
+
+    @classmethod
+    def of(cls, rows: int, k: int, d: int, asked: Search) -> Effort:
+        """What is asked for, and where nothing is what is worth its time."""
+        work = rows * k * (d * d + 12.0)  # of one pass
+        share = min(1.0, _CHEAP / work)
+        rounds = round(20 * share) if share > 0.2 else 0
+        return cls(
+            max(4, round(40 * share)) if asked.n_starts is None else asked.n_starts,
+            max(2, round(10 * share)) if asked.n_best is None else asked.n_best,
+            rounds if asked.rounds is None else asked.rounds,
+            2,
+            max(2, round(12 * share)),
+        )
+
+
+def search(
+    spec: MixtureSpec,
+    observations: Observations,
+    method: Search,
+    run: Run,
+) -> EMResult:
+    """Maximise likelihood, or the posterior's density, from many starts or from one."""
+    prior, avoid_collapse = isinstance(method, MAP), method.avoid_collapse
+    reg_covar = method.reg_covar if isinstance(method, EM) else 0.0
+    if prior and np.any(np.asarray(spec.priors.weights) < 1):
+        raise SpecError(
+            "A Dirichlet prior below 1 has no posterior mode (its density is unbounded where a "
+            "weight is zero); use method='nuts', or Priors(weights=1.0) or more."
+        )
+    observations.require(
+        spec.n_components, spec.covariance, likelihood_only=not prior and reg_covar == 0
+    )
+    cores = available_cores(run.cores)
+    density = LogPosterior(
+        spec,
+        observations,
+        jacobian=False,
+        prior=prior,
+        cores=cores_of_one_pass(observations.n_rows, cores),
+    )
+    ridge = reg_covar / density.scale**2 if reg_covar else None
+
+    def finish_on(bounds: Bounds, *, give_up: bool) -> Callable[[Point], EMRun]:
+        return lambda candidate: run_em(
+            bounds,
+            candidate,
+            max_iter=method.max_iter,
+            tol=method.tol,
+            ridge=ridge,
+            accelerate=method.accelerate,
+            avoid_collapse=avoid_collapse,
+            give_up=give_up and avoid_collapse,
+        )
+
+    whole = Bounds(density)
+    with one_blas_thread():
+        if run.start is not None:
+            mixture = _fitting(run.start, spec, observations)
+            given = density.standardise(mixture)
+            if prior and whole.collapsed(given):
+                # What is recorded leaves nothing for Sigma, which may be all of it to begin with.
+                exact = LogPosterior(spec, observations, prior=False)
+                given = exact.standardise(mixture)
+            best = finish_on(whole, give_up=False)(given)
+            return EMResult(best, density, (), 1)
+        rng = generator(run.seed)
+        part, x, weights = _sample(density, rng)
+        bounds = whole if part is density else Bounds(part)
+        effort = Effort.of(len(x), spec.n_components, x.shape[1], method)
+        explore = _Explorer(
+            bounds,
+            finish_on(bounds, give_up=True),
+            effort,
+            ridge,
+            avoid_collapse,
+            cores,
+            run.progress,
+        )
+        first = explore.short(
+            list(starts(x, density.scale, weights, spec, effort.n_starts, rng)), "starting"
+        )
+        runs = explore.best_of(first, "converging")
+        if spec.n_components > 1:
+            runs = explore.improved(runs, spec, rng)
+        if part is not density:  # the best of what was found on a sample, over all the rows
+            everywhere = replace(explore, bounds=whole, finish=finish_on(whole, give_up=False))
+            tried = _distinct(everywhere.short([run.point for run in runs[:3]], "on all rows"))
+            # A posterior's lesser modes may hold mass of it; a lesser likelihood is of no use.
+            runs = _distinct([everywhere.finish(run.point) for run in tried[: 2 if prior else 1]])
+        elif runs[0].rank_last:  # nothing sound: the best of what there is, to its end
+            best = finish_on(bounds, give_up=False)(runs[0].point)
+            runs = [best, *runs[1:]]
+    return EMResult(runs[0], density, tuple(runs[1:]), len(first))
+
+
+def _fitting(
+    start: MixtureParameters, spec: MixtureSpec, observations: Observations
+) -> MixtureParameters:
+    single = start.flat()
+    if len(single.weights) != 1:
+        raise SpecError(f"start holds {len(single.weights)} mixtures; give one.")
+    if single.means.shape[1:] != (spec.n_components, observations.n_features):
+        raise SpecError(
+            f"start has {start.n_components} components of {start.n_features} features; the model "
+            f"has {spec.n_components} of {observations.n_features}."
+        )
+    return single[0]
+
+
+def _sample(
+    density: LogPosterior, rng: np.random.Generator
+) -> tuple[LogPosterior, Array, Array | None]:
+    """The density on as many rows as tell its parameters, with those rows standardised."""
+    observations = density.observations
+    values, weights = observations.matrix, observations.row_weights
+    enough = min(max(_ROWS_PER_PARAMETER * density.size, _FEWEST_ROWS), SAMPLE)
+    if len(values) > SAMPLE:
+        part = rng.choice(len(values), enough, replace=False)
+        values = values[part]
+        weights = None if weights is None else weights[part]
+        density = density.on(values, weights)
+    return density, (values - observations.center) / density.scale, weights
+
+
+@dataclass(frozen=True)
+class _Explorer:
+    """Runs of EM from many starts at once, on the rows of one density."""
+
+    bounds: Bounds
+    finish: Callable[[Point], EMRun]
+    effort: Effort
+    ridge: Array | None
+    avoid_collapse: bool
+    cores: int
+    progress: Progress | None
+
+    def short(self, candidates: list[Point], stage: str) -> list[EMRun]:
+        """A few iterations from each."""
+
+        def run(start: Point) -> EMRun:
+            return run_em(
+                self.bounds,
+                start,
+                max_iter=SHORT,
+                tol=0.0,
+                ridge=self.ridge,
+                accelerate=False,
+                avoid_collapse=self.avoid_collapse,
+            )
+
+        return self._map(run, candidates, stage)
+
+    def best_of(self, tries: list[EMRun], stage: str) -> list[EMRun]:
+        """The best distinct tries brought to convergence, best first."""
+        chosen = [run.point for run in _distinct(tries)[: self.effort.n_best]]
+        return _distinct(self._map(self.finish, chosen, stage))
+
+    def improved(
+        self, runs: list[EMRun], spec: MixtureSpec, rng: np.random.Generator
+    ) -> list[EMRun]:
+        """Rounds of moves from the best runs, until some in a row improve nothing."""
+        stale, moved = 0, set[float]()
+        for _ in range(self.effort.rounds):
+            sound = [run for run in runs if not run.rank_last] or runs
+            fresh = [run for run in sound if run.objective not in moved][: self.effort.parents]
+            moved.update(run.objective for run in fresh)
+            tries = [
+                start
+                for run in fresh
+                for start in insertions(self.bounds, run.point, _INSERTIONS, rng)
+            ]
+            tries += split_and_merge(
+                [run.point for run in sound[:3]], spec, self.effort.n_moves, rng
+            )
+            found = self.best_of(self.short(tries, "moving components"), "converging")
+            better = found[0].rank < (runs[0].rank_last, runs[0].rank[1] - 1e-6)
+            runs = _distinct(runs + found)
+            stale = 0 if better else stale + 1
+            if stale == _STALE:
+                break
+        return runs
+
+    def _map(
+        self, function: Callable[[Point], EMRun], items: list[Point], stage: str
+    ) -> list[EMRun]:
+        done = 0
+
+        def one(item: Point) -> EMRun:
+            nonlocal done
+            result = function(item)
+            done += 1
+            if self.progress is not None:
+                self.progress(stage, done, len(items))
+            return result
+
+        return thread_map(one, items, 1 if self.bounds.density.cores > 1 else self.cores)
+
+
+def _distinct(runs: list[EMRun]) -> list[EMRun]:
+    """Best first, repeats of the same place left out.
+
+    Of places that are equally good up to rounding, as mirror images are, the one whose
+    means come first in order is kept, whatever the rounding.
+    """
+    chosen: list[EMRun] = []
+    for run in sorted(runs, key=lambda run: run.rank):
+        for i, other in enumerate(chosen):
+            if abs(run.objective - other.objective) < 1e-7 * (1 + abs(other.objective)):
+                if run.rank_last == other.rank_last and run.place < other.place:
+                    chosen[i] = run
+                break
+        else:
+            chosen.append(run)
+    return chosen

@@ -1,0 +1,1 @@
+"""Draws from the posterior: modes, Laplace, NUTS, jumps, tempering."""

@@ -1,0 +1,149 @@
+"""The posterior's modes in unconstrained coordinates, and the curvature there.
+
+At a mode theta* of the density over theta, with Hessian -H, the map
+theta = theta* + C z, C C' = H^-1, makes the posterior of z close to a standard
+normal.  Laplace draws z from one; NUTS runs in z.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bayesgmm.compiled.threads import available_cores, one_blas_thread
+from bayesgmm.data.collinear import refuse_collinear
+from bayesgmm.data.observations import Observations
+from bayesgmm.density.coordinates import unconstrain_many
+from bayesgmm.density.log_posterior import LogPosterior
+from bayesgmm.errors import FitError
+from bayesgmm.expectation.point import Point
+from bayesgmm.inference.maximum.em import EMRun
+from bayesgmm.inference.maximum.lbfgs import CompleteDataScale, ascend
+from bayesgmm.inference.maximum.search import search
+from bayesgmm.methods import MAP, Run
+from bayesgmm.mixture.parameters import MixtureParameters
+from bayesgmm.model.priors import Priors
+from bayesgmm.model.spec import MixtureSpec
+from bayesgmm.options import seed_sequence
+
+Array = NDArray[np.float64]
+
+#: Work, in rows x coordinates x K D^2, above which curvature is not differenced but
+#: taken from the complete data: some tens of seconds on one core.
+_LARGEST_HESSIAN = 4e11
+_STEP = 1e-4  # of a complete-data standard error, in central differences
+#: A mode with less than this share of the Laplace mass is left aside.
+_SMALLEST_SHARE = 0.002
+
+
+@dataclass(frozen=True)
+class Mode:
+    """A mode of the density over theta, and the map that whitens it."""
+
+    theta: Array  # (P,)
+    whitening_matrix: Array  # C, (P, P)
+    value: float  # log density at the mode
+
+    @property
+    def log_mass(self) -> float:
+        """Laplace's approximation to the log of the integral of the density here."""
+        p = len(self.theta)
+        return (
+            self.value + 0.5 * p * np.log(2 * np.pi) + np.linalg.slogdet(self.whitening_matrix)[1]
+        )
+
+    def at(self, z: Array) -> Array:
+        """theta (..., P) of whitened z (..., P)."""
+        return self.theta + z @ self.whitening_matrix.T
+
+    def relabelled(self, density: LogPosterior, permutation: NDArray[np.int64]) -> Mode:
+        """The same mode with its components in another order."""
+        # Relabelling is linear in theta, so that it moves the columns of C as it does theta.
+        return Mode(
+            density.relabelled(self.theta, permutation),
+            density.relabelled(self.whitening_matrix.T, permutation).T,
+            self.value,
+        )
+
+
+def prepare(
+    spec: MixtureSpec, observations: Observations, run: Run
+) -> tuple[LogPosterior, list[Mode], np.random.SeedSequence]:
+    """What drawing by any method begins with: the density, its modes, a seed to draw with."""
+    for_modes, for_draws = seed_sequence(run.seed).spawn(2)
+    cores = available_cores(run.cores)
+    density = LogPosterior(spec, observations, cores=cores)
+    refuse_collinear(observations, spec.covariance)
+    with one_blas_thread():
+        runs = search_for_modes(spec, observations, run._replace(seed=for_modes, cores=cores))
+        density = density.framed(runs[0].parameters(density))
+        modes = modes_from(density, runs)
+        density.refuse_not_finite(modes[0].theta)
+    return density, modes, for_draws
+
+
+def search_for_modes(
+    spec: MixtureSpec, observations: Observations, run: Run, n_modes: int = 8
+) -> Sequence[EMRun]:
+    """The best solutions of MAP-EM, each a representative of its relabellings."""
+    priors, d = spec.priors, observations.n_features
+    if np.any(np.asarray(priors.weights) < 1):  # no MAP; but theta has a mode all the same
+        priors = replace(priors, weights=1.0)
+    if priors.eta(d) < Priors().eta(d):  # a MAP without bound, on few rows that hold no mass
+        priors = replace(priors, correlations=None)
+    result = search(spec.replace(priors=priors), observations, MAP(), run)
+    return result.modes[:n_modes]
+
+
+def modes_from(density: LogPosterior, runs: Sequence[EMRun]) -> list[Mode]:
+    """The modes that hold the posterior's mass, largest first, sought from these."""
+    modes: list[Mode] = []
+    for run in runs:
+        point, value, _ = ascend(density, run.point, max_iter=1000)
+        if any(abs(value - mode.value) < 1e-5 * (1 + abs(value)) for mode in modes):
+            continue
+        modes.append(_mode_at(density, point, value))
+    share = shares_of(modes)
+    order = np.argsort(-share)
+    return [modes[i] for i in order if share[i] >= _SMALLEST_SHARE]
+
+
+def shares_of(modes: list[Mode]) -> Array:
+    """The share of each mode in the mass of all, as Laplace's approximation has it."""
+    masses = np.array([mode.log_mass for mode in modes])
+    return np.asarray(np.exp(masses - np.logaddexp.reduce(masses)))
+
+
+def _mode_at(density: LogPosterior, point: Point, value: float) -> Mode:
+    theta = unconstrain_many(point, density.spec.structure, density.prior.frame)
+    scale = CompleteDataScale.at(density, point)
+    block = np.column_stack([scale.forward(row) for row in np.eye(density.size)])
+    k, d = point.means.shape
+    if density.observations.n_rows * density.size * k * d * d > _LARGEST_HESSIAN:
+        return Mode(theta, block, value)
+    # Central differences of the exact gradient, in coordinates where one unit is one
+    # standard error of the complete data, so that one step suits all of them.
+    hessian = np.empty((density.size, density.size))
+    for p, direction in enumerate(block.T):
+        _, ahead = density.value_and_grad(theta + _STEP * direction)
+        _, behind = density.value_and_grad(theta - _STEP * direction)
+        hessian[p] = scale.pull(behind - ahead) / (2 * _STEP)
+    if not np.all(np.isfinite(hessian)):
+        raise FitError(
+            "The posterior's curvature is not finite at its mode; give priors nearer to the data, "
+            "or use fewer components."
+        )
+    values, vectors = np.linalg.eigh(0.5 * (hessian + hessian.T))
+    # A flat or saddle direction, where a mode is not one of a quadratic, is given the
+    # spread of ten complete-data standard errors: enough to move, not to leave.
+    root = vectors / np.sqrt(np.maximum(values, 0.01))
+    return Mode(theta, block @ root, value)
+
+
+def pivot_of(density: LogPosterior, mode: Mode) -> MixtureParameters:
+    """The mixture at a mode, components ordered by the mean of the first feature."""
+    mixture = density.constrain(mode.theta)
+    return mixture.permute(np.lexsort(mixture.means.T[::-1]))

@@ -1,0 +1,258 @@
+"""The picture of a fit, because a mixture is judged by eye before it is judged by number.
+
+:func:`plot_fit` lays the fitted components over the data.  A point's colour is
+its membership, so doubtful rows look doubtful; a posterior shows a few dozen of
+its draws, so doubtful components look doubtful too.  Nothing here calls
+``plt.show`` or changes Matplotlib's settings: axes come in and go out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure, SubFigure
+from numpy.typing import NDArray
+
+from bayesgmm.analysis.partitions.allocations import evenly_spaced
+from bayesgmm.data.observations import Observations
+from bayesgmm.errors import DataError, SpecError
+from bayesgmm.interface.plots.palette import legend_outside, membership_colors
+from bayesgmm.interface.plots.panels import View, draw_density, draw_pairs, draw_plane
+from bayesgmm.interrupts import whole_imports
+from bayesgmm.methods import METHODS
+from bayesgmm.mixture.parameters import MixtureParameters
+from bayesgmm.options import LIMIT, PROBABILITY, TRUTH, optional, shown, whole
+from bayesgmm.result.fit import MixtureFit, require_fit
+
+#: Features of a pairs plot where none are chosen: more panels than 6 x 6 cannot be read.
+_PANELS = 6
+#: Draws behind a mean density and its band, where there are more.
+_BAND_DRAWS = 2000
+_MOST_BINS = 10_000  # bars that each are less than a pixel
+
+
+@whole_imports
+def plot_fit(
+    fit: MixtureFit,
+    *,
+    features: Sequence[str | int] | None = None,
+    levels: Sequence[float] = (0.5, 0.9),
+    n_draws: int = 40,
+    interval: float = 0.9,
+    max_points: int = 5000,
+    bins: int | None = None,
+    legend: bool = True,
+    ax: Any = None,
+) -> Any:
+    """Draw the data with the fitted mixture over them.
+
+    Two features: the points, coloured by membership, and each component as
+    ellipses that hold stated shares of its mass, with its number at its mean.
+    One feature: a histogram with the mixture density and its weighted
+    components.  More: a pairs plot of such panels.  A fit that holds draws
+    shows some of them as thin lines, its posterior mean in bold, and a pointwise
+    interval about a density.
+
+    Parameters
+    ----------
+    fit : MixtureFit
+        From any method.
+    features : sequence of str or int, optional
+        Names or positions of the features to draw, in this order; the others are
+        integrated out.  All by default, or the first 6 where there are more.
+    levels : sequence of float, default (0.5, 0.9)
+        Mass of a component inside each of its ellipses: half says where it is,
+        nine tenths how far it reaches.  In a panel it is the mass of the
+        component's marginal in those two features.
+    n_draws : int, default 40
+        Draws shown as thin lines where the fit holds draws, evenly spaced over
+        the chains; enough to show the spread, few enough to see through.  Of an
+        ellipse the largest level is shown.
+    interval : float, default 0.9
+        Mass of the pointwise interval about a posterior mean density.
+    max_points : int, default 5000
+        Points drawn at most.  Where there are more rows, the rows with the extreme
+        values and a random choice of the others, with a fixed seed, are drawn, and
+        the title says so.  Histograms use every row.
+    bins : int, optional
+        Bars of a histogram; by default Scott's rule for the average component.
+    legend : bool, default True
+        Add a legend, beside the data and never over them.
+    ax : Axes, array of Axes, Figure or SubFigure, optional
+        Where to draw.  One or two features need one Axes; d > 2 need an array of
+        (d, d) Axes; a Figure or SubFigure is filled with what is needed.  A new
+        figure by default.
+
+    Returns
+    -------
+    Axes, or array of Axes of shape (d, d)
+        For d > 2 drawn features an array, whose upper triangle is left empty.
+
+    Raises
+    ------
+    DataError
+        If a feature is not the fit's.
+    FitError
+        If the first argument is not a fit.
+    SpecError
+        If an option is out of its range, or ``ax`` is not what the features need.
+
+    Notes
+    -----
+    A point's colour mixes its components' colours in the proportions of
+    ``fit.predict_proba`` and turns grey as the two most probable become equal.
+    Memberships use all features, also where some are not drawn.  In bold, an ellipse
+    of a posterior is that of the posterior means of the mean and the covariance.
+    Point sizes follow row weights.  A density and its band use at most 2000 draws.
+
+    Examples
+    --------
+    >>> import bayesgmm as bg
+    >>> from bayesgmm.interface.plots import plot_fit
+    >>> em = bg.fit(bg.MixtureSpec(n_components=2), bg.datasets.faithful(), method="em", seed=1)
+    >>> ax = plot_fit(em)
+    >>> ax.get_title(), ax.get_xlabel(), len(ax.patches)
+    ('K=2, full (EM)', 'eruptions', 4)
+    """
+    fit = require_fit(fit, "plot_fit")
+    shares, interval = _levels(levels), PROBABILITY("interval", interval)
+    n_draws, max_points = LIMIT("n_draws", n_draws), LIMIT("max_points", max_points)
+    bins, legend = optional(whole(1, _MOST_BINS))("bins", bins), TRUTH("legend", legend)
+    index = _feature_index(fit, features)
+    axes = _axes(ax, len(index))
+    view = _view(fit, index, shares, n_draws, interval, max_points, bins)
+    title = _title(fit, view, features is None)
+    if len(index) > 2:
+        handles = draw_pairs(axes, view)
+        axes[0, 0].set_title(title, loc="left")
+        if legend:  # in the empty triangle, so no room need be made
+            axes[0, -1].legend(
+                handles=handles,
+                loc="upper right",
+                borderaxespad=0,
+                frameon=False,
+                fontsize="small",
+                ncols=1 + (len(handles) - 1) // (10 * (len(index) - 1)),
+            ).set_in_layout(False)
+        return axes
+    if len(index) == 1:
+        handles = draw_density(axes, view, 0)
+        axes.set(xlabel=view.names[0], ylabel="density")
+    else:
+        handles = draw_plane(axes, view, 0, 1)
+        axes.set(xlabel=view.names[0], ylabel=view.names[1])
+    axes.set_title(title)
+    if legend:
+        legend_outside(axes, handles)
+    return axes
+
+
+def _view(
+    fit: MixtureFit,
+    index: list[int],
+    levels: tuple[float, ...],
+    n_draws: int,
+    interval: float,
+    max_points: int,
+    bins: int | None,
+) -> View:
+    observations = fit.observations
+    values = observations.values[:, index]
+    rows = _rows_to_draw(values, max_points)
+    drawn = Observations(observations.values[rows], names=fit.feature_names)
+    flat = fit.parameters.flat()
+    draws = flat[evenly_spaced(len(flat.weights), _BAND_DRAWS)].marginal(index)
+    posterior = fit.is_posterior
+    center = draws[0]
+    if posterior:
+        center = MixtureParameters.from_covariances(
+            draws.weights.mean(axis=0), draws.means.mean(axis=0), draws.covariances.mean(axis=0)
+        )
+    return View(
+        names=tuple(fit.feature_names[j] for j in index),
+        values=values,
+        row_weights=observations.row_weights,
+        rows=rows,
+        colors=membership_colors(fit.predict_proba(drawn)),
+        draws=draws,
+        thin=draws[evenly_spaced(len(draws.weights), n_draws)] if posterior else None,
+        center=center,
+        levels=levels,
+        interval=interval,
+        bins=bins,
+    )
+
+
+def _title(fit: MixtureFit, view: View, all_features: bool) -> str:
+    title = f"{fit.spec.label} ({METHODS[fit.method].short})"
+    if not fit.status.ok:
+        title += f", {fit.status}"
+    notes = []
+    if len(view.rows) < len(view.values) and len(view.names) > 1:
+        notes.append(f"{len(view.rows):,} of {len(view.values):,} rows shown")
+    if all_features and len(view.names) < len(fit.feature_names):
+        notes.append(f"first {len(view.names)} of {len(fit.feature_names)} features")
+    return title + ("\n" + ", ".join(notes) if notes else "")
+
+
+def _levels(given: Any) -> tuple[float, ...]:
+    several = isinstance(given, (list, tuple, np.ndarray)) and np.ndim(given) == 1 and len(given)
+    listed = given if several else [given]
+    return tuple(sorted({PROBABILITY("levels", share) for share in listed}))
+
+
+def _feature_index(fit: MixtureFit, features: Sequence[str | int] | None) -> list[int]:
+    names = list(fit.feature_names)
+    if features is None:
+        return list(range(min(len(names), _PANELS)))
+    several = isinstance(features, (list, tuple, np.ndarray))
+    asked: list[Any] = list(features) if several else [features]
+    index = []
+    for feature in asked:
+        whole_number = isinstance(feature, (int, np.integer)) and not isinstance(feature, bool)
+        if isinstance(feature, str) and feature in names:
+            index.append(names.index(feature))
+        elif whole_number and 0 <= feature < len(names):
+            index.append(int(feature))
+        else:
+            raise DataError(
+                f"There is no feature {shown(feature)} in this fit; it has {', '.join(names)}."
+            )
+    if not index or len(set(index)) < len(index):
+        raise DataError(
+            f"features must name at least one feature and none twice, got {shown(asked)}."
+        )
+    return index
+
+
+def _rows_to_draw(values: NDArray[np.float64], most: int) -> NDArray[np.int64]:
+    """Rows drawn as points: all, or the extremes and a fixed random choice."""
+    n = len(values)
+    if n <= most:
+        return np.arange(n)
+    extremes = np.unique([values.argmin(axis=0), values.argmax(axis=0)])[:most]
+    others = np.setdiff1d(np.arange(n), extremes)
+    chosen = np.random.default_rng(0).choice(others, most - len(extremes), replace=False)
+    return np.sort(np.concatenate([extremes, chosen]))
+
+
+def _axes(ax: Any, d: int) -> Any:
+    """One Axes, or (d, d) of them for more than two features."""
+    shape = (d, d) if d > 2 else (1, 1)
+    if ax is None:
+        size = (1.9 * d + 1.0, 1.8 * d + 0.6) if d > 2 else (7.2, 4.6)
+        ax = plt.figure(figsize=size, layout="constrained")
+    if isinstance(ax, (Figure, SubFigure)):
+        axes = ax.subplots(*shape, squeeze=False)
+    else:
+        axes = np.asarray(ax, dtype=object)
+        if axes.ndim == 0 and d <= 2:
+            axes = axes.reshape(1, 1)
+        if axes.shape != shape or not all(isinstance(one, Axes) for one in axes.flat):
+            need = "one Axes" if d <= 2 else f"an array of {d} x {d} Axes"
+            raise SpecError(f"ax must be {need} or a Figure for {d} features, got {shown(ax)}.")
+    return axes if d > 2 else axes[0, 0]

@@ -1,0 +1,185 @@
+"""EM exactly as scikit-learn defines it, on this package's compiled pass.
+
+A class that takes the place of another's must take its steps: one start, a fixed
+ridge on the variances and no other bound on them, an emptied component sent to the
+origin, a stop where the mean log-likelihood changes by less than a tolerance.
+``bayesgmm.inference.maximum.em`` does none of these, and searches; the two share the pass.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bayesgmm.compiled.threads import available_cores, one_blas_thread
+from bayesgmm.errors import FitError
+from bayesgmm.expectation.point import Point
+from bayesgmm.expectation.precision import PrecisionForm
+from bayesgmm.expectation.rows import Rows
+from bayesgmm.expectation.statistics import (
+    SufficientStatistics,
+    expected_statistics,
+    row_memberships,
+    scatter_about_means,
+)
+from bayesgmm.model.structure import Structure
+
+Array = NDArray[np.float64]
+
+#: scikit-learn adds this to every count of rows, so that none is zero.
+_TINY = 10 * float(np.finfo(float).eps)
+#: Below this share of its squared distance to the data's centre, a variance
+#: taken from moments about that centre has lost too many digits.
+_LOST = 1e-7
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """Parameters in the data's units, covariances as ``model.structure`` keeps them."""
+
+    weights: Array
+    means: Array
+    factors: Array
+    structure: Structure
+
+    @classmethod
+    def of(cls, weights: Array, means: Array, covariances: Array, structure: Structure) -> Mixture:
+        """From covariances in the shape of factors, or a refusal where one has no factor."""
+        try:
+            if structure.matrices:
+                return cls(weights, means, np.linalg.cholesky(covariances), structure)
+            if np.all(covariances > 0):
+                return cls(weights, means, np.sqrt(covariances), structure)
+        except np.linalg.LinAlgError:
+            pass
+        raise FitError(
+            "A component's covariance is not positive definite, as where it has collapsed on "
+            "one row; use fewer components, raise reg_covar, or use bayesgmm.fit, which "
+            "bounds covariances."
+        )
+
+    def form(self, center: Array) -> PrecisionForm:
+        """The mixture as the pass reads it, about ``center``."""
+        with np.errstate(divide="ignore"):
+            log_weights = np.log(self.weights)
+        point = Point(log_weights, self.means - center, self.factors)
+        return PrecisionForm.of(point, self.structure.code)
+
+
+@dataclass(frozen=True)
+class PlainRun:
+    """One run of EM: where it ended, and the mean log-likelihood of a row on the way."""
+
+    mixture: Mixture
+    bounds: list[float]
+    converged: bool
+
+    @property
+    def bound(self) -> float:
+        """The last of ``bounds``."""
+        return self.bounds[-1] if self.bounds else -np.inf
+
+
+def plain_em(
+    values: Array,
+    mixture: Mixture,
+    bound: float,
+    *,
+    max_iter: int,
+    tol: float,
+    reg_covar: float,
+    print_every: int,
+) -> PlainRun:
+    """EM from ``mixture``; ``bound`` is the mean log-likelihood of the step before, if any.
+
+    Every ``print_every``-th iteration is printed, and the end; nothing if it is 0.
+    """
+    rows, cores = Rows.of(values, values.mean(axis=0)), available_cores(None)
+    bounds: list[float] = []
+    converged = False
+    with one_blas_thread():
+        while len(bounds) < max_iter and not converged:
+            form = mixture.form(rows.center)
+            statistics = expected_statistics(rows, form, cores=cores)
+            previous, bound = bound, statistics.log_likelihood / len(values)
+            mixture = _maximised(statistics, form, rows, reg_covar, mixture.structure)
+            bounds.append(bound)
+            converged = abs(bound - previous) < tol
+            if print_every and len(bounds) % print_every == 0:
+                print(f"  iteration {len(bounds)}  {bound - previous:.5f}")
+    if print_every:
+        print(f"  {'converged' if converged else 'not converged'}  {bound:.5f}")
+    return PlainRun(mixture, bounds, converged)
+
+
+def _maximised(
+    statistics: SufficientStatistics,
+    form: PrecisionForm,
+    rows: Rows,
+    reg_covar: float,
+    structure: Structure,
+) -> Mixture:
+    """The M-step, from statistics about the rows' centre."""
+    counts, sums = statistics.counts, statistics.sums
+    n = counts + _TINY
+    # An emptied component goes to the origin of the data's units.
+    means = (sums - _TINY * rows.center) / n[:, None]
+    if structure.matrices:
+        covariances = np.empty_like(statistics.scatters)
+        for g, covariance in enumerate(covariances):
+            scatter_about_means(counts, sums, statistics.scatters, means, g, covariance)
+        covariances /= n.sum() if structure.shared else n[:, None, None]
+    else:
+        covariances = statistics.scatters - means * (2 * sums - counts[:, None] * means)
+        covariances /= n[:, None]
+    if not (structure.matrices and structure.shared):
+        variances = covariances
+        if structure.matrices:
+            variances = np.diagonal(covariances, axis1=1, axis2=2)
+        if np.any(variances + reg_covar < _LOST * means**2):  # such as a row by itself
+            memberships = row_memberships(rows, form)
+            return Mixture.of(*moments(rows.values, memberships, reg_covar, structure), structure)
+    covariances = _with_ridge(covariances, n, reg_covar, structure)
+    return Mixture.of(n / n.sum(), means + rows.center, covariances, structure)
+
+
+def _with_ridge(covariances: Array, n: Array, reg_covar: float, structure: Structure) -> Array:
+    """Variances raised by ``reg_covar``, after those that are one are averaged."""
+    if structure.matrices:
+        return covariances + reg_covar * np.eye(covariances.shape[-1])
+    if structure.shared:
+        pooled = np.average(covariances, axis=1, weights=n, keepdims=True)
+        covariances = pooled.repeat(len(n), axis=1)
+    if structure.round:
+        covariances = covariances.mean(-1, keepdims=True).repeat(covariances.shape[-1], axis=-1)
+    return covariances + reg_covar
+
+
+def moments(
+    values: Array, memberships: Array, reg_covar: float, structure: Structure
+) -> tuple[Array, Array, Array]:
+    """The M-step from memberships (N, K), whose rows need not sum to one."""
+    n = memberships.sum(axis=0) + _TINY
+    means = memberships.T @ values / n[:, None]
+    if structure.matrices:
+        covariances = np.stack(
+            [
+                (memberships[:, j] * (values - mean).T) @ (values - mean)
+                for j, mean in enumerate(means)
+            ]
+        )
+        if structure.shared:  # rows without a component count about the origin, to be the same
+            alone = ((1 - memberships.sum(axis=1)) * values.T) @ values
+            covariances = (covariances.sum(axis=0) + alone)[None]
+        covariances /= n.sum() if structure.shared else n[:, None, None]
+    else:
+        # Of single rows these variances are rounding alone, and the way that they are
+        # computed decides ties: so it is scikit-learn's, unless it would fail there.
+        covariances = memberships.T @ (values * values) / n[:, None] - means**2
+        if np.any(covariances + reg_covar <= 0):
+            about = [memberships[:, j] @ (values - mean) ** 2 for j, mean in enumerate(means)]
+            covariances = np.stack(about) / n[:, None]
+        covariances = covariances[None]
+    return n / len(values), means, _with_ridge(covariances, n, reg_covar, structure)

@@ -1,0 +1,82 @@
+"""Where plain EM starts: as the arguments say, in scikit-learn's shapes and by its draws.
+
+An argument that is given is used as it is; what is missing comes from memberships,
+made by the same sequence of random draws as scikit-learn's, so that one seed leads
+both to the same start.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bayesgmm.compiled.threads import one_blas_thread
+from bayesgmm.errors import SpecError
+from bayesgmm.interface.sklearn.plain_em import Mixture, moments
+from bayesgmm.interface.sklearn.shapes import checked, to_factors
+from bayesgmm.model.structure import STRUCTURES, Structure
+
+Array = NDArray[np.float64]
+
+INITS = ("kmeans", "k-means++", "random", "random_from_data")
+
+
+def first_mixture(model: Any, values: Array, random_state: np.random.RandomState) -> Mixture:
+    """The start that the arguments of a ``GaussianMixture`` ask for on ``values``."""
+    k, d = model.n_components, values.shape[1]
+    structure = STRUCTURES[model.covariance_type]
+    given = (model.weights_init, model.means_init, model.precisions_init)
+    if any(array is None for array in given):
+        memberships = _memberships(values, k, model.init_params, random_state)
+        weights, means, covariances = moments(values, memberships, model.reg_covar, structure)
+    if model.weights_init is not None:
+        weights = _weights(model.weights_init, k)
+    if model.means_init is not None:
+        means = checked("means_init", model.means_init, (k, d))
+    if model.precisions_init is not None:
+        covariances = _covariances(model.precisions_init, structure, k, d)
+    return Mixture.of(weights, means, covariances, structure)
+
+
+def _memberships(values: Array, k: int, how: str, random_state: np.random.RandomState) -> Array:
+    """Memberships (N, K); a row without any is zeros where single rows are the start."""
+    from sklearn.cluster import KMeans, kmeans_plusplus
+
+    n = len(values)
+    if how == "random":
+        memberships = random_state.uniform(size=(n, k))
+        return memberships / memberships.sum(axis=1, keepdims=True)
+    memberships = np.zeros((n, k))
+    if how == "kmeans":
+        with one_blas_thread():  # it runs on OpenMP's
+            labels = KMeans(k, n_init=1, random_state=random_state).fit(values).labels_
+        memberships[np.arange(n), labels] = 1
+        return memberships
+    if how == "random_from_data":
+        chosen = random_state.choice(n, size=k, replace=False)
+    else:
+        chosen = kmeans_plusplus(values, k, random_state=random_state)[1]
+    memberships[chosen, np.arange(k)] = 1
+    return memberships
+
+
+def _weights(array: Any, k: int) -> Array:
+    weights = checked("weights_init", array, (k,))
+    if np.any(weights < 0) or abs(weights.sum() - 1) > 1e-6:
+        raise SpecError("weights_init must not be negative and must sum to one.")
+    return weights
+
+
+def _covariances(precisions: Any, structure: Structure, k: int, d: int) -> Array:
+    """Inverses of ``precisions_init``, in the shape of factors."""
+    own = to_factors("precisions_init", precisions, structure, k, d)
+    if not structure.matrices:
+        if np.any(own <= 0):
+            raise SpecError("precisions_init must be positive.")
+        return 1 / own
+    symmetric = np.allclose(own, np.swapaxes(own, -1, -2))
+    if not symmetric or np.any(np.linalg.eigvalsh(own) <= 0):
+        raise SpecError("precisions_init must be symmetric and positive definite.")
+    return np.linalg.inv(own)

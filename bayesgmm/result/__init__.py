@@ -1,0 +1,1 @@
+"""The one result of every method, its tree, its text, its file."""

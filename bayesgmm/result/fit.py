@@ -1,0 +1,316 @@
+"""The one result of every method: a spec, an xarray tree and a status.
+
+An EM fit is a posterior with one chain and one draw, so everything that takes a
+fit takes any fit, and ArviZ's functions take the tree as it is.  Methods here
+need nothing above this room; what does (diagnosis, comparison, plots) is a
+function that takes a fit.
+"""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from bayesgmm.data.observations import Observations, features_like
+from bayesgmm.errors import FitError, warn
+from bayesgmm.interrupts import whole_imports
+from bayesgmm.mixture.parameters import MixtureParameters
+from bayesgmm.model.spec import MixtureSpec
+from bayesgmm.options import PATH, PROBABILITY
+from bayesgmm.predictive.averaged import Draw
+from bayesgmm.predictive.distribution import PredictiveDistribution
+from bayesgmm.predictive.generation import Frame
+from bayesgmm.predictive.memberships import averaged_memberships, membership_intervals
+from bayesgmm.predictive.regions import POINTS
+from bayesgmm.predictive.regression import regress
+from bayesgmm.result.record import FitRecord
+from bayesgmm.result.status import Status
+from bayesgmm.result.store import read_tree, write_tree
+from bayesgmm.result.text import parameter_table, printed
+from bayesgmm.result.tree import lay_out, relabelled
+
+#: Share of draws with ambiguous labels above which their mean is warned of.
+_AMBIGUOUS = 0.05
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class MixtureFit(FitRecord):
+    """A fitted mixture, by whatever method.
+
+    Made by :func:`bayesgmm.fit` and :func:`bayesgmm.load`.  It is never mutated.
+
+    Attributes
+    ----------
+    spec : MixtureSpec
+    tree : xarray.DataTree
+        Groups ``posterior``, ``sample_stats``, ``log_likelihood``,
+        ``observed_data``, ``constant_data`` (row weights, where given) and
+        ``fit`` (scalars), in ArviZ's conventions.
+
+    Examples
+    --------
+    >>> import bayesgmm as bg
+    >>> em = bg.fit(bg.MixtureSpec(n_components=2), bg.datasets.faithful(), method="em", seed=1)
+    >>> em.status.ok, round(em.log_likelihood, 2), em.n_parameters
+    (True, -1130.26, 11)
+    """
+
+    @classmethod
+    def build(
+        cls,
+        spec: MixtureSpec,
+        observations: Observations,
+        parameters: MixtureParameters,
+        *,
+        method: str,
+        status: Status,
+        sample_stats: Mapping[str, NDArray[Any]],
+        facts: Mapping[str, Any],
+        seed: Any = None,
+        cores: int | None = None,
+    ) -> MixtureFit:
+        """Lay out a fit.
+
+        Parameters
+        ----------
+        parameters : MixtureParameters
+            Batch shape (chain, draw), in the data's units.
+        sample_stats : mapping of arrays of shape (chain, draw, ...)
+        facts : mapping
+            More variables of the group ``fit``: scalars, one-dimensional arrays along
+            a dimension of their own name, or xarray variables.
+        """
+        tree = lay_out(
+            spec,
+            observations,
+            parameters,
+            method=method,
+            status=status,
+            sample_stats=sample_stats,
+            facts=facts,
+            seed=seed,
+            cores=cores,
+        )
+        return cls(spec, tree)
+
+    # Memberships and density ----------------------------------------------
+
+    def predict_proba(self, data: Any = None) -> xr.DataArray:
+        """Membership probabilities (obs, component), averaged over the draws.
+
+        Parameters
+        ----------
+        data : anything that Observations takes, optional
+            Rows with the fitted features; the fitted data where left out.
+        """
+        return averaged_memberships(self.parameters, self._rows(data))
+
+    def memberships(self, data: Any = None, *, mass: float = 0.89) -> xr.Dataset:
+        """Soft memberships with their uncertainty, and hard ones with the chance that they hold.
+
+        A row's membership is itself uncertain twice over: given the parameters it is a
+        probability, and the parameters are not known.  ``probability`` is the average
+        over draws, which is the probability that the row belongs to the component;
+        ``lower`` and ``upper`` say how much that would change if the parameters were
+        known.  So a row at 0.6 and 0.4 is given to the first, rightly with probability 0.6.
+
+        Parameters
+        ----------
+        data : anything that Observations takes, optional
+            Rows with the fitted features; the fitted data where left out.
+        mass : float, default 0.89
+            Probability of the equal-tailed intervals over draws (ArviZ's default).
+
+        Returns
+        -------
+        Dataset
+            ``probability``, ``lower`` and ``upper`` (obs, component), ``assigned``
+            (obs) the most probable component, and ``correct`` (obs) its probability.
+
+        Examples
+        --------
+        >>> import bayesgmm as bg
+        >>> fit = bg.fit(bg.MixtureSpec(2), bg.datasets.faithful(), method="laplace", seed=1)
+        >>> found = fit.memberships([[3.0, 67.0]])
+        >>> int(found["assigned"][0]), round(float(found["correct"][0]), 1)
+        (1, 0.8)
+        """
+        mass = PROBABILITY("mass", mass)
+        return membership_intervals(self.parameters, self._rows(data), mass)
+
+    def predict(self, data: Any = None) -> xr.DataArray:
+        """The most probable component of each row, from the averaged memberships."""
+        return self.predict_proba(data).argmax("component").rename("component")
+
+    # The next row ---------------------------------------------------------
+
+    @cached_property
+    def predictive(self) -> PredictiveDistribution:
+        """The distribution of a new row, averaged over the draws.
+
+        It has log_density, mean, covariance, marginal, condition, cdf, quantile, region,
+        anomaly_score and generate.
+        """
+        return PredictiveDistribution.of(self.parameters, self.feature_names)
+
+    def score_samples(self, data: Any = None) -> xr.DataArray:
+        """Log predictive density of each row: the log of the density's mean over draws."""
+        return self.predictive.log_density(self._rows(data))
+
+    def marginal(self, features: str | Sequence[str]) -> PredictiveDistribution:
+        """The predictive distribution of some features.
+
+        Examples
+        --------
+        >>> import bayesgmm as bg
+        >>> fit = bg.fit(bg.MixtureSpec(2), bg.datasets.faithful(), method="em", seed=1)
+        >>> waiting = fit.marginal("waiting")
+        >>> float(waiting.cdf(60.0)[0].round(3)), float(waiting.quantile(0.5).round(1))
+        (0.295, 75.4)
+        """
+        return self.predictive.marginal(features)
+
+    def condition(self, given: Mapping[str, float]) -> PredictiveDistribution:
+        """The predictive distribution of the other features where these have these values.
+
+        See :meth:`PredictiveDistribution.condition`; for many values, :meth:`regress`.
+        """
+        return self.predictive.condition(given)
+
+    def regress(self, y: str, at: Any, *, mass: float = 0.89) -> xr.Dataset:
+        """One feature as a function of others: mean, bands of it and of new values, modes.
+
+        See :func:`bayesgmm.predictive.regression.regress`.
+        """
+        return regress(self.predictive, y, at, mass=mass)
+
+    def anomaly_score(
+        self, data: Any = None, *, points: int = POINTS, seed: Any = 0
+    ) -> xr.DataArray:
+        """Predictive probability of a row no more likely than each of these (obs).
+
+        Uniform between 0 and 1 for rows from the model: a threshold is a false-alarm rate.
+        (The fitted rows themselves, which are taken where ``data`` is left out, have been seen:
+        fewer of them fall below it.)  See :meth:`PredictiveDistribution.anomaly_score`.
+
+        Examples
+        --------
+        >>> import bayesgmm as bg
+        >>> fit = bg.fit(bg.MixtureSpec(2), bg.datasets.faithful(), method="em", seed=1)
+        >>> fit.anomaly_score([[4.4, 80.0], [2.0, 90.0]]).values.round(4)
+        array([0.974, 0.   ])
+        """
+        return self.predictive.anomaly_score(self._rows(data), points=points, seed=seed)
+
+    def outliers(
+        self, data: Any = None, *, rate: float = 0.01, points: int = POINTS, seed: Any = 0
+    ) -> xr.DataArray:
+        """Which rows (obs) are stranger than all but a share ``rate`` of the model's own.
+
+        So many rows that do come from the model are flagged as well.  Options are those of
+        :meth:`PredictiveDistribution.anomaly_score`.
+        """
+        return self.predictive.outliers(self._rows(data), rate=rate, points=points, seed=seed)
+
+    @whole_imports
+    def generate(
+        self, n: int, *, seed: Any = None, draw: Draw = "all", frame: Frame | None = None
+    ) -> Any:
+        """New data from the fitted mixture: each row from a draw of its own.
+
+        ``draw`` takes one draw for all rows, or the mean of the draws; ``frame`` gives
+        a frame of pandas or polars.  See :meth:`PredictiveDistribution.generate`.
+
+        Returns
+        -------
+        Dataset or frame
+            ``x`` (sample, feature), ``component`` (sample) and ``draw`` (sample),
+            the number of the posterior draw over all chains, -1 for the mean.
+        """
+        self._means_something(draw)
+        return self.predictive.generate(n, seed=seed, draw=draw, frame=frame)
+
+    def generate_chunks(
+        self,
+        n: int,
+        *,
+        chunk: int = 1_000_000,
+        seed: Any = None,
+        draw: Draw = "all",
+        frame: Frame | None = None,
+    ) -> Iterator[Any]:
+        """The rows of :meth:`generate`, ``chunk`` at a time: they need not fit in memory."""
+        self._means_something(draw)
+        return self.predictive.generate_chunks(n, chunk=chunk, seed=seed, draw=draw, frame=frame)
+
+    def _means_something(self, draw: Draw) -> None:
+        """Warn where a mean over draws averages components that are not the same."""
+        ambiguous = self.fact("ambiguous", 0.0)
+        if isinstance(draw, str) and draw == "mean" and ambiguous > _AMBIGUOUS:
+            warn(
+                f"Labels are ambiguous in {ambiguous:.0%} of the draws, so the mean averages "
+                "components that are not the same; draw='all' needs no labels."
+            )
+
+    def _rows(self, data: Any) -> Observations:
+        return self.observations if data is None else features_like(data, self.feature_names)
+
+    def relabelled(self, permutation: NDArray[np.int64], facts: Mapping[str, Any]) -> MixtureFit:
+        """The same draws with their components in another order.
+
+        ``permutation`` (chain, draw, component) is from the sampler's labels to the new
+        ones; ``facts`` are what then holds in the group ``fit``.  See
+        :func:`bayesgmm.relabel` for ways to choose one.
+        """
+        tree = relabelled(self.tree, self.parameters, permutation, facts)
+        return MixtureFit(self.spec, tree)
+
+    # Keeping and showing --------------------------------------------------
+
+    @whole_imports
+    def save(self, path: str | Path) -> Path:
+        """Save to NetCDF (``.nc``) or Zarr (``.zarr``); nothing half-written is left."""
+        return write_tree(self.tree, PATH("path", path))
+
+    @whole_imports
+    def summary(self) -> Any:
+        """A table of every parameter.
+
+        For draws it is ``arviz.summary``: mean, sd, interval, effective sample
+        sizes and R-hat.  For a point estimate, its values.
+        """
+        return parameter_table(self)
+
+    def __repr__(self) -> str:
+        return printed(self)
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{html.escape(repr(self))}</pre>"
+
+
+@whole_imports
+def load(path: str | Path) -> MixtureFit:
+    """Read a fit that :meth:`MixtureFit.save` wrote.
+
+    Raises
+    ------
+    FileError
+        If there is no such file, or it is not a saved fit.
+    """
+    tree = read_tree(PATH("path", path))
+    return MixtureFit(MixtureSpec.from_json(tree.attrs["spec"]), tree)
+
+
+def require_fit(fit: Any, what: str) -> MixtureFit:
+    """A fit, or a refusal in the name of the function that takes one."""
+    if not isinstance(fit, MixtureFit):
+        raise FitError(f"{what} takes a MixtureFit, got {type(fit).__name__}; fit first.")
+    return fit

@@ -1,0 +1,200 @@
+"""What a fit is, read from its tree: parameters, data, status, criteria at a point."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import xarray as xr
+
+from bayesgmm.compiled.triangular import correlation_factor
+from bayesgmm.data.observations import Observations
+from bayesgmm.errors import FitError, SpecError
+from bayesgmm.mixture.parameters import MixtureParameters
+from bayesgmm.model.spec import MixtureSpec
+from bayesgmm.options import WHICH
+from bayesgmm.predictive.memberships import averaged_memberships
+from bayesgmm.result.status import Status
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class FitRecord:
+    """A spec and the xarray tree of its fit, with names for what the tree holds."""
+
+    spec: MixtureSpec
+    tree: xr.DataTree
+
+    # What it is -----------------------------------------------------------
+
+    @cached_property
+    def facts(self) -> xr.Dataset:
+        """The group ``fit``: what a method says of itself, one variable each."""
+        return self.tree["fit"].to_dataset()
+
+    def fact(self, name: str, default: Any = None) -> Any:
+        """One number or text of :attr:`facts`, or ``default`` where it is not known."""
+        return self.facts[name].item() if name in self.facts else default
+
+    @property
+    def statistics(self) -> xr.Dataset:
+        """The group ``sample_stats``: what is known of each draw, ``lp`` its log density."""
+        return self.tree["sample_stats"].to_dataset()
+
+    @property
+    def method(self) -> str:
+        """``"em"``, ``"map"``, ``"laplace"``, ``"nuts"`` or ``"tempering"``, as asked for."""
+        return str(self.tree.attrs["method"])
+
+    @property
+    def status(self) -> Status:
+        """How the fit ended."""
+        return Status(str(self.fact("status")))
+
+    @property
+    def note(self) -> str:
+        """Which components of a point fit are artefacts or rest on few rows; mostly empty."""
+        return str(self.fact("note", ""))
+
+    @property
+    def modes(self) -> pd.DataFrame:
+        """The posterior's modes that the search found, with what is about each.
+
+        A row for each mode, the largest first by ``laplace_share``, its part of the mass of
+        all as a normal approximation has it; ``share`` is the part of the draws that are
+        nearest to it, which is to be believed, and ``log_density`` its height.  Relabellings
+        of a mode are one.  :meth:`mode` takes one, and ``tree["sample_stats"]["mode"]`` says
+        of each draw which is nearest.
+
+        Examples
+        --------
+        >>> import bayesgmm as bg
+        >>> spec = bg.MixtureSpec(2)
+        >>> fit = bg.fit(spec, bg.datasets.galaxies(), method="nuts", draws=200, seed=1)
+        >>> bool(fit.modes["share"].sum().round(6) == 1)
+        True
+        >>> fit.mode(0).n_components
+        2
+        """
+        import pandas as pd
+
+        facts = self._mode_facts()
+        columns = ("log_density", "laplace_share", "share")
+        table = {name: facts[f"mode_{name}"].values for name in columns}
+        return pd.DataFrame(table).rename_axis("mode")
+
+    def mode(self, index: int) -> MixtureParameters:
+        """One of the :attr:`modes`, by its number in the table."""
+        number = WHICH("index", index)
+        facts = self._mode_facts()
+        if not number < facts.sizes["mode"]:
+            raise SpecError(
+                f"There is no mode {number}; this fit has {facts.sizes['mode']}, numbered from 0."
+            )
+        return MixtureParameters(
+            *(facts[f"mode_{name}"].values[number] for name in ("weights", "means", "scale_tril"))
+        )
+
+    def _mode_facts(self) -> xr.Dataset:
+        if "mode_share" not in self.facts:
+            raise FitError(
+                "Only fits with method='nuts' or 'tempering', by the engine bayesgmm, know their "
+                "modes."
+            )
+        return self.facts
+
+    @property
+    def is_posterior(self) -> bool:
+        """Whether the fit holds draws, rather than one point."""
+        return self.parameters.batch_shape != (1, 1)
+
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        """Names of the D features."""
+        return tuple(map(str, self.tree["posterior"].to_dataset()["feature"].values))
+
+    @cached_property
+    def parameters(self) -> MixtureParameters:
+        """All draws, batch shape (chain, draw); (1, 1) for a point estimate."""
+        posterior = self.tree["posterior"].to_dataset()
+        correlation = correlation_factor(posterior["correlations"].values)
+        tril = posterior["scales"].values[..., None] * correlation
+        return MixtureParameters(posterior["weights"].values, posterior["means"].values, tril)
+
+    @cached_property
+    def observations(self) -> Observations:
+        """The data that were fitted."""
+        there = "constant_data" in self.tree.children
+        constant = self.tree["constant_data"].to_dataset() if there else {}
+        return Observations(
+            self.tree["observed_data"].to_dataset()["x"],
+            row_weights=constant["row_weights"].values if "row_weights" in constant else None,
+            resolution=constant["resolution"].values if "resolution" in constant else 0,
+        )
+
+    @property
+    def log_likelihood(self) -> float:
+        """Log-likelihood of the data: at the point, or its mean over draws."""
+        return float(self.fact("log_likelihood"))
+
+    @property
+    def n_parameters(self) -> int:
+        """Number of free parameters."""
+        return int(self.fact("n_parameters"))
+
+    # Point criteria -------------------------------------------------------
+
+    def _point(self, criterion: str) -> None:
+        if self.is_posterior:
+            reason = (
+                "defined at a point estimate, and this fit holds draws; use method='em', or "
+                "bayesgmm.compare for elpd_loo."
+            )
+            raise FitError(f"{criterion} is {reason}", reason=reason)
+
+    def aic(self) -> float:
+        """Akaike's criterion, -2 log L + 2 p; smaller is better (Akaike 1974)."""
+        self._point("AIC")
+        return -2 * self.log_likelihood + 2 * self.n_parameters
+
+    def bic(self) -> float:
+        """Schwarz's criterion, -2 log L + p log N; smaller is better (Schwarz 1978)."""
+        self._point("BIC")
+        n = float(self.fact("total_weight"))
+        return -2 * self.log_likelihood + self.n_parameters * float(np.log(n))
+
+    def icl(self) -> float:
+        """BIC plus twice the entropy of the memberships; smaller is better.
+
+        Components that overlap cost, so it counts clusters rather than
+        components (Biernacki, Celeux and Govaert 2000).
+        """
+        self._point("ICL")
+        own = averaged_memberships(self.parameters, self.observations).values
+        with np.errstate(divide="ignore", invalid="ignore"):
+            entropy = -np.where(own > 0, own * np.log(own), 0.0).sum(axis=1)
+        weights = self.observations.row_weights
+        return self.bic() + 2 * float(entropy.sum() if weights is None else entropy @ weights)
+
+
+def doubt(fit: FitRecord, what: str, *, by_component: bool = False) -> str:
+    """Why ``what`` is uncertain, computed from this fit; "" where its status gives no reason.
+
+    Nothing that is computed from draws can see that they are not the posterior's: weights
+    have a good Pareto k-hat, and averages a small error, over chains in the wrong places.
+    Ambiguous labels are a reason only for what is told component by component.
+    """
+    status = fit.status
+    if status.ok or (status.but_for_labels and not by_component):
+        return ""
+    sentence, remedy = (
+        text[0].lower() + text[1:].rstrip(".") for text in (status.sentence, status.remedy)
+    )
+    return (
+        f"{what} of {fit.spec.label} by {fit.method} is uncertain, for the fit is "
+        f"{str(status)!r} ({sentence}): {remedy}."
+    )

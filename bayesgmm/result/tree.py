@@ -1,0 +1,169 @@
+"""How a fit is laid out: one xarray tree for every method, in ArviZ's conventions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+import bayesgmm
+from bayesgmm.data.observations import Observations
+from bayesgmm.mixture.parameters import MixtureParameters
+from bayesgmm.model.spec import MixtureSpec
+from bayesgmm.result.status import Status
+from bayesgmm.result.store import FORMAT
+
+#: Entries of a pointwise log-likelihood that a tree holds at most (200 MB).
+LARGEST_POINTWISE = 25_000_000
+
+
+def lay_out(
+    spec: MixtureSpec,
+    observations: Observations,
+    parameters: MixtureParameters,
+    *,
+    method: str,
+    status: Status,
+    sample_stats: Mapping[str, NDArray[Any]],
+    facts: Mapping[str, Any],
+    seed: Any,
+    cores: int | None,
+) -> xr.DataTree:
+    """The tree of a fit; see :meth:`MixtureFit.build` for the arguments."""
+    names, (chains, draws) = list(observations.names), parameters.batch_shape
+    posterior = posterior_group(parameters, names)
+    coords, first = posterior.coords, ("chain", "draw")
+    rows = {"obs": observations.index}
+    groups = {
+        "posterior": posterior,
+        "sample_stats": xr.Dataset(
+            {
+                name: ((*first, "component")[: np.ndim(value)], value)
+                for name, value in sample_stats.items()
+            },
+            coords={name: coords[name] for name in first},
+        ),
+        "observed_data": xr.Dataset(
+            {"x": (("obs", "feature"), observations.values)},
+            coords={**rows, "feature": names},
+        ),
+    }
+    if chains * draws * observations.n_rows <= LARGEST_POINTWISE:
+        pointwise = parameters.log_density(observations.matrix, cores=cores)
+        groups["log_likelihood"] = xr.Dataset(
+            {"x": ((*first, "obs"), pointwise)},
+            coords={**{name: coords[name] for name in first}, **rows},
+        )
+    constant = {}
+    if observations.resolution.any():
+        constant["resolution"] = (("feature",), observations.resolution)
+    if observations.row_weights is not None:
+        constant["row_weights"] = (("obs",), observations.row_weights)
+    if constant:
+        of_rows = rows if "row_weights" in constant else {}
+        groups["constant_data"] = xr.Dataset(constant, coords={**of_rows, "feature": names})
+    scalars = {
+        "log_likelihood": float(
+            parameters.log_likelihood(
+                observations.matrix, observations.row_weights, cores=cores
+            ).mean()
+        ),
+        "n_parameters": spec.n_parameters(observations.n_features),
+        "n_rows": observations.n_rows,
+        "total_weight": observations.total_weight,
+        "status": status.value,
+        **facts,
+    }
+    groups["fit"] = xr.Dataset(
+        {
+            name: value
+            if isinstance(value, xr.Variable) or np.ndim(value) == 0
+            else (name + "_dim", np.asarray(value))
+            for name, value in scalars.items()
+        }
+    )
+    tree = xr.DataTree.from_dict({f"/{name}": group for name, group in groups.items()})
+    tree.attrs = {
+        "bayesgmm_format": FORMAT,
+        "bayesgmm_version": bayesgmm.__version__,
+        "spec": spec.to_json(),
+        "method": method,
+        "seed": repr(seed),
+    }
+    return tree
+
+
+def posterior_group(parameters: MixtureParameters, names: list[str]) -> xr.Dataset:
+    """The group of parameters of batch shape (chain, draw)."""
+    chains, draws = parameters.batch_shape
+    first, features = ("chain", "draw"), ("component", "feature")
+    square = (*first, *features, "feature_bis")
+    return xr.Dataset(
+        {
+            "weights": ((*first, "component"), parameters.weights),
+            "means": ((*first, *features), parameters.means),
+            "scales": ((*first, *features), parameters.scales),
+            "correlations": (square, parameters.correlations),
+            "covariances": (square, parameters.covariances),
+        },
+        coords={
+            "chain": np.arange(chains),
+            "draw": np.arange(draws),
+            "component": np.arange(parameters.n_components),
+            "feature": names,
+            "feature_bis": names,
+        },
+    )
+
+
+def relabelled(
+    tree: xr.DataTree,
+    parameters: MixtureParameters,
+    permutation: NDArray[np.int64],
+    facts: Mapping[str, Any],
+) -> xr.DataTree:
+    """The tree with its components in another order; see :meth:`MixtureFit.relabelled`."""
+    statistics = tree.children["sample_stats"].to_dataset()
+    raw = parameters.permute(np.argsort(statistics["permutation"].values, axis=-1))
+    names = list(tree.children["posterior"].to_dataset()["feature"].values)
+    other = with_groups(
+        tree,
+        {
+            "posterior": posterior_group(raw.permute(permutation), names),
+            "sample_stats": statistics.assign(
+                permutation=(("chain", "draw", "component"), permutation)
+            ),
+        },
+    )
+    return with_facts(other, facts)
+
+
+def with_facts(tree: xr.DataTree, facts: Mapping[str, Any]) -> xr.DataTree:
+    """The tree with more, or other, variables in its group ``fit``."""
+    return with_groups(tree, {"fit": tree.children["fit"].to_dataset().assign(dict(facts))})
+
+
+def with_groups(tree: xr.DataTree, changed: Mapping[str, xr.Dataset]) -> xr.DataTree:
+    """The tree with other groups in the place of some of its own."""
+    groups = {name: group.to_dataset() for name, group in tree.children.items()} | dict(changed)
+    other = xr.DataTree.from_dict({f"/{name}": group for name, group in groups.items()})
+    other.attrs = tree.attrs
+    return other
+
+
+def free_parameters(posterior: xr.Dataset, spec: MixtureSpec) -> xr.Dataset:
+    """A posterior group without what repeats or is constant, for tables."""
+    kept = posterior[["weights", "means", "scales"][spec.n_components == 1 :]]
+    names = [str(name) for name in posterior["feature"].values]
+    if not spec.structure.matrices or len(names) == 1:
+        return kept
+    first, second = np.triu_indices(len(names), 1)
+    pairs = posterior["correlations"].isel(
+        feature=xr.DataArray(first, dims="pair"), feature_bis=xr.DataArray(second, dims="pair")
+    )
+    labels = [f"{names[i]}, {names[j]}" for i, j in zip(first, second, strict=True)]
+    pairs = pairs.drop_vars(["feature", "feature_bis"]).assign_coords(pair=labels)
+    return kept.assign(correlations=pairs)

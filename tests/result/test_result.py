@@ -1,0 +1,199 @@
+"""The one result: layout, labels, criteria, averages over draws, what it prints."""
+
+import arviz as az
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.special import logsumexp
+from sklearn.mixture import GaussianMixture
+
+import bayesgmm as bg
+from tests.support import SKLEARNS
+
+
+@pytest.fixture(scope="module", params=["em", "map", "laplace", "nuts"])
+def any_fit(request, faithful):
+    """The same model by every method: what follows must hold for each."""
+    options = {"laplace": {"draws": 300}, "nuts": {"draws": 150, "tune": 300, "chains": 2}}
+    return bg.fit(
+        bg.MixtureSpec(2),
+        faithful,
+        method=request.param,
+        seed=1,
+        **options.get(request.param, {}),
+    )
+
+
+SHAPES = {"em": (1, 1), "map": (1, 1), "laplace": (1, 300), "nuts": (2, 150)}
+
+
+def test_layout_is_the_same_for_every_method(any_fit):
+    chains, draws = SHAPES[any_fit.method]
+    posterior = any_fit.tree["posterior"]
+    sizes = {"chain": chains, "draw": draws, "component": 2, "feature": 2, "feature_bis": 2}
+    assert dict(posterior.sizes) == sizes
+    first = ("chain", "draw", "component")
+    assert posterior["weights"].dims == first
+    assert posterior["means"].dims == posterior["scales"].dims == (*first, "feature")
+    assert posterior["covariances"].dims == (*first, "feature", "feature_bis")
+    assert posterior["correlations"].dims == (*first, "feature", "feature_bis")
+    assert list(posterior["feature"].values) == ["eruptions", "waiting"]
+    assert any_fit.tree["log_likelihood/x"].dims == ("chain", "draw", "obs")
+    assert any_fit.tree["observed_data/x"].dims == ("obs", "feature")
+    assert any_fit.tree["sample_stats/lp"].shape == (chains, draws)
+    assert bg.MixtureSpec.from_json(any_fit.tree.attrs["spec"]) == any_fit.spec
+    assert any_fit.tree.attrs["method"] == any_fit.method
+
+
+def test_covariances_are_scales_and_correlations(any_fit):
+    p = any_fit.tree["posterior"]
+    scales, r = p["scales"].values, p["correlations"].values
+    np.testing.assert_allclose(
+        p["covariances"].values, scales[..., None] * r * scales[..., None, :], rtol=1e-10
+    )
+    np.testing.assert_allclose(any_fit.parameters.covariances, p["covariances"].values, rtol=1e-9)
+
+
+def test_every_method_predicts_the_same_way(any_fit, faithful):
+    shares = any_fit.predict_proba(faithful)
+    assert shares.dims == ("obs", "component")
+    np.testing.assert_allclose(shares.sum("component"), 1.0)
+    each = any_fit.parameters.memberships(faithful.values)
+    np.testing.assert_allclose(shares, each.mean(axis=(0, 1)), atol=1e-12)
+    found = any_fit.memberships(faithful, mass=0.5)
+    np.testing.assert_allclose(found["probability"], shares, atol=1e-12)
+    quarters = np.quantile(each, [0.25, 0.75], axis=(0, 1))
+    np.testing.assert_allclose(found[["lower", "upper"]].to_array(), quarters, atol=1e-12)
+    np.testing.assert_array_equal(found["assigned"], any_fit.predict(faithful))
+    np.testing.assert_allclose(found["correct"], shares.max("component"))
+    np.testing.assert_array_equal(any_fit.predict(faithful), shares.values.argmax(axis=1))
+    log = any_fit.parameters.log_density(faithful.values).reshape(-1, 272)
+    np.testing.assert_allclose(
+        any_fit.score_samples(faithful), logsumexp(log, axis=0) - np.log(len(log)), atol=1e-10
+    )
+    np.testing.assert_array_equal(shares, any_fit.predict_proba())
+
+
+def test_save_and_load_give_the_same_fit(any_fit, tmp_path):
+    for suffix in (".nc", ".zarr"):
+        again = bg.load(any_fit.save(tmp_path / f"fit{suffix}"))
+        assert again.spec == any_fit.spec
+        assert again.status is any_fit.status
+        assert again.log_likelihood == any_fit.log_likelihood
+        np.testing.assert_array_equal(again.parameters.means, any_fit.parameters.means)
+        np.testing.assert_array_equal(again.predict_proba(), any_fit.predict_proba())
+
+
+def test_generated_data_come_from_the_draws(any_fit):
+    made = any_fit.generate(4000, seed=3)
+    assert made["x"].dims == ("sample", "feature")
+    assert set(np.unique(made["component"])) == {0, 1}
+    assert made["draw"].max() < np.prod(any_fit.parameters.batch_shape)
+    p = any_fit.parameters
+    mean = (p.weights[..., None] * p.means).sum(-2).mean((0, 1))
+    error = made["x"].std("sample").values / np.sqrt(4000)
+    assert np.all(np.abs(made["x"].mean("sample").values - mean) < 4 * error)
+    again = any_fit.generate(4000, seed=3)
+    np.testing.assert_array_equal(again["x"], made["x"])
+
+
+def test_printed_form_says_what_matters(any_fit):
+    text = repr(any_fit)
+    assert "K=2, full" in text
+    assert "Status: converged" in text
+    assert "eruptions" in text
+    assert "272 rows recorded to 0.001 (eruptions) and 1 (waiting), 2 features, " in text
+    assert f"{any_fit.log_likelihood:.2f}" in text
+    assert ("±" in text) == any_fit.is_posterior
+    assert ("BIC" in text) == (not any_fit.is_posterior)
+    assert max(len(line) for line in text.splitlines()[4:]) <= 120
+    assert any_fit._repr_html_().startswith("<pre>")
+
+
+def test_summary_lists_every_free_parameter_once(any_fit):
+    table = any_fit.summary()
+    # two weights, of which one is free
+    assert len(table) == any_fit.n_parameters + 1
+    if any_fit.method == "laplace":  # one chain has no R-hat
+        table = table.drop(columns="r_hat")
+    assert np.isfinite(table.to_numpy(dtype=float)).all()
+
+
+def test_arviz_takes_the_tree_as_it_is(nuts_faithful):
+    loo = az.loo(nuts_faithful.tree)
+    assert np.isfinite(loo.elpd)
+    assert az.summary(nuts_faithful.tree["posterior"].to_dataset()[["means"]]).shape[0] == 4
+    other = nuts_faithful.tree
+    assert len(az.compare({"a": other, "b": other})) == 2
+    az.plot_trace(nuts_faithful.tree, var_names=["means"])
+
+
+@pytest.mark.parametrize("covariance", SKLEARNS)
+def test_criteria_are_scikit_learns_at_the_same_parameters(covariance, faithful):
+    x = faithful.values
+    fit = bg.fit(bg.MixtureSpec(3, covariance), x, seed=0)
+    peer = GaussianMixture(3, covariance_type=covariance)
+    p = fit.parameters[0, 0]
+    peer.weights_, peer.means_ = p.weights, p.means
+    c = p.covariances
+    peer.covariances_ = {
+        "full": c,
+        "tied": c[0],
+        "diag": np.diagonal(c, axis1=1, axis2=2),
+        "spherical": c[:, 0, 0],
+    }[covariance]
+    inverse = np.linalg.inv(np.swapaxes(np.linalg.cholesky(c), -1, -2))
+    peer.precisions_cholesky_ = {
+        "full": inverse,
+        "tied": inverse[0],
+        "diag": np.diagonal(inverse, axis1=1, axis2=2),
+        "spherical": inverse[:, 0, 0],
+    }[covariance]
+    np.testing.assert_allclose(fit.aic(), peer.aic(x), rtol=1e-10)
+    np.testing.assert_allclose(fit.bic(), peer.bic(x), rtol=1e-10)
+    r = peer.predict_proba(x)
+    entropy = -(r * np.log(np.maximum(r, 1e-300))).sum()
+    np.testing.assert_allclose(fit.icl(), peer.bic(x) + 2 * entropy, rtol=1e-10)
+
+
+def test_point_criteria_refuse_draws(nuts_faithful):
+    for criterion in (nuts_faithful.aic, nuts_faithful.bic, nuts_faithful.icl):
+        with pytest.raises(bg.FitError, match="point estimate"):
+            criterion()
+
+
+def test_labels_of_pandas_are_kept_to_the_end(faithful, tmp_path):
+    frame = pd.DataFrame(
+        faithful.values[:50],
+        columns=["long", "wait"],
+        index=pd.date_range("2020-01-01", periods=50),
+    )
+    fit = bg.load(bg.fit(bg.MixtureSpec(2, "tied"), frame, seed=0).save(tmp_path / "a.nc"))
+    assert fit.feature_names == ("long", "wait")
+    assert fit.predict_proba()["obs"].values[0] == np.datetime64("2020-01-01")
+    swapped = fit.score_samples(frame[["wait", "long"]])
+    np.testing.assert_array_equal(swapped, fit.score_samples(frame))
+    with pytest.raises(bg.DataError, match="has 2 features"):
+        fit.predict(faithful.values[:, :1])
+
+
+def test_large_posteriors_leave_the_pointwise_part_out(nuts_faithful, monkeypatch, faithful):
+    monkeypatch.setattr("bayesgmm.result.tree.LARGEST_POINTWISE", 1000)
+    fit = bg.fit(nuts_faithful.spec, faithful, method="nuts", seed=1)
+    assert "log_likelihood" not in fit.tree.children
+    np.testing.assert_allclose(fit.log_likelihood, nuts_faithful.log_likelihood, rtol=1e-12)
+    with pytest.raises(bg.FitError, match="no pointwise log-likelihood"):
+        bg.elpd_loo(fit)
+
+
+def test_fit_refuses_what_is_no_spec(faithful):
+    with pytest.raises(bg.SpecError, match="spec must be a MixtureSpec, got DataArray"):
+        bg.fit(faithful, bg.MixtureSpec(2))
+
+
+def test_names_of_features_cannot_break_the_lines_of_a_printed_fit(faithful):
+    named = bg.Observations(faithful.values, names=["a\nb", "[/b]\x1b[31m"])
+    lines = str(bg.fit(bg.MixtureSpec(1), named)).splitlines()
+    assert len(lines) == len(str(bg.fit(bg.MixtureSpec(1), faithful)).splitlines())
+    assert lines[-2].split("  ")[-1].strip() and r"mean a\nb" in lines[-2]
+    assert r"sd [/b]\x1b[31m" in lines[-2]
