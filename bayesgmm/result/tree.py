@@ -51,26 +51,26 @@ def lay_out(
             coords={**rows, "feature": names},
         ),
     }
+    weights = observations.row_weights
     if chains * draws * observations.n_rows <= LARGEST_POINTWISE:
         pointwise = parameters.log_density(observations.matrix, cores=cores)
+        totals = pointwise.sum(axis=-1) if weights is None else pointwise @ weights
         groups["log_likelihood"] = xr.Dataset(
             {"x": ((*first, "obs"), pointwise)},
             coords={**{name: coords[name] for name in first}, **rows},
         )
+    else:
+        totals = parameters.log_likelihood(observations.matrix, weights, cores=cores)
     constant = {}
     if observations.resolution.any():
         constant["resolution"] = (("feature",), observations.resolution)
-    if observations.row_weights is not None:
-        constant["row_weights"] = (("obs",), observations.row_weights)
+    if weights is not None:
+        constant["row_weights"] = (("obs",), weights)
     if constant:
         of_rows = rows if "row_weights" in constant else {}
         groups["constant_data"] = xr.Dataset(constant, coords={**of_rows, "feature": names})
     scalars = {
-        "log_likelihood": float(
-            parameters.log_likelihood(
-                observations.matrix, observations.row_weights, cores=cores
-            ).mean()
-        ),
+        "log_likelihood": float(totals.mean()),
         "n_parameters": spec.n_parameters(observations.n_features),
         "n_rows": observations.n_rows,
         "total_weight": observations.total_weight,
