@@ -160,7 +160,9 @@ def point_criteria(fit: MixtureFit) -> dict[str, Any]:
 def _same_data(fits: Mapping[Any, MixtureFit]) -> None:
     (first, reference), *others = fits.items()
     for name, fit in others:
-        if not np.array_equal(reference.observations.values, fit.observations.values):
+        if not np.array_equal(
+            reference.observations.values, fit.observations.values, equal_nan=True
+        ):
             raise FitError(
                 f"{first!r} and {name!r} were fitted to different data; criteria compare "
                 "models of the same data."

@@ -30,6 +30,8 @@ def refuse_collinear(observations: Observations, covariance: Covariance) -> None
     """
     values, weights = observations.values, observations.row_weights
     counted = values if weights is None else values[weights > 0]
+    if observations.has_holes:
+        counted = counted[~np.isnan(counted).any(axis=1)]
     n, d = counted.shape
     if not STRUCTURES[covariance].matrices or d == 1 or n <= d:
         return

@@ -49,12 +49,13 @@ def recorded_steps(
     else:
         each = [given] * d
     steps = [
-        lattice_step(column)
+        lattice_step(column[~np.isnan(column)])
         if isinstance(step, str) and step == "auto"
         else _STEP(f"resolution of {name!r}", step)
         for step, column, name in zip(each, values.T, names, strict=True)
     ]
-    wide = [j for j in range(d) if steps[j] > np.ptp(values[:, j]) > 0]
+    ranges = np.fmax.reduce(values) - np.fmin.reduce(values)  # NaN where nothing was seen
+    wide = [j for j in range(d) if steps[j] > ranges[j] > 0]
     if wide:
         name = names[wide[0]]
         raise DataError(
@@ -100,7 +101,7 @@ def lattice_step(values: NDArray[np.float64]) -> float:
         if len(few) > 1 and not _step_of(few):
             return 0.0
     distinct = np.unique(values)
-    return 0.0 if len(distinct) in (1, len(values)) else _step_of(distinct)
+    return 0.0 if len(distinct) in (0, 1, len(values)) else _step_of(distinct)
 
 
 def _step_of(distinct: NDArray[np.float64]) -> float:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,7 +29,10 @@ from bayesgmm.data.reading import (
 from bayesgmm.errors import DataError
 from bayesgmm.model.spec import COVARIANCE
 from bayesgmm.model.structure import STRUCTURES, Covariance
-from bayesgmm.options import COUNT, TRUTH, shown
+from bayesgmm.options import COUNT, TRUTH, Kind, one_of, optional, shown
+
+Missing = Literal["marginal"]
+_MISSING: Kind[Missing | None] = optional(one_of(*get_args(Missing)))
 
 _FEW_ENOUGH_TO_COMPARE = 100_000  # rows, to look for equal ones among them
 
@@ -55,6 +58,11 @@ class Observations:
         feature's is the lattice on which all its values lie, where some are equal, and
         otherwise 0.  Values recorded to r have r^2 / 12 of variance from that alone
         (Sheppard 1898), so no component has less; see docs/mathematics.md.
+    missing : {"marginal"}, optional
+        What NaN (None, pandas' NA, a null) means.  ``"marginal"``: that the value was not
+        seen, at random given what was (Little and Rubin 2019): a row has then the density
+        of its other features, and one of which nothing was seen says nothing.  Without
+        it NaN is refused.
 
     Attributes
     ----------
@@ -90,6 +98,7 @@ class Observations:
     labelled: bool
     row_weights: NDArray[np.float64] | None
     resolution: NDArray[np.float64]
+    missing: Missing | None
 
     def __init__(
         self,
@@ -97,26 +106,30 @@ class Observations:
         row_weights: Any = None,
         names: Sequence[str] | None = None,
         resolution: Any = "auto",
+        missing: Missing | None = None,
     ) -> None:
+        missing = _MISSING("missing", missing)
         if isinstance(data, Observations):
             values, index = data.matrix, data.index
             own = list(data.names) if data.labelled else None
             row_weights = data.row_weights if row_weights is None else row_weights
             if isinstance(resolution, str) and resolution == "auto":
                 resolution = data.resolution
+            missing = data.missing if missing is None else missing
         else:
-            values, own, index = read(data)
+            values, own, index = read(data, holes=missing is not None)
         if names is not None:
             own = given_names(names, values.shape[1])
         named = default_names(values.shape[1]) if own is None else own
         refuse_repeated(named)
         refuse_unwritable(named)
-        refuse_unusable(values, named)
+        refuse_unusable(values, named, holes=missing is not None)
         put = object.__setattr__
         put(self, "matrix", np.require(values, requirements=["C", "W"]))  # a copy if read-only
         put(self, "names", tuple(named))
         put(self, "index", index)
         put(self, "labelled", own is not None)
+        put(self, "missing", missing)
         if row_weights is not None:
             row_weights = checked_weights(row_weights, len(values))
         put(self, "row_weights", row_weights)
@@ -147,6 +160,8 @@ class Observations:
     @cached_property
     def center(self) -> NDArray[np.float64]:
         """Mean of each feature, where the standardised scale has its zero."""
+        if self.has_holes:
+            return np.array([np.average(*self._seen(j)) for j in range(self.n_features)])
         return np.average(self.values, axis=0, weights=self.row_weights)
 
     @cached_property
@@ -154,9 +169,31 @@ class Observations:
         """Standard deviation of each feature (divisor N)."""
         variance = np.empty(self.n_features)
         for j in range(self.n_features):  # a column at a time: no copy of all the data
-            deviation = self.values[:, j] - self.center[j]
-            variance[j] = np.average(deviation * deviation, weights=self.row_weights)
+            column, _, weights = self._seen(j)
+            deviation = column - self.center[j]
+            variance[j] = np.average(deviation * deviation, weights=weights)
         return np.sqrt(variance)
+
+    @cached_property
+    def has_holes(self) -> bool:
+        """Whether any value was not seen."""
+        return self.missing is not None and bool(np.isnan(self.matrix).any())
+
+    @cached_property
+    def seen_weight(self) -> NDArray[np.float64]:
+        """Weight (D,) of the rows in which each feature was seen."""
+        if not self.has_holes:
+            return np.full(self.n_features, self.total_weight)
+        seen = ~np.isnan(self.matrix)
+        return seen.sum(axis=0) * 1.0 if self.row_weights is None else self.row_weights @ seen
+
+    def _seen(self, j: int) -> tuple[NDArray[np.float64], None, NDArray[np.float64] | None]:
+        """The values of a column that were seen, and their weights, as np.average takes them."""
+        column, weights = self.matrix[:, j], self.row_weights
+        if not self.has_holes:
+            return column, None, weights
+        seen = ~np.isnan(column)
+        return column[seen], None, None if weights is None else weights[seen]
 
     @cached_property
     def typical_weight(self) -> float:
@@ -198,6 +235,11 @@ class Observations:
         likelihood_only = TRUTH("likelihood_only", likelihood_only)
         counted = self.values if self.row_weights is None else self.values[self.row_weights > 0]
         n, d = counted.shape
+        for name, weight in zip(self.names, self.seen_weight, strict=True):
+            if not weight > 0:
+                raise DataError(
+                    f"Column {name!r} has no value at all; drop it before fitting.", column=name
+                )
         if n == 1:
             raise DataError(
                 "Only one row counts (n_samples=1), which has no spread to fit; give two or more."
@@ -207,7 +249,7 @@ class Observations:
         for j, name in enumerate(self.names):
             if self.feature_scale[j] <= noise[j]:
                 raise DataError(
-                    f"Column {name!r} is constant ({counted[0, j]:g} in every row); "
+                    f"Column {name!r} is constant ({self.center[j]:g} in every row); "
                     "drop it before fitting.",
                     column=name,
                 )
@@ -228,6 +270,17 @@ class Observations:
                 rows=n,
             )
 
+    def part(self, rows: Any) -> Observations:
+        """Some of the rows, by number."""
+        weights = self.row_weights
+        return Observations(
+            self.values[rows],
+            row_weights=None if weights is None else weights[rows],
+            names=self.names,
+            resolution=self.resolution,
+            missing=self.missing,
+        )
+
     def select(self, names: Sequence[str]) -> Observations:
         """The same rows with some features, in the order given."""
         own = list(self.names)
@@ -245,6 +298,7 @@ class Observations:
             row_weights=self.row_weights,
             names=names,
             resolution=self.resolution[at],
+            missing=self.missing,
         )
         object.__setattr__(chosen, "index", self.index)
         return chosen
@@ -253,20 +307,23 @@ class Observations:
         shown = ", ".join(self.names[:6]) + (", …" if self.n_features > 6 else "")
         weighted = "" if self.row_weights is None else ", weighted"
         steps = "" if not self.resolution.any() else f"; recorded to {self.recorded()}"
-        return f"Observations({self.n_rows} rows{weighted}; features {shown}{steps})"
+        holes = ""
+        if self.has_holes:
+            holes = f"; {int(np.isnan(self.matrix).sum()):,} values not seen"
+        return f"Observations({self.n_rows} rows{weighted}; features {shown}{steps}{holes})"
 
     def recorded(self) -> str:
         """The steps to which values were recorded, for people; empty where there are none."""
         return steps_in_words(self.resolution, self.names)
 
 
-def features_like(data: Any, names: Sequence[str]) -> Observations:
+def features_like(data: Any, names: Sequence[str], missing: Missing | None = None) -> Observations:
     """New data for a model of features ``names``, or a refusal.
 
     Labelled data are matched by name where all the names are there, and may come
     in another order; unlabelled data by position, whatever the model's names.
     """
-    observations = data if isinstance(data, Observations) else Observations(data)
+    observations = data if isinstance(data, Observations) else Observations(data, missing=missing)
     own = list(observations.names)
     if own == list(names):
         return observations
@@ -280,11 +337,11 @@ def features_like(data: Any, names: Sequence[str]) -> Observations:
             found=observations.n_features,
         )
     if observations.labelled and list(names) != default_names(len(names)):
-        missing = next(name for name in names if name not in own)
+        absent = next(name for name in names if name not in own)
         raise DataError(
-            f"The model's feature {missing!r} is not among the data's columns "
+            f"The model's feature {absent!r} is not among the data's columns "
             f"({', '.join(own)}); rename them or pass a plain array.",
-            column=missing,
+            column=absent,
         )
     return observations
 

@@ -52,8 +52,15 @@ def refuse_repeated(names: list[str]) -> None:
         raise DataError(f"Two columns are named {twice!r}; give each its own name.", column=twice)
 
 
-def read(data: Any) -> tuple[NDArray[np.float64], list[str] | None, NDArray[Any]]:
-    """Values, column names if there are any, and row labels of anything that is data."""
+def read(
+    data: Any, *, holes: bool = False
+) -> tuple[NDArray[np.float64], list[str] | None, NDArray[Any]]:
+    """Values, column names if there are any, and row labels of anything that is data.
+
+    ``holes`` says that what is masked is not there.
+    """
+    if holes and isinstance(data, np.ma.MaskedArray):
+        data = np.ma.filled(data.astype(np.float64), np.nan)
     origins = {cls.__module__.partition(".")[0] for cls in type(data).__mro__}
     if "xarray" in origins:
         return _read_dataset(data) if hasattr(data, "data_vars") else _read_dataarray(data)
@@ -72,7 +79,8 @@ def read(data: Any) -> tuple[NDArray[np.float64], list[str] | None, NDArray[Any]
             return _read_frame(frame, None if callable(index) else index)
     if hasattr(data, "toarray"):
         raise DataError("The data are a sparse matrix; pass data.toarray().")
-    _refuse_masked(data, "The data are", "pass the complete rows, numpy.ma.compress_rows(data)")
+    remedy = "pass numpy.ma.compress_rows(data), or Observations(data, missing='marginal')"
+    _refuse_masked(data, "The data are", remedy)
     values = _numbers(data, None)
     return values, None, np.arange(len(values))
 
@@ -261,24 +269,28 @@ def _parses(entry: Any) -> bool:
 
 def largest_magnitudes(values: NDArray[np.float64]) -> NDArray[np.float64]:
     """Largest magnitude in each column, without a copy of the data."""
-    return np.maximum(values.max(axis=0), -values.min(axis=0))
+    return np.fmax(np.fmax.reduce(values), -np.fmin.reduce(values))
 
 
-def refuse_unusable(values: NDArray[np.float64], names: list[str]) -> None:
+def refuse_unusable(values: NDArray[np.float64], names: list[str], *, holes: bool) -> None:
     n, d = values.shape
     if n == 0 or d == 0:
         raise DataError(
             f"The data are empty: Found array with {n} sample(s) and {d} feature(s) "
             f"(shape=({n}, {d})) while a minimum of 1 is required."
         )
-    if np.all(largest_magnitudes(values) < _LARGEST):  # false for NaN and infinity as well
+    with np.errstate(over="ignore", invalid="ignore"):
+        total = values.sum(axis=0)
+    if not np.isnan(total).any() and np.all(largest_magnitudes(values) < _LARGEST):
         return
+    if holes:
+        values = np.where(np.isnan(values), 0.0, values)
     for test, one, many, remedy in (
         (
             np.isnan,
             "missing value (NaN)",
             "missing values (NaN)",
-            "drop those rows or fill them in first",
+            "drop those rows, or pass Observations(data, missing='marginal') to fit what was seen",
         ),
         (np.isinf, "infinite value (inf)", "infinite values (inf)", "remove or correct them"),
         (

@@ -106,7 +106,7 @@ class LogPosterior:
         self.rows = Rows.of(
             observations.matrix, observations.center, self.scale, observations.row_weights
         )
-        self.log_jacobian = observations.total_weight * float(np.log(self.scale).sum())
+        self.log_jacobian = float(observations.seen_weight @ np.log(self.scale))
         self.size = spec.n_parameters(observations.n_features)
 
     def on(
@@ -115,8 +115,10 @@ class LogPosterior:
         """The same density on other rows: same scale, same priors, one thread."""
         other = self.with_cores(1)
         other.rows = Rows.of(values, self.observations.center, self.scale, row_weights)
-        total = len(values) if row_weights is None else float(row_weights.sum())
-        other.log_jacobian = total * float(np.log(self.scale).sum())
+        part = Observations(
+            values, row_weights=row_weights, resolution=0, missing=self.observations.missing
+        )
+        other.log_jacobian = float(part.seen_weight @ np.log(self.scale))
         return other
 
     def with_cores(self, cores: int) -> LogPosterior:

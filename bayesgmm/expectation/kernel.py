@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from bayesgmm.compiled.calls import COMPILED, CUBE, MATRIX, VECTOR, by_address
 from bayesgmm.expectation.precision import PRECISION_FORM, PrecisionForm
 from bayesgmm.expectation.rows import NO_ROWS, ROWS
+from bayesgmm.expectation.views import complete, marginal_form, mixture_of
 from bayesgmm.model.structure import SCALES, SHARED
 
 _BLOCK_DOUBLES = 48_000  # scratch per block: fits a 512 KiB level-2 cache
@@ -106,10 +107,10 @@ def _exponentials(x):  # type: ignore[no-untyped-def]  # pragma: no cover
 
 
 @njit(**COMPILED, fastmath={"contract"})
-def accumulate(data, form, totals):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
-    """Add the statistics of some rows to ``totals``, and return their log-likelihood."""
-    x, center, inverse_scale = data.values, data.center, data.inverse_scale
-    row_weights = data.row_weights
+def _accumulate_complete(  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+    x, center, inverse_scale, row_weights, form, totals
+):
+    """Add the statistics of complete rows to ``totals``, and return their log-likelihood."""
     whiten, shift, log_constant = form.whiten, form.shift, form.log_constant
     scales, shared_matrix = form.structure & SCALES, form.structure == SHARED
     counts, sums, scatters = totals.counts, totals.sums, totals.scatters
@@ -270,6 +271,60 @@ def accumulate(data, form, totals):  # type: ignore[no-untyped-def]  # pragma: n
             for a in range(d):
                 for b in range(d):
                     scatters[0, a, b] += shared[a, b]
+    return loglik
+
+
+@njit(**COMPILED)
+def accumulate(data, form, totals):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+    """Add the statistics of some rows to ``totals``, and return their log-likelihood."""
+    views = data.views
+    n_views = views.n_seen.size
+    k, d = form.shift.shape
+    scales, owners = form.structure & SCALES != 0, 1 if form.structure & SHARED else k
+    means = np.empty((k if n_views else 0, d))
+    tril = np.empty((0, 0, 0))
+    if n_views:
+        tril = np.empty((1, k, d)) if scales else np.empty((owners, d, d))
+        mixture_of(form, means, tril)
+    loglik, at = 0.0, 0
+    for v in range(max(n_views, 1)):
+        x, center, inverse_scale = data.values, data.center, data.inverse_scale
+        row_weights, own, found = data.row_weights, form, totals
+        columns = np.empty(0, np.int64)
+        regression, rest = np.empty((0, 0, 0)), np.empty((0, 0, 0))
+        first, n = 0, x.shape[0]
+        if n_views:
+            first, o = views.starts[v], views.n_seen[v]
+            n, columns = views.starts[v + 1] - first, views.seen[v, :o]
+            order = views.order[first : first + n]
+            x = views.packed[at : at + n * o].reshape(n, o)
+            at += n * o
+            center, inverse_scale = center[columns], inverse_scale[columns]
+            if row_weights.size:
+                row_weights = row_weights[order]
+            high = k if scales else owners * o
+            own = PrecisionForm(np.empty((high, o)), np.empty((k, o)), np.empty(k), form.structure)
+            if not scales:
+                regression, rest = np.empty((owners, d, o)), np.empty((owners, d, d))
+            marginal_form(form, means, tril, columns, own, regression, rest)
+            wanted = totals.counts.size > 0
+            shape = (1, k, o) if scales else (owners, o, o)
+            found = Totals(
+                np.zeros(k if wanted else 0),
+                np.zeros((k, o)),
+                np.zeros(shape),
+                np.empty(n if totals.log_density.size else 0),
+                np.empty((n if totals.memberships.size else 0, k)),
+            )
+        loglik += _accumulate_complete(x, center, inverse_scale, row_weights, own, found)
+        if n_views:
+            if totals.counts.size:
+                complete(form, means, tril, columns, regression, rest, found, totals)
+            for i in range(found.log_density.size):
+                totals.log_density[order[i]] = found.log_density[i]
+            for i in range(found.memberships.shape[0]):
+                for j in range(k):
+                    totals.memberships[order[i], j] = found.memberships[i, j]
     return loglik
 
 

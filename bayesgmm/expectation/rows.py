@@ -10,6 +10,7 @@ from numba import types
 from numpy.typing import NDArray
 
 from bayesgmm.compiled.calls import MATRIX, VECTOR
+from bayesgmm.expectation.views import ALL_SEEN, VIEWS, Views
 
 #: Rows given to one call of the kernel.  Fixed, so that sums are added in the
 #: same order, and come out bit-equal, whatever the number of threads.
@@ -24,6 +25,7 @@ class Rows(NamedTuple):
     center: NDArray[np.float64]  # (D,)
     inverse_scale: NDArray[np.float64]  # (D,)
     row_weights: NDArray[np.float64]  # (N,), or none
+    views: Views  # what of them was seen
 
     @classmethod
     def of(
@@ -36,12 +38,14 @@ class Rows(NamedTuple):
         """Rows as they are, or centred and scaled."""
         d = values.shape[1]
         parts = (
-            values,
             np.zeros(d) if center is None else center,
             np.ones(d) if scale is None else 1.0 / scale,
             NO_ROWS if row_weights is None else row_weights,
         )
-        return cls(*(np.ascontiguousarray(part, dtype=np.float64) for part in parts))
+        values, *others = (
+            np.ascontiguousarray(part, dtype=np.float64) for part in (values, *parts)
+        )
+        return cls(values, others[0], others[1], others[2], Views.of(values))
 
     def chunks(self) -> list[Rows]:
         """Consecutive rows, ``CHUNK`` at a time, without a copy."""
@@ -55,12 +59,14 @@ class Rows(NamedTuple):
             begin += len(chunk.values)
 
     def part(self, where: slice) -> Rows:
-        """Some of the rows, without a copy."""
-        return self._replace(values=self.values[where], row_weights=self.row_weights[where])
+        """Some of the rows, without a copy where they are complete."""
+        values = self.values[where]
+        views = Views.of(values) if len(self.views.order) else ALL_SEEN
+        return self._replace(values=values, row_weights=self.row_weights[where], views=views)
 
 
 #: Their type in compiled code.
-ROWS = types.NamedTuple([MATRIX, VECTOR, VECTOR, VECTOR], Rows)
+ROWS = types.NamedTuple([MATRIX, VECTOR, VECTOR, VECTOR, VIEWS], Rows)
 
 
 def cores_of_one_pass(n_rows: int, cores: int) -> int:

@@ -155,12 +155,11 @@ def label_free(
 ) -> dict[str, Array]:
     """Quantities (chain, draw) that no relabelling changes, by name."""
     found = {"log posterior": lp}
-    matrix = observations.matrix
     flat = parameters.flat()
     some = flat[np.linspace(0, len(flat.weights) - 1, 10).astype(int)]
-    order = np.argsort(some.log_density(matrix).mean(axis=0), kind="stable")
+    order = np.argsort(some.log_density(observations).mean(axis=0), kind="stable")
     rows = np.sort(order[np.unique(np.linspace(0, len(order) - 1, _POINTS).astype(int))])
-    density = parameters.log_density(matrix[rows])
+    density = parameters.log_density(observations.part(rows))
     for i, row in enumerate(rows):
         found[f"log density at row {observations.index[row]}"] = density[..., i]
     if parameters.n_components > 1:

@@ -295,7 +295,7 @@ class MixtureParameters:
         )
 
     def _rows(self, x: Any) -> NDArray[np.float64]:
-        rows = Observations(x).matrix
+        rows = (x if isinstance(x, Observations) else Observations(x)).matrix
         if rows.shape[1] != self.n_features:
             raise DataError(
                 f"The data have shape {np.shape(x)}; the mixture needs (N, {self.n_features})."

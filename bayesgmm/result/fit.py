@@ -11,7 +11,6 @@ from __future__ import annotations
 import html
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -19,19 +18,19 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from bayesgmm.data.observations import Observations, features_like
+from bayesgmm.data.observations import Observations
 from bayesgmm.errors import FitError, warn
 from bayesgmm.interrupts import whole_imports
 from bayesgmm.mixture.parameters import MixtureParameters
 from bayesgmm.model.spec import MixtureSpec
-from bayesgmm.options import PATH, PROBABILITY
+from bayesgmm.options import (
+    PATH,
+)
 from bayesgmm.predictive.averaged import Draw
 from bayesgmm.predictive.distribution import PredictiveDistribution
 from bayesgmm.predictive.generation import Frame
-from bayesgmm.predictive.memberships import averaged_memberships, membership_intervals
-from bayesgmm.predictive.regions import POINTS
 from bayesgmm.predictive.regression import regress
-from bayesgmm.result.record import FitRecord
+from bayesgmm.result.rows import FitOfRows
 from bayesgmm.result.status import Status
 from bayesgmm.result.store import read_tree, write_tree
 from bayesgmm.result.text import parameter_table, printed
@@ -42,7 +41,7 @@ _AMBIGUOUS = 0.05
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class MixtureFit(FitRecord):
+class MixtureFit(FitOfRows):
     """A fitted mixture, by whatever method.
 
     Made by :func:`bayesgmm.fit` and :func:`bayesgmm.load`.  It is never mutated.
@@ -101,69 +100,7 @@ class MixtureFit(FitRecord):
         )
         return cls(spec, tree)
 
-    # Memberships and density ----------------------------------------------
-
-    def predict_proba(self, data: Any = None) -> xr.DataArray:
-        """Membership probabilities (obs, component), averaged over the draws.
-
-        Parameters
-        ----------
-        data : anything that Observations takes, optional
-            Rows with the fitted features; the fitted data where left out.
-        """
-        return averaged_memberships(self.parameters, self._rows(data))
-
-    def memberships(self, data: Any = None, *, mass: float = 0.89) -> xr.Dataset:
-        """Soft memberships with their uncertainty, and hard ones with the chance that they hold.
-
-        A row's membership is itself uncertain twice over: given the parameters it is a
-        probability, and the parameters are not known.  ``probability`` is the average
-        over draws, which is the probability that the row belongs to the component;
-        ``lower`` and ``upper`` say how much that would change if the parameters were
-        known.  So a row at 0.6 and 0.4 is given to the first, rightly with probability 0.6.
-
-        Parameters
-        ----------
-        data : anything that Observations takes, optional
-            Rows with the fitted features; the fitted data where left out.
-        mass : float, default 0.89
-            Probability of the equal-tailed intervals over draws (ArviZ's default).
-
-        Returns
-        -------
-        Dataset
-            ``probability``, ``lower`` and ``upper`` (obs, component), ``assigned``
-            (obs) the most probable component, and ``correct`` (obs) its probability.
-
-        Examples
-        --------
-        >>> import bayesgmm as bg
-        >>> fit = bg.fit(bg.MixtureSpec(2), bg.datasets.faithful(), method="laplace", seed=1)
-        >>> found = fit.memberships([[3.0, 67.0]])
-        >>> int(found["assigned"][0]), round(float(found["correct"][0]), 1)
-        (1, 0.8)
-        """
-        mass = PROBABILITY("mass", mass)
-        return membership_intervals(self.parameters, self._rows(data), mass)
-
-    def predict(self, data: Any = None) -> xr.DataArray:
-        """The most probable component of each row, from the averaged memberships."""
-        return self.predict_proba(data).argmax("component").rename("component")
-
     # The next row ---------------------------------------------------------
-
-    @cached_property
-    def predictive(self) -> PredictiveDistribution:
-        """The distribution of a new row, averaged over the draws.
-
-        It has log_density, mean, covariance, marginal, condition, cdf, quantile, region,
-        anomaly_score and generate.
-        """
-        return PredictiveDistribution.of(self.parameters, self.feature_names)
-
-    def score_samples(self, data: Any = None) -> xr.DataArray:
-        """Log predictive density of each row: the log of the density's mean over draws."""
-        return self.predictive.log_density(self._rows(data))
 
     def marginal(self, features: str | Sequence[str]) -> PredictiveDistribution:
         """The predictive distribution of some features.
@@ -191,34 +128,6 @@ class MixtureFit(FitRecord):
         See :func:`bayesgmm.predictive.regression.regress`.
         """
         return regress(self.predictive, y, at, mass=mass)
-
-    def anomaly_score(
-        self, data: Any = None, *, points: int = POINTS, seed: Any = 0
-    ) -> xr.DataArray:
-        """Predictive probability of a row no more likely than each of these (obs).
-
-        Uniform between 0 and 1 for rows from the model: a threshold is a false-alarm rate.
-        (The fitted rows themselves, which are taken where ``data`` is left out, have been seen:
-        fewer of them fall below it.)  See :meth:`PredictiveDistribution.anomaly_score`.
-
-        Examples
-        --------
-        >>> import bayesgmm as bg
-        >>> fit = bg.fit(bg.MixtureSpec(2), bg.datasets.faithful(), method="em", seed=1)
-        >>> fit.anomaly_score([[4.4, 80.0], [2.0, 90.0]]).values.round(4)
-        array([0.974, 0.   ])
-        """
-        return self.predictive.anomaly_score(self._rows(data), points=points, seed=seed)
-
-    def outliers(
-        self, data: Any = None, *, rate: float = 0.01, points: int = POINTS, seed: Any = 0
-    ) -> xr.DataArray:
-        """Which rows (obs) are stranger than all but a share ``rate`` of the model's own.
-
-        So many rows that do come from the model are flagged as well.  Options are those of
-        :meth:`PredictiveDistribution.anomaly_score`.
-        """
-        return self.predictive.outliers(self._rows(data), rate=rate, points=points, seed=seed)
 
     @whole_imports
     def generate(
@@ -259,9 +168,6 @@ class MixtureFit(FitRecord):
                 f"Labels are ambiguous in {ambiguous:.0%} of the draws, so the mean averages "
                 "components that are not the same; draw='all' needs no labels."
             )
-
-    def _rows(self, data: Any) -> Observations:
-        return self.observations if data is None else features_like(data, self.feature_names)
 
     def relabelled(self, permutation: NDArray[np.int64], facts: Mapping[str, Any]) -> MixtureFit:
         """The same draws with their components in another order.

@@ -130,10 +130,12 @@ class FitRecord:
         """The data that were fitted."""
         there = "constant_data" in self.tree.children
         constant = self.tree["constant_data"].to_dataset() if there else {}
+        x = self.tree["observed_data"].to_dataset()["x"]
         return Observations(
-            self.tree["observed_data"].to_dataset()["x"],
+            x,
             row_weights=constant["row_weights"].values if "row_weights" in constant else None,
             resolution=constant["resolution"].values if "resolution" in constant else 0,
+            missing="marginal" if np.isnan(x.values).any() else None,
         )
 
     @property

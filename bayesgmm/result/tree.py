@@ -53,14 +53,14 @@ def lay_out(
     }
     weights = observations.row_weights
     if chains * draws * observations.n_rows <= LARGEST_POINTWISE:
-        pointwise = parameters.log_density(observations.matrix, cores=cores)
+        pointwise = parameters.log_density(observations, cores=cores)
         totals = pointwise.sum(axis=-1) if weights is None else pointwise @ weights
         groups["log_likelihood"] = xr.Dataset(
             {"x": ((*first, "obs"), pointwise)},
             coords={**{name: coords[name] for name in first}, **rows},
         )
     else:
-        totals = parameters.log_likelihood(observations.matrix, weights, cores=cores)
+        totals = parameters.log_likelihood(observations, weights, cores=cores)
     constant = {}
     if observations.resolution.any():
         constant["resolution"] = (("feature",), observations.resolution)

@@ -463,7 +463,7 @@ def test_the_variance_of_recording_is_a_twelfth_of_the_squared_step(lengths, cov
 @pytest.mark.parametrize(
     ("bad", "one", "many", "remedy"),
     [
-        (np.nan, "1 missing value (NaN)", "2 missing values (NaN)", "drop those rows or fill"),
+        (np.nan, "1 missing value (NaN)", "2 missing values (NaN)", "drop those rows, or pass"),
         (np.inf, "1 infinite value (inf)", "2 infinite values (inf)", "remove or correct them"),
         (-np.inf, "1 infinite value (inf)", "2 infinite values (inf)", "remove or correct them"),
         (1e200, "1 magnitude whose square overflows", "2 magnitudes whose squares overflow",

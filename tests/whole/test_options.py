@@ -192,7 +192,7 @@ SCALAR = {
     ),
     **dict.fromkeys(
         ("method", "engine", "by", "loss", "sign", "units", "covariance", "covariance_type",
-         "init_params", "criterion", "frame"), NAME,
+         "init_params", "criterion", "frame", "missing"), NAME,
     ),
     "draw": (*OBJECTS, None, "best", -1, 2.5, 10**9, True, float("nan")),
     "classifier": (*OBJECTS, None, "luck", 3, 2.5, dict),
@@ -266,7 +266,7 @@ WITHIN = {
     "LogPosterior.unconstrain", "CredibleBall.around", "PredictiveDistribution.positions",
     "LogPosterior.mixture", "LogPosterior.of_recorded", "LogPosterior.precision",
     "LogPosterior.relabelled", "LogPosterior.framed", "LogPosterior.at", "LogPosterior.few_rows",
-    "MixtureParameters.with_rows", "Priors.eta",
+    "MixtureParameters.with_rows", "Observations.part", "Priors.eta",
 }  # fmt: skip
 
 

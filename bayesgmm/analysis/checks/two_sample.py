@@ -153,6 +153,10 @@ def two_sample_test(
         rows = fit.observations
     else:
         rows = _new_rows(fit, data)
+    if rows.has_holes:
+        raise DataError(
+            "A classifier needs complete rows, and some values are missing; drop those rows."
+        )
     if rows.n_rows < _FEWEST:
         raise DataError(
             f"A classifier cannot learn on half of {rows.n_rows} rows; give {_FEWEST} or more.",

@@ -275,7 +275,7 @@ def wbic(fit: MixtureFit, *, draws: int = 1000, seed: Any = None, cores: int | N
         raise FitError(f"WBIC needs three rows or more and there are {n:g}; use log_evidence.")
     each = np.ones(observations.n_rows) if weights is None else weights
     warm = Observations(
-        observations.matrix,
+        observations,
         row_weights=each / np.log(n),
         names=fit.feature_names,
         resolution=observations.resolution,
@@ -283,6 +283,6 @@ def wbic(fit: MixtureFit, *, draws: int = 1000, seed: Any = None, cores: int | N
     run = fitted(fit.spec, warm, NUTS(draws=draws), seed=seed, cores=cores)
     if told := doubt(run, "WBIC"):
         warn(told)
-    total = -run.parameters.log_likelihood(observations.matrix, weights, cores=cores)
+    total = -run.parameters.log_likelihood(observations, weights, cores=cores)
     se = array_stats.mcse(total, chain_axis=0, draw_axis=1, method="mean")
     return Wbic(float(total.mean()), float(se))

@@ -61,7 +61,7 @@ class RowsLeftOut:
             center, scale = observations.center, observations.scale_for(fit.spec.covariance)
         # On this scale the priors' numbers hold as they are, whichever rows are given.
         self.values = (observations.values - center) / scale
-        self.log_jacobian = float(np.log(np.broadcast_to(scale, self.values.shape[1:])).sum())
+        self.log_scale = np.log(np.broadcast_to(scale, self.values.shape[1:]))
         self.spec = fit.spec.replace(priors=replace(priors, units="data"))
 
     @cached_property
@@ -86,7 +86,7 @@ class RowsLeftOut:
             if direct.se <= PRECISE:
                 return direct
         rest = self._log_evidence(found)
-        constant = rest.value - others.total_weight * self.log_jacobian
+        constant = rest.value - float(others.seen_weight @ self.log_scale)
         estimate = LogDensity(
             self.log_evidence.value - constant, float(np.hypot(self.log_evidence.se, rest.se))
         )
@@ -98,7 +98,8 @@ class RowsLeftOut:
         """Bridge sampling between the two posteriors (Meng and Wong 1996)."""
         from arviz_stats.base import array_stats
 
-        on_others = found.parameters.log_density(self.values[[row]])[..., 0] - self.log_jacobian
+        one = self._rows(self.values[[row]])
+        on_others = found.parameters.log_density(one)[..., 0] - one.seen_weight @ self.log_scale
         ess = float(array_stats.ess(on_others, chain_axis=0, draw_axis=1, method="mean"))
         step = max(1, ceil(on_others.size / max(ess, 1.0)))  # the error takes them as independent
         try:
@@ -110,16 +111,21 @@ class RowsLeftOut:
         return estimated(fit, seed=self._seed(), cores=self.cores)
 
     def _without(self, row: int) -> Observations:
-        whole = self.fit.observations
-        names, steps, weights = self.fit.feature_names, whole.resolution, whole.row_weights
+        weights = self.fit.observations.row_weights
         if weights is not None and weights[row] > 1:
             fewer = weights - (np.arange(len(weights)) == row)
-            return Observations(self.values, row_weights=fewer, names=names, resolution=steps)
-        return Observations(
+            return self._rows(self.values, fewer)
+        return self._rows(
             np.delete(self.values, row, axis=0),
-            names=names,
-            resolution=steps,
-            row_weights=None if weights is None else np.delete(weights, row),
+            None if weights is None else np.delete(weights, row),
+        )
+
+    def _rows(
+        self, values: NDArray[np.float64], row_weights: NDArray[np.float64] | None = None
+    ) -> Observations:
+        whole = self.fit.observations
+        return Observations(
+            values, row_weights, whole.names, resolution=whole.resolution, missing=whole.missing
         )
 
     def _seed(self) -> int:

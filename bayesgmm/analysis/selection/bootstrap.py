@@ -171,7 +171,9 @@ def _refuse(smaller: MixtureFit, larger: MixtureFit) -> None:
             )
         if model.observations.row_weights is not None:
             raise FitError("The test simulates rows, so it takes no row weights.")
-    if not np.array_equal(smaller.observations.values, larger.observations.values):
+        if model.observations.has_holes:
+            raise FitError("The test simulates complete rows, and some values are missing.")
+    if not np.array_equal(smaller.observations.values, larger.observations.values, equal_nan=True):
         raise FitError("The two fits are of different data; fit both to the same.")
     if larger.n_parameters <= smaller.n_parameters:
         raise FitError("The second fit is not the larger; give that of fewer parameters first.")

@@ -133,7 +133,8 @@ def by_ecr(
     replaced by their expectation.
     """
     rows, forms = parameters.with_rows(x)
-    places = pivot.memberships(x).argmax(axis=-1)
+    of_pivot, (form,) = pivot.with_rows(x)
+    places = row_memberships(of_pivot, form).argmax(axis=-1)
     label = np.zeros((len(x), pivot.n_components))
     label[np.arange(len(x)), places] = 1.0
 

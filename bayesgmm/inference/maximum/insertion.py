@@ -22,6 +22,7 @@ from bayesgmm.compiled.triangular import cholesky, invert_triangular
 from bayesgmm.expectation.point import Point
 from bayesgmm.expectation.rows import Rows
 from bayesgmm.expectation.statistics import expected_statistics, row_log_density
+from bayesgmm.inference.maximum.filled import filled
 from bayesgmm.inference.maximum.m_step import m_step
 from bayesgmm.inference.maximum.soundness import Bounds
 from bayesgmm.model.structure import ROUND, SCALES, SHARED, Structure
@@ -127,9 +128,10 @@ def insertions(
     part = np.arange(len(rows.values))
     if len(part) > _MOST_ROWS:
         part = rng.choice(len(part), _MOST_ROWS, replace=False)
-    x = (rows.values[part] - rows.center) * rows.inverse_scale
     row_weights = rows.row_weights[part] if len(rows.row_weights) else np.ones(len(part))
-    few = Rows.of(x, row_weights=row_weights)
+    seen = (rows.values[part] - rows.center) * rows.inverse_scale
+    few = Rows.of(seen, row_weights=row_weights)
+    x = filled(few)
     for gone in range(k):
         rest = _without(bounds, place, gone)
         others = row_log_density(few, density.precision(rest))

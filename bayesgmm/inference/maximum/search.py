@@ -23,6 +23,7 @@ from bayesgmm.errors import SpecError
 from bayesgmm.expectation.point import Point
 from bayesgmm.expectation.rows import cores_of_one_pass
 from bayesgmm.inference.maximum.em import SHORT, EMRun, run_em
+from bayesgmm.inference.maximum.filled import filled
 from bayesgmm.inference.maximum.insertion import insertions
 from bayesgmm.inference.maximum.soundness import Bounds
 from bayesgmm.inference.maximum.starts import SAMPLE, split_and_merge, starts
@@ -187,7 +188,7 @@ def _sample(
         values = values[part]
         weights = None if weights is None else weights[part]
         density = density.on(values, weights)
-    return density, (values - observations.center) / density.scale, weights
+    return density, filled(density.rows), weights
 
 
 @dataclass(frozen=True)

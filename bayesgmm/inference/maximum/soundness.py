@@ -124,7 +124,7 @@ def weak_components(
     named = sorted({*told, *np.flatnonzero(few).tolist()})
     if not named:
         return ""
-    own = mixture.memberships(observations.matrix)
+    own = mixture.memberships(observations)
     return " ".join(
         f"Component {j} {told[j] + ' ' if j in told else ''}rests on {rows[j]:.1f} rows"
         + (f", fewer than {least:g}" if few[j] else "")

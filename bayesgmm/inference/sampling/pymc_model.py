@@ -68,6 +68,10 @@ def to_pymc(spec: MixtureSpec, data: Any) -> Any:
     observations = data if isinstance(data, Observations) else Observations(data)
     observations.require(spec.n_components, spec.covariance, likelihood_only=False)
     refuse_collinear(observations, spec.covariance)
+    if observations.has_holes:
+        raise SpecError(
+            "The PyMC model takes complete rows; use the default engine for missing values."
+        )
     if observations.row_weights is not None:
         raise SpecError("The PyMC model takes no row weights; leave them out, or use method='map'.")
     k, d = spec.n_components, observations.n_features

@@ -1,0 +1,181 @@
+"""What a fit says of rows: memberships, densities, how strange they are, what they lack."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any, get_args
+
+import xarray as xr
+
+from bayesgmm.data.observations import Observations, features_like
+from bayesgmm.options import COUNT, PROBABILITY, SEED, Kind, Seed, generator, one_of, optional
+from bayesgmm.predictive.distribution import PredictiveDistribution
+from bayesgmm.predictive.generation import Frame
+from bayesgmm.predictive.imputation import as_frame, drawn_rows, expected_rows
+from bayesgmm.predictive.memberships import averaged_memberships, membership_intervals
+from bayesgmm.predictive.regions import POINTS
+from bayesgmm.result.record import FitRecord
+
+_FRAME: Kind[Frame | None] = optional(one_of(*get_args(Frame)))
+
+
+class FitOfRows(FitRecord):
+    """A fit that can be asked about rows."""
+
+    # Memberships and density ----------------------------------------------
+
+    def predict_proba(self, data: Any = None) -> xr.DataArray:
+        """Membership probabilities (obs, component), averaged over the draws.
+
+        Parameters
+        ----------
+        data : anything that Observations takes, optional
+            Rows with the fitted features; the fitted data where left out.
+        """
+        return averaged_memberships(self.parameters, self._rows(data))
+
+    def memberships(self, data: Any = None, *, mass: float = 0.89) -> xr.Dataset:
+        """Soft memberships with their uncertainty, and hard ones with the chance that they hold.
+
+        A row's membership is itself uncertain twice over: given the parameters it is a
+        probability, and the parameters are not known.  ``probability`` is the average
+        over draws, which is the probability that the row belongs to the component;
+        ``lower`` and ``upper`` say how much that would change if the parameters were
+        known.  So a row at 0.6 and 0.4 is given to the first, rightly with probability 0.6.
+
+        Parameters
+        ----------
+        data : anything that Observations takes, optional
+            Rows with the fitted features; the fitted data where left out.
+        mass : float, default 0.89
+            Probability of the equal-tailed intervals over draws (ArviZ's default).
+
+        Returns
+        -------
+        Dataset
+            ``probability``, ``lower`` and ``upper`` (obs, component), ``assigned``
+            (obs) the most probable component, and ``correct`` (obs) its probability.
+
+        Examples
+        --------
+        >>> import bayesgmm as bg
+        >>> fit = bg.fit(bg.MixtureSpec(2), bg.datasets.faithful(), method="laplace", seed=1)
+        >>> found = fit.memberships([[3.0, 67.0]])
+        >>> int(found["assigned"][0]), round(float(found["correct"][0]), 1)
+        (1, 0.8)
+        """
+        mass = PROBABILITY("mass", mass)
+        return membership_intervals(self.parameters, self._rows(data), mass)
+
+    def predict(self, data: Any = None) -> xr.DataArray:
+        """The most probable component of each row, from the averaged memberships."""
+        return self.predict_proba(data).argmax("component").rename("component")
+
+    def impute(
+        self,
+        n: int | None = None,
+        data: Any = None,
+        *,
+        seed: Seed = None,
+        frame: Frame | None = None,
+    ) -> Any:
+        """Rows with what was not seen filled in, by its expectation or by ``n`` draws of it.
+
+        Parameters
+        ----------
+        n : int, optional
+            Copies of the rows, each by a draw of the parameters, of a component and of the
+            values, so that what differs between copies is what is not known.  None
+            for one copy with the expectations, which are the best guesses and vary
+            less than values do.
+        data : anything that Observations takes, optional
+            Rows with the fitted features; the fitted data where left out.
+        seed : int, SeedSequence or Generator, optional
+        frame : "pandas" or "polars", optional
+            Frames of the rows in place of an array.
+
+        Returns
+        -------
+        DataArray, frame or list of frames
+            (obs, feature), or (draw, obs, feature) of ``n`` copies.
+
+        References
+        ----------
+        Rubin (1987), Multiple imputation for nonresponse in surveys.
+
+        Examples
+        --------
+        >>> import numpy as np, bayesgmm as bg
+        >>> X = bg.datasets.faithful().to_pandas()
+        >>> X.iloc[0, 1] = np.nan
+        >>> rows = bg.Observations(X, missing="marginal")
+        >>> fit = bg.fit(bg.MixtureSpec(2), rows, method="em", seed=1)
+        >>> filled = fit.impute()
+        >>> filled.values[0].round(0)
+        array([ 4., 78.])
+        >>> fit.impute(5, seed=1).sizes["draw"]
+        5
+        """
+        rows = self._rows(data)
+        n, seed = optional(COUNT)("n", n), SEED("seed", seed)
+        frame = _FRAME("frame", frame)
+        if n is None:
+            values = expected_rows(self.parameters, rows)
+        else:
+            values = drawn_rows(self.parameters, rows, n, generator(seed))
+        if frame is not None:
+            made = [as_frame(copy, rows, frame) for copy in values.reshape(-1, *values.shape[-2:])]
+            return made[0] if n is None else made
+        dims = ("obs", "feature") if n is None else ("draw", "obs", "feature")
+        coords = {"obs": rows.index, "feature": list(rows.names)}
+        return xr.DataArray(values, dims=dims, coords=coords, name="x")
+
+    # Density ----------------------------------------------------------------
+
+    @cached_property
+    def predictive(self) -> PredictiveDistribution:
+        """The distribution of a new row, averaged over the draws.
+
+        It has log_density, mean, covariance, marginal, condition, cdf, quantile, region,
+        anomaly_score and generate.
+        """
+        return PredictiveDistribution.of(self.parameters, self.feature_names)
+
+    def score_samples(self, data: Any = None) -> xr.DataArray:
+        """Log predictive density of each row: the log of the density's mean over draws."""
+        return self.predictive.log_density(self._rows(data))
+
+    def anomaly_score(
+        self, data: Any = None, *, points: int = POINTS, seed: Any = 0
+    ) -> xr.DataArray:
+        """Predictive probability of a row no more likely than each of these (obs).
+
+        Uniform between 0 and 1 for rows from the model: a threshold is a false-alarm rate.
+        (The fitted rows themselves, which are taken where ``data`` is left out, have been seen:
+        fewer of them fall below it.)  See :meth:`PredictiveDistribution.anomaly_score`.
+
+        Examples
+        --------
+        >>> import bayesgmm as bg
+        >>> fit = bg.fit(bg.MixtureSpec(2), bg.datasets.faithful(), method="em", seed=1)
+        >>> fit.anomaly_score([[4.4, 80.0], [2.0, 90.0]]).values.round(4)
+        array([0.974, 0.   ])
+        """
+        return self.predictive.anomaly_score(self._rows(data), points=points, seed=seed)
+
+    def outliers(
+        self, data: Any = None, *, rate: float = 0.01, points: int = POINTS, seed: Any = 0
+    ) -> xr.DataArray:
+        """Which rows (obs) are stranger than all but a share ``rate`` of the model's own.
+
+        So many rows that do come from the model are flagged as well.  Options are those of
+        :meth:`PredictiveDistribution.anomaly_score`.
+        """
+        return self.predictive.outliers(self._rows(data), rate=rate, points=points, seed=seed)
+
+    def _rows(self, data: Any) -> Observations:
+        return (
+            self.observations
+            if data is None
+            else features_like(data, self.feature_names, self.observations.missing)
+        )
