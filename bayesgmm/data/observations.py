@@ -26,6 +26,7 @@ from bayesgmm.data.reading import (
     refuse_unusable,
     refuse_unwritable,
 )
+from bayesgmm.data.scaling import Scaling
 from bayesgmm.errors import DataError
 from bayesgmm.model.spec import COVARIANCE
 from bayesgmm.model.structure import STRUCTURES, Covariance
@@ -224,6 +225,10 @@ class Observations:
             return np.full(self.n_features, np.sqrt(np.mean(self.feature_scale**2)))
         return self.feature_scale
 
+    def scaling(self, covariance: Covariance) -> Scaling:
+        """The standardised scale of a structure."""
+        return Scaling(self.center, self.scale_for(covariance))
+
     def require(self, n_components: int, covariance: Covariance, *, likelihood_only: bool) -> None:
         """Refuse data on which such a mixture cannot be fitted.
 
@@ -315,35 +320,6 @@ class Observations:
     def recorded(self) -> str:
         """The steps to which values were recorded, for people; empty where there are none."""
         return steps_in_words(self.resolution, self.names)
-
-
-def features_like(data: Any, names: Sequence[str], missing: Missing | None = None) -> Observations:
-    """New data for a model of features ``names``, or a refusal.
-
-    Labelled data are matched by name where all the names are there, and may come
-    in another order; unlabelled data by position, whatever the model's names.
-    """
-    observations = data if isinstance(data, Observations) else Observations(data, missing=missing)
-    own = list(observations.names)
-    if own == list(names):
-        return observations
-    if observations.labelled and set(names) <= set(own):
-        return observations.select(names)
-    if observations.n_features != len(names):
-        raise DataError(
-            f"The model has {len(names)} features ({', '.join(names)}) but the data have "
-            f"{observations.n_features}; give the same columns as in fitting.",
-            expected=len(names),
-            found=observations.n_features,
-        )
-    if observations.labelled and list(names) != default_names(len(names)):
-        absent = next(name for name in names if name not in own)
-        raise DataError(
-            f"The model's feature {absent!r} is not among the data's columns "
-            f"({', '.join(own)}); rename them or pass a plain array.",
-            column=absent,
-        )
-    return observations
 
 
 def _distinct_rows(values: NDArray[np.float64], at_most: int) -> int:

@@ -100,13 +100,11 @@ class LogPosterior:
         self.observations = observations
         self.cores = cores
         self.prior = PriorTerms.of(spec, observations, active=prior, jacobian=jacobian)
-        self.scale = observations.scale_for(spec.covariance)
+        self.scaling = observations.scaling(spec.covariance)
         self.structure = spec.structure.code
         self.basis = zero_sum_basis(spec.n_components)
-        self.rows = Rows.of(
-            observations.matrix, observations.center, self.scale, observations.row_weights
-        )
-        self.log_jacobian = float(observations.seen_weight @ np.log(self.scale))
+        self.rows = Rows.of(observations.matrix, *self.scaling, observations.row_weights)
+        self.log_jacobian = self.scaling.log_jacobian(observations.seen_weight)
         self.size = spec.n_parameters(observations.n_features)
 
     def on(
@@ -114,12 +112,17 @@ class LogPosterior:
     ) -> LogPosterior:
         """The same density on other rows: same scale, same priors, one thread."""
         other = self.with_cores(1)
-        other.rows = Rows.of(values, self.observations.center, self.scale, row_weights)
+        other.rows = Rows.of(values, *self.scaling, row_weights)
         part = Observations(
             values, row_weights=row_weights, resolution=0, missing=self.observations.missing
         )
-        other.log_jacobian = float(part.seen_weight @ np.log(self.scale))
+        other.log_jacobian = self.scaling.log_jacobian(part.seen_weight)
         return other
+
+    @property
+    def scale(self) -> NDArray[np.float64]:
+        """Units (D,) of the standardised scale."""
+        return self.scaling.unit
 
     def with_cores(self, cores: int) -> LogPosterior:
         """The same density on another number of threads."""
@@ -239,17 +242,17 @@ class LogPosterior:
         tril = spec.structure.to_tril(self.of_recorded(point.factors), spec.n_components)
         return MixtureParameters(
             np.exp(point.log_weights),
-            point.means * self.scale + self.observations.center,
-            tril * self.scale[:, None],
+            self.scaling.back(point.means),
+            self.scaling.factors_back(tril),
         )
 
     def standardise(self, parameters: MixtureParameters) -> Point:
         """The point of parameters in the data's units."""
         with np.errstate(divide="ignore"):
             log_weights = np.log(parameters.weights)
-        means = (parameters.means - self.observations.center) / self.scale
+        means = self.scaling.there(parameters.means)
         structure = self.spec.structure
-        factors = structure.to_factors(parameters.scale_tril / self.scale[:, None])
+        factors = structure.to_factors(self.scaling.factors_there(parameters.scale_tril))
         factors = without_recording(factors, self.prior.recorded, structure)
         return Point(log_weights, means, factors)
 

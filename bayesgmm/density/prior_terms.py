@@ -50,11 +50,11 @@ class PriorTerms(NamedTuple):
         location = _per_feature("mean_location", priors.mean_location, d)
         spread = _per_feature("mean_scale", priors.mean_scale, d)
         families: list[ScalePrior] = [priors.scales] * d
-        unit = observations.scale_for(spec.covariance)
+        scaling = observations.scaling(spec.covariance)
         if priors.units == "data":
-            location = (location - observations.center) / unit
-            spread = spread / unit
-            families = [priors.scales.rescaled(u) for u in unit]
+            location = scaling.there(location)
+            spread = spread / scaling.unit
+            families = [priors.scales.rescaled(u) for u in scaling.unit]
         if active:
             _refuse_far(location, spread, families)
         pairs = np.array([family.hyperparameters() for family in families])

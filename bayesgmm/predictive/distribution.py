@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from bayesgmm.data.observations import Observations, features_like
+from bayesgmm.data.features import features_like
+from bayesgmm.data.observations import Observations
 from bayesgmm.data.reading import default_names, given_names
 from bayesgmm.errors import DataError, warn
 from bayesgmm.mixture.parameters import MixtureParameters

@@ -16,7 +16,8 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from bayesgmm.compiled.threads import available_cores, one_blas_thread, thread_map
-from bayesgmm.data.observations import Observations, features_like
+from bayesgmm.data.features import features_like
+from bayesgmm.data.observations import Observations
 from bayesgmm.data.reading import default_names
 from bayesgmm.errors import DataError
 from bayesgmm.options import PROBABILITY

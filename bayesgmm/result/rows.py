@@ -7,7 +7,8 @@ from typing import Any, get_args
 
 import xarray as xr
 
-from bayesgmm.data.observations import Observations, features_like
+from bayesgmm.data.features import features_like
+from bayesgmm.data.observations import Observations
 from bayesgmm.options import COUNT, PROBABILITY, SEED, Kind, Seed, generator, one_of, optional
 from bayesgmm.predictive.distribution import PredictiveDistribution
 from bayesgmm.predictive.generation import Frame

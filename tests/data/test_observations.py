@@ -18,7 +18,7 @@ import xarray as xr
 
 import bayesgmm as bg
 from bayesgmm import Observations
-from bayesgmm.data.observations import features_like
+from bayesgmm.data.features import features_like
 from bayesgmm.errors import BayesGMMError, DataError
 from tests import support
 from tests.support import STRUCTURES

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from bayesgmm.analysis.checks.replicated_data import checkable
 from bayesgmm.compiled.threads import one_blas_thread
-from bayesgmm.data.observations import Observations, features_like
+from bayesgmm.data.features import features_like
+from bayesgmm.data.observations import Observations
 from bayesgmm.errors import DataError, SpecError
 from bayesgmm.interrupts import whole_imports
 from bayesgmm.options import TRUTH, generator, shown, whole

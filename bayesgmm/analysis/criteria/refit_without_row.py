@@ -27,6 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayesgmm.data.observations import Observations
+from bayesgmm.data.scaling import Scaling
 from bayesgmm.errors import FitError
 from bayesgmm.inference.bridge import bridge_ratio
 from bayesgmm.inference.evidence.log_evidence import estimated
@@ -56,12 +57,12 @@ class RowsLeftOut:
         self.cores = cores
         self.rng = generator(seed)
         priors, observations = fit.spec.priors, fit.observations
-        center, scale = np.zeros(1), np.ones(1)
+        d = observations.n_features
+        self.scaling = Scaling(np.zeros(d), np.ones(d))
         if priors.units == "standardised":
-            center, scale = observations.center, observations.scale_for(fit.spec.covariance)
+            self.scaling = observations.scaling(fit.spec.covariance)
         # On this scale the priors' numbers hold as they are, whichever rows are given.
-        self.values = (observations.values - center) / scale
-        self.log_scale = np.log(np.broadcast_to(scale, self.values.shape[1:]))
+        self.values = self.scaling.there(observations.values)
         self.spec = fit.spec.replace(priors=replace(priors, units="data"))
 
     @cached_property
@@ -86,7 +87,7 @@ class RowsLeftOut:
             if direct.se <= PRECISE:
                 return direct
         rest = self._log_evidence(found)
-        constant = rest.value - float(others.seen_weight @ self.log_scale)
+        constant = rest.value - self.scaling.log_jacobian(others.seen_weight)
         estimate = LogDensity(
             self.log_evidence.value - constant, float(np.hypot(self.log_evidence.se, rest.se))
         )
@@ -99,7 +100,9 @@ class RowsLeftOut:
         from arviz_stats.base import array_stats
 
         one = self._rows(self.values[[row]])
-        on_others = found.parameters.log_density(one)[..., 0] - one.seen_weight @ self.log_scale
+        on_others = found.parameters.log_density(one)[..., 0] - self.scaling.log_jacobian(
+            one.seen_weight
+        )
         ess = float(array_stats.ess(on_others, chain_axis=0, draw_axis=1, method="mean"))
         step = max(1, ceil(on_others.size / max(ess, 1.0)))  # the error takes them as independent
         try:

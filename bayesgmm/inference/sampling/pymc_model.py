@@ -76,7 +76,7 @@ def to_pymc(spec: MixtureSpec, data: Any) -> Any:
         raise SpecError("The PyMC model takes no row weights; leave them out, or use method='map'.")
     k, d = spec.n_components, observations.n_features
     prior = PriorTerms.of(spec, observations, active=True, jacobian=False)
-    unit, center = observations.scale_for(spec.covariance), observations.center
+    center, unit = observations.scaling(spec.covariance)
     coords = {
         "obs": observations.index,
         "component": np.arange(k),
@@ -253,7 +253,7 @@ def initial_values(
     density = LogPosterior(spec, observations)
     factors = density.standardise(parameters)[2]
     structure = spec.structure
-    tril = structure.to_tril(factors, spec.n_components) * density.scale[:, None]
+    tril = density.scaling.factors_back(structure.to_tril(factors, spec.n_components))
     scales, factor = scale_correlation(tril)
     values = {"weights": parameters.weights, "means": parameters.means}
     values["scales"] = structure.to_distinct(scales)
