@@ -31,6 +31,7 @@ PARTS = {
     "every_mode": ("Whether each mode has its share", []),
     "laplace_calibration": ("How often Laplace's intervals hold the truth", []),
     "engines": ("The two engines on the same posteriors", []),
+    "missing": ("Values missing at random, against the usual remedies", []),
     "labels": ("Relabelling", []),
     "partitions": ("Partitions", []),
     "averaging": ("Averaging over K against a single K, on rows that none has seen", []),
