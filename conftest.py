@@ -32,6 +32,11 @@ def pytest_configure(config):
         compile_first()
 
 
+def pytest_collection_modifyitems(items):
+    """The slow ones first: at the end one worker would wait for the other."""
+    items.sort(key=lambda item: "slow" not in item.keywords)
+
+
 def refuse_stale() -> None:
     """Numba renews a function when its own file changes, not when one that it calls does."""
     package = Path(__file__).parent / "bayesgmm"

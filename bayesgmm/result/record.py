@@ -184,7 +184,13 @@ class FitRecord:
 
 
 def doubt(fit: FitRecord, what: str, *, by_component: bool = False) -> str:
-    """Why ``what`` is uncertain, computed from this fit; "" where its status gives no reason.
+    """That ``what`` is uncertain, computed from this fit; "" where its status gives no reason."""
+    told = reason_to_doubt(fit, by_component=by_component)
+    return f"{what} of {fit.spec.label} by {fit.method} is {told}" if told else ""
+
+
+def reason_to_doubt(fit: FitRecord, *, by_component: bool = False) -> str:
+    """Why what is computed from this fit is uncertain; "" where its status gives no reason.
 
     Nothing that is computed from draws can see that they are not the posterior's: weights
     have a good Pareto k-hat, and averages a small error, over chains in the wrong places.
@@ -196,7 +202,4 @@ def doubt(fit: FitRecord, what: str, *, by_component: bool = False) -> str:
     sentence, remedy = (
         text[0].lower() + text[1:].rstrip(".") for text in (status.sentence, status.remedy)
     )
-    return (
-        f"{what} of {fit.spec.label} by {fit.method} is uncertain, for the fit is "
-        f"{str(status)!r} ({sentence}): {remedy}."
-    )
+    return f"uncertain, for the fit is {str(status)!r} ({sentence}): {remedy}."

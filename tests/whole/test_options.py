@@ -381,6 +381,7 @@ def valid(name, parameter, made):
         ("MixtureParameters.from_covariances", "weights"): [1.0],
         ("Observations.require", "covariance"): "full",
         ("Observations.scale_for", "covariance"): "full",
+        ("Observations.scaling", "covariance"): "full",
         ("Observations.recorded_variance", "covariance"): "full",
         ("Observations.select", "names"): ["x0"],
         ("MixtureFit.regress", "at"): {"x1": [1.0]},

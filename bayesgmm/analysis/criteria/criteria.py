@@ -22,7 +22,7 @@ from bayesgmm.inference.sampling.laplace import K_HAT_LIMIT
 from bayesgmm.interrupts import whole_imports
 from bayesgmm.options import CORES, LIMIT, SEED, TRUTH, one_of
 from bayesgmm.result.fit import MixtureFit, require_fit
-from bayesgmm.result.record import doubt
+from bayesgmm.result.record import reason_to_doubt
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -189,7 +189,7 @@ def _row(compute: Callable[[MixtureFit], Any], fit: MixtureFit, bad: str = "") -
         note = at_map if fit.method == "map" else ""
         return row | {"value": found, "p": float(fit.n_parameters), "note": note}
     rows = getattr(found, "bad_rows", ())
-    told = [doubt(fit, "It").partition(" is ")[2], bad.format(named_rows(rows)) if rows else ""]
+    told = [reason_to_doubt(fit), bad.format(named_rows(rows)) if rows else ""]
     return row | {
         "value": found.value,
         "se": getattr(found, "se", np.nan),
