@@ -176,9 +176,14 @@ class Observations:
         return np.sqrt(variance)
 
     @cached_property
+    def n_unseen(self) -> int:
+        """How many values were not seen."""
+        return 0 if self.missing is None else int(np.isnan(self.matrix).sum())
+
+    @property
     def has_holes(self) -> bool:
         """Whether any value was not seen."""
-        return self.missing is not None and bool(np.isnan(self.matrix).any())
+        return self.n_unseen > 0
 
     @cached_property
     def seen_weight(self) -> NDArray[np.float64]:
@@ -314,7 +319,7 @@ class Observations:
         steps = "" if not self.resolution.any() else f"; recorded to {self.recorded()}"
         holes = ""
         if self.has_holes:
-            holes = f"; {int(np.isnan(self.matrix).sum()):,} values not seen"
+            holes = f"; {self.n_unseen:,} values not seen"
         return f"Observations({self.n_rows} rows{weighted}; features {shown}{steps}{holes})"
 
     def recorded(self) -> str:

@@ -36,10 +36,12 @@ def _headlines(fit: FitRecord) -> list[str]:
     n, d = int(fit.tree["fit/n_rows"].item()), len(fit.feature_names)
     steps = one_line(fit.observations.recorded())
     recorded = f" recorded to {steps}" if steps else ""
+    unseen = fit.observations.n_unseen
+    holes = f", {unseen:,} value{'s' * (unseen != 1)} not seen" if unseen else ""
     likelihood = f"log-likelihood {fit.log_likelihood:.2f}"
     lines = [
         f"MixtureFit {fit.spec.label}: {METHODS[fit.method].title.format(some)}",
-        f"{n} rows{recorded}, {d} feature{'s' * (d != 1)}, "
+        f"{n} rows{recorded}, {d} feature{'s' * (d != 1)}{holes}, "
         f"{fit.n_parameters} free parameters; {likelihood}"
         + (" (mean over draws)" if fit.is_posterior else ""),
     ]

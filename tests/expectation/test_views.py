@@ -188,6 +188,8 @@ def test_every_method_and_what_follows_takes_holed_rows(tmp_path):
     assert scores[0] > 0.1 and scores[1] < 0.01
     assert bg.elpd_loo(fit).value < 0
     assert abs(bg.log_evidence(fit, seed=1).value - bg.log_evidence(laplace, seed=1).value) < 0.3
+    assert f"3 features, {int(np.isnan(HOLED).sum())} values not seen" in repr(fit)
+    assert bg.plot_fit(fit).shape == (3, 3)
     truth = np.repeat([0, 1], [120, 80])
     assert bg.compare_partitions(bg.partition(fit, seed=1), truth).adjusted_rand > 0.85
     assert (

@@ -18,7 +18,6 @@ from matplotlib.figure import Figure, SubFigure
 from numpy.typing import NDArray
 
 from bayesgmm.analysis.partitions.allocations import evenly_spaced
-from bayesgmm.data.observations import Observations
 from bayesgmm.errors import DataError, SpecError
 from bayesgmm.interface.plots.palette import legend_outside, membership_colors
 from bayesgmm.interface.plots.panels import View, draw_density, draw_pairs, draw_plane
@@ -163,7 +162,7 @@ def _view(
     observations = fit.observations
     values = observations.values[:, index]
     rows = _rows_to_draw(values, max_points)
-    drawn = Observations(observations.values[rows], names=fit.feature_names)
+    drawn = observations.part(rows)
     flat = fit.parameters.flat()
     draws = flat[evenly_spaced(len(flat.weights), _BAND_DRAWS)].marginal(index)
     posterior = fit.is_posterior
@@ -234,7 +233,7 @@ def _rows_to_draw(values: NDArray[np.float64], most: int) -> NDArray[np.int64]:
     n = len(values)
     if n <= most:
         return np.arange(n)
-    extremes = np.unique([values.argmin(axis=0), values.argmax(axis=0)])[:most]
+    extremes = np.unique([np.nanargmin(values, axis=0), np.nanargmax(values, axis=0)])[:most]
     others = np.setdiff1d(np.arange(n), extremes)
     chosen = np.random.default_rng(0).choice(others, most - len(extremes), replace=False)
     return np.sort(np.concatenate([extremes, chosen]))

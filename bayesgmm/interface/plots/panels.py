@@ -53,9 +53,15 @@ class View:
         """Mahalanobis radii in the plane that hold the levels' mass."""
         return np.sqrt(-2 * np.log1p(-np.array(self.levels)))
 
+    def seen(self, j: int) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
+        """The values of a feature that were seen, and their row weights."""
+        column, weights = self.values[:, j], self.row_weights
+        there = ~np.isnan(column)
+        return column[there], None if weights is None else weights[there]
+
     def limits(self, j: int) -> tuple[float, float]:
         """Range of a feature that leaves out no row and next to no mass."""
-        column = self.values[:, j]
+        column, _ = self.seen(j)
         w, m, s = self.center.weights, self.center.means[:, j], self.center.scales[:, j]
         points = np.sort((m + np.linspace(-4, 4, 161)[:, None] * s).ravel())
         cumulative = (w * ndtr((points[:, None] - m) / s)).sum(axis=1)
@@ -174,10 +180,11 @@ def draw_density(ax: Axes, view: View, j: int, *, small: bool = False) -> list[A
     """Histogram, mixture density and weighted components of one feature."""
     column, colors = view.values[:, j], component_colors(view.center.n_components)
     low, high = view.limits(j)
+    seen, weights = view.seen(j)
     heights = ax.hist(
-        column,
+        seen,
         bins=_bin_edges(view, j).tolist(),
-        weights=view.row_weights,
+        weights=weights,
         density=True,
         fc="0.9",
         ec="0.75",
@@ -276,7 +283,7 @@ def _point_sizes(
     alpha = np.full(n, np.clip(1200 / n, 0.35, 0.85))
     outside = np.ones(n, dtype=bool)
     for mean, tril in zip(center.means, center.scale_tril, strict=True):
-        white = solve_triangular(tril, (points - mean).T, lower=True)
+        white = solve_triangular(tril, (points - mean).T, lower=True, check_finite=False)
         outside &= (white**2).sum(axis=0) > view.radii[-1] ** 2
     sizes[outside], alpha[outside] = np.maximum(sizes[outside], 8), 0.85
     if view.row_weights is not None:
@@ -307,7 +314,7 @@ def _grid(view: View, j: int, low: float, high: float) -> NDArray[np.float64]:
 
 def _bin_edges(view: View, j: int) -> NDArray[np.float64]:
     """Scott's rule for the average component, not for the data: their spread hides modes."""
-    column = view.values[:, j]
+    column, _ = view.seen(j)
     low, high = float(column.min()), float(column.max())
     if view.bins is not None:
         return np.linspace(low, high, view.bins + 1)
