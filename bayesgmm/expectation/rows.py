@@ -51,6 +51,12 @@ class Rows(NamedTuple):
         """Consecutive rows, ``CHUNK`` at a time, without a copy."""
         return [self.part(slice(i, i + CHUNK)) for i in range(0, max(len(self.values), 1), CHUNK)]
 
+    def pieces(self) -> list[Rows]:
+        """All rows, ``CHUNK`` at a time in any order, for what adds up."""
+        if not len(self.views.order):
+            return self.chunks()
+        return [self._replace(views=views) for views in self.views.pieces(CHUNK)]
+
     def numbered(self) -> Iterator[tuple[slice, Rows]]:
         """The chunks, and which rows each has."""
         begin = 0

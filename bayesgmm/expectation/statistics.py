@@ -55,13 +55,13 @@ class SufficientStatistics:
 
 
 def expected_statistics(rows: Rows, form: PrecisionForm, *, cores: int = 1) -> SufficientStatistics:
-    """One pass: the statistics of ``rows`` under ``form``, chunks on ``cores`` threads."""
+    """One pass: the statistics of ``rows`` under ``form``, pieces on ``cores`` threads."""
 
     def one(chunk: Rows) -> SufficientStatistics:
         totals = Totals.zero(form)
         return SufficientStatistics(accumulate(chunk, form, totals), *totals[:3])
 
-    parts = thread_map(one, rows.chunks(), cores)
+    parts = thread_map(one, rows.pieces(), cores)
     return parts[0] if len(parts) == 1 else reduce(add, parts)
 
 
