@@ -74,7 +74,6 @@ def test_every_run_of_recorded_values_is_monotone(covariance, correlations, fait
     that is far: three rows, each with the covariance of all."""
     x = np.round(faithful.values / [0.5, 10]) * [0.5, 10]
     variance = x.var(axis=0)
-    variance = np.full(2, variance.mean()) if "spherical" in covariance else variance
     start = bg.MixtureParameters.from_covariances(
         np.full(3, 1 / 3),
         x[:3] + np.array([[0.0, 1.0], [0.1, 0.0], [0.2, 0.0]]),

@@ -250,6 +250,15 @@ def test_bad_options_are_refused_in_a_sentence(options, words, faithful):
         bg.fit(bg.MixtureSpec(2), faithful, **options)
 
 
+@pytest.mark.parametrize("covariance", STRUCTURES)
+def test_a_start_of_another_structure_is_brought_to_the_models(covariance, faithful):
+    """EM from three ellipses climbs from the nearest that the model has, and is monotone."""
+    begin = fit("full", 3, faithful.values).parameters[0, 0]
+    result = fit(covariance, 3, faithful.values, start=begin, accelerate=False, tol=1e-7)
+    assert np.all(np.diff(result.tree["fit/objective_trace"].values) >= -1e-6)
+    assert result.status.ok
+
+
 def test_progress_is_reported(galaxies):
     seen = []
     fit("full", 3, galaxies, progress=lambda *report: seen.append(report))

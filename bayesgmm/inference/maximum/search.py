@@ -173,7 +173,15 @@ def _fitting(
             f"start has {start.n_components} components of {start.n_features} features; the model "
             f"has {spec.n_components} of {observations.n_features}."
         )
-    return single[0]
+    # Covariances that the structure does not have are brought to the nearest that it has.
+    structure, given = spec.structure, single[0].covariances
+    wanted = given
+    if structure.shared:
+        wanted = np.broadcast_to(np.tensordot(single.weights[0], given, 1), given.shape)
+    wanted = np.stack([structure.restricted(covariance) for covariance in wanted])
+    if np.allclose(given, wanted, rtol=1e-9, atol=0.0):
+        return single[0]
+    return MixtureParameters.from_covariances(single.weights[0], single.means[0], wanted)
 
 
 def _sample(
