@@ -316,7 +316,12 @@ def accumulate(data, form, totals):  # type: ignore[no-untyped-def]  # pragma: n
                 np.empty(n if totals.log_density.size else 0),
                 np.empty((n if totals.memberships.size else 0, k)),
             )
-        loglik += _accumulate_complete(x, center, inverse_scale, row_weights, own, found)
+        part = _accumulate_complete(x, center, inverse_scale, row_weights, own, found)
+        if n_views and x.shape[1] == 0:  # the logarithm of the weights' sum, but for rounding
+            part = 0.0
+            for i in range(found.log_density.size):
+                found.log_density[i] = 0.0
+        loglik += part
         if n_views:
             if totals.counts.size:
                 complete(form, means, tril, columns, regression, rest, found, totals)

@@ -66,9 +66,11 @@ def pointwise(fit: MixtureFit, criterion: str) -> Pointwise:
         raise FitError(f"{criterion} {reason}", reason=reason)
     tree, weights = fit.tree, fit.observations.row_weights
     values = tree["log_likelihood"].to_dataset()["x"]
-    rows = np.arange(values.sizes["obs"])
+    # A row of which nothing was seen is no observation.
+    rows = np.flatnonzero(~np.isnan(fit.observations.values).all(axis=1))
     if weights is not None:
-        rows = np.repeat(rows, weights.astype(np.int64))
+        rows = np.repeat(rows, weights[rows].astype(np.int64))
+    if weights is not None or len(rows) < values.sizes["obs"]:
         values = values.isel(obs=rows).assign_coords(obs=np.arange(len(rows)))
         tree = xr.DataTree.from_dict(
             {"/posterior": tree["posterior"].to_dataset(), "/log_likelihood": values.to_dataset()}
