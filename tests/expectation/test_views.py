@@ -170,6 +170,7 @@ def test_one_normal_of_holed_rows_is_the_maximum_that_scipy_finds():
     assert minimize(negative, at + 0.05, options={"gtol": 1e-3}).fun >= negative(at) - 1e-6
 
 
+@pytest.mark.filterwarnings("ignore:Estimates of the log evidence")  # of few draws; see the bound
 def test_every_method_and_what_follows_takes_holed_rows(tmp_path):
     rows = bg.Observations(HOLED, missing="marginal")
     spec = bg.MixtureSpec(2)
