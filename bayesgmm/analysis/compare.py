@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from bayesgmm.analysis.criteria import leave_one_out as loo
 from bayesgmm.analysis.criteria.pointwise import why_not
+from bayesgmm.density.exchangeable import exchangeable
 from bayesgmm.errors import FitError, warn
 from bayesgmm.inference.labels.matching import to_pivot
 from bayesgmm.interrupts import whole_imports
@@ -250,7 +251,7 @@ def agreement(point: MixtureFit, posterior: MixtureFit, *, mass: float = 0.89) -
 def _model(fit: MixtureFit) -> Any:
     """What makes two fits ones of the same model, whichever of its names they have."""
     names = fit.feature_names
-    return fit.spec.n_components, fit.spec.synonyms(len(names)), names
+    return fit.spec.n_components, fit.spec.noise, fit.spec.synonyms(len(names)), names
 
 
 def _matching(point: MixtureFit, posterior: MixtureFit) -> Any:
@@ -258,7 +259,8 @@ def _matching(point: MixtureFit, posterior: MixtureFit) -> Any:
     flat = posterior.parameters.flat()
     # Against each of some draws, and the commonest answer: no mean over draws is needed.
     some = flat[np.linspace(0, len(flat.weights) - 1, min(100, len(flat.weights))).astype(int)]
-    back = np.argsort(to_pivot(some, point.parameters[0, 0]).permutation, axis=-1)
+    groups = exchangeable(posterior.spec, posterior.observations)
+    back = np.argsort(to_pivot(some, point.parameters[0, 0], groups=groups).permutation, axis=-1)
     found, counts = np.unique(back, axis=0, return_counts=True)
     return found[np.argmax(counts)]
 
@@ -269,6 +271,8 @@ def _free(dataset: Any, spec: MixtureSpec) -> dict[str, Any]:
     rows: dict[str, Any] = {}
     for k in dataset["component"].values:
         rows[f"weights[{k}]"] = dataset["weights"].sel(component=k).values
+    if spec.noise:
+        rows["noise_weight"] = dataset["noise_weight"].values
     for name in ("means", "scales"):
         for k in dataset["component"].values:
             for j, feature in enumerate(features):

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from bayesgmm.data.observations import Observations
 from bayesgmm.data.reading import largest_magnitudes
+from bayesgmm.data.scaling import Scaling
 from bayesgmm.errors import DataError
 from bayesgmm.model.structure import STRUCTURES, Covariance
 
@@ -35,25 +36,19 @@ def refuse_collinear(observations: Observations, covariance: Covariance) -> None
     n, d = counted.shape
     if not STRUCTURES[covariance].matrices or d == 1 or n <= d:
         return
-    center, scale = observations.center, observations.feature_scale
-    rounding = 8 * np.finfo(float).eps * largest_magnitudes(counted) / scale
-    some = _standardised(counted[: max(_FIRST, 4 * d)], center, scale)
+    scaling = Scaling(observations.center, observations.feature_scale)
+    rounding = 8 * np.finfo(float).eps * largest_magnitudes(counted) / scaling.unit
+    some = scaling.there(counted[: max(_FIRST, 4 * d)])
     # The diagonal of R is each feature's distance from those before it, over all rows.
     distances = np.abs(np.diagonal(np.linalg.qr(some, mode="r"))) / np.sqrt(len(some))
     for j in np.flatnonzero(distances < 1e-3).tolist():
         found = _combination(some, j, rounding)
         if found is not None and len(some) < n:
-            found = _combination(_standardised(counted, center, scale), j, rounding)
+            found = _combination(scaling.there(counted), j, rounding)
         if found is not None:
             names = list(observations.names)
             parts = [names[i] for i in np.flatnonzero(np.abs(found) > _NO_PART)]
             raise DataError(_sentence(names[j], parts), column=names[j], columns=parts)
-
-
-def _standardised(
-    values: NDArray[np.float64], center: NDArray[np.float64], scale: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    return (values - center) / scale
 
 
 def _combination(

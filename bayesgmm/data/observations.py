@@ -26,7 +26,8 @@ from bayesgmm.data.reading import (
     refuse_unusable,
     refuse_unwritable,
 )
-from bayesgmm.data.scaling import Scaling
+from bayesgmm.data.row_views import RowViews
+from bayesgmm.data.scaling import Scaling, center_and_scale
 from bayesgmm.errors import DataError
 from bayesgmm.model.spec import COVARIANCE
 from bayesgmm.model.structure import STRUCTURES, Covariance
@@ -64,6 +65,23 @@ class Observations:
         seen, at random given what was (Little and Rubin 2019): a row has then the density
         of its other features, and one of which nothing was seen says nothing.  Without
         it NaN is refused.
+    errors : number or array of shape (D,), (N, D) or (N, D, D), optional
+        Standard deviations of the errors with which values were measured, or their
+        covariances, in the data's units: a row is x = y + error, and what is fitted is the
+        distribution of y (Bovy, Hogg and Roweis 2011).
+    labels : array of shape (N,), optional
+        The component, from 0 on, that a row is known to be of; -1 (or NaN, None) where that
+        is not known.  ``pandas.factorize`` makes them of names.
+    allowed : array of bool of shape (N, K), optional
+        Which components a row may be of, in place of ``labels``.
+    background : array of shape (2, D) or (N,), or mapping, optional
+        Of models with noise (``MixtureSpec(noise=True)``): lower and upper bounds of the box
+        over which it is uniform, also by name, as ``{"x": (0, 10)}``; or its log density at
+        each row.  By default the smallest box that holds the data.
+    selection : array of shape (2, D), or mapping, optional
+        The box outside of which no row was recorded, infinite (None) where there is no
+        bound: the fit is of all rows, those not recorded included.  At most two features can
+        be bounded, and any number where covariances are diagonal.
 
     Attributes
     ----------
@@ -80,6 +98,8 @@ class Observations:
         Whether the names came with the data or were given; without, they are x0, x1, ...
     row_weights : array of shape (N,) or None
     resolution : array of shape (D,)
+    views : RowViews
+        How rows were seen: ``errors``, ``labels``, ``allowed``, ``background``, ``selection``.
 
     Raises
     ------
@@ -100,6 +120,7 @@ class Observations:
     row_weights: NDArray[np.float64] | None
     resolution: NDArray[np.float64]
     missing: Missing | None
+    views: RowViews
 
     def __init__(
         self,
@@ -108,6 +129,12 @@ class Observations:
         names: Sequence[str] | None = None,
         resolution: Any = "auto",
         missing: Missing | None = None,
+        *,
+        errors: Any = None,
+        labels: Any = None,
+        allowed: Any = None,
+        background: Any = None,
+        selection: Any = None,
     ) -> None:
         missing = _MISSING("missing", missing)
         if isinstance(data, Observations):
@@ -117,6 +144,12 @@ class Observations:
             if isinstance(resolution, str) and resolution == "auto":
                 resolution = data.resolution
             missing = data.missing if missing is None else missing
+            views = data.views
+            errors = views.errors if errors is None else errors
+            if labels is None and allowed is None:
+                labels, allowed = views.labels, views.allowed
+            background = views.background if background is None else background
+            selection = views.selection if selection is None else selection
         else:
             values, own, index = read(data, holes=missing is not None)
         if names is not None:
@@ -135,6 +168,16 @@ class Observations:
             row_weights = checked_weights(row_weights, len(values))
         put(self, "row_weights", row_weights)
         put(self, "resolution", recorded_steps(resolution, self.matrix, self.names))
+        views = RowViews.of(
+            self.matrix,
+            self.names,
+            errors=errors,
+            labels=labels,
+            allowed=allowed,
+            background=background,
+            selection=selection,
+        )
+        put(self, "views", views)
 
     @property
     def values(self) -> NDArray[np.float64]:
@@ -161,19 +204,28 @@ class Observations:
     @cached_property
     def center(self) -> NDArray[np.float64]:
         """Mean of each feature, where the standardised scale has its zero."""
-        if self.has_holes:
-            return np.array([np.average(*self._seen(j)) for j in range(self.n_features)])
-        return np.average(self.values, axis=0, weights=self.row_weights)
+        return self._moments[0]
 
     @cached_property
     def feature_scale(self) -> NDArray[np.float64]:
-        """Standard deviation of each feature (divisor N)."""
-        variance = np.empty(self.n_features)
+        """Standard deviation of each feature (divisor N), errors of measurement taken out."""
+        return self._moments[1]
+
+    @cached_property
+    def _moments(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        found = np.empty((2, self.n_features))
         for j in range(self.n_features):  # a column at a time: no copy of all the data
-            column, _, weights = self._seen(j)
-            deviation = column - self.center[j]
-            variance[j] = np.average(deviation * deviation, weights=weights)
-        return np.sqrt(variance)
+            column, weights, variances = self.matrix[:, j], self.row_weights, None
+            if self.views.errors is not None:
+                own = self.views.errors
+                variances = own[:, j] ** 2 if own.ndim == 2 else own[:, j, j]
+            if self.has_holes:
+                seen = ~np.isnan(column)
+                column = column[seen]
+                weights = None if weights is None else weights[seen]
+                variances = None if variances is None else variances[seen]
+            found[:, j] = center_and_scale(column, weights, variances)
+        return found[0], found[1]
 
     @cached_property
     def n_unseen(self) -> int:
@@ -192,14 +244,6 @@ class Observations:
             return np.full(self.n_features, self.total_weight)
         seen = ~np.isnan(self.matrix)
         return seen.sum(axis=0) * 1.0 if self.row_weights is None else self.row_weights @ seen
-
-    def _seen(self, j: int) -> tuple[NDArray[np.float64], None, NDArray[np.float64] | None]:
-        """The values of a column that were seen, and their weights, as np.average takes them."""
-        column, weights = self.matrix[:, j], self.row_weights
-        if not self.has_holes:
-            return column, None, weights
-        seen = ~np.isnan(column)
-        return column[seen], None, None if weights is None else weights[seen]
 
     @cached_property
     def typical_weight(self) -> float:
@@ -234,7 +278,23 @@ class Observations:
         """The standardised scale of a structure."""
         return Scaling(self.center, self.scale_for(covariance))
 
-    def require(self, n_components: int, covariance: Covariance, *, likelihood_only: bool) -> None:
+    def noise_box(self) -> NDArray[np.float64] | None:
+        """The box (2, D) over which noise is uniform; None where its density is given by row."""
+        given, box = self.views.background, self.views.selection
+        if given is not None:
+            return given if given.ndim == 2 else None
+        half = 0.5 * self.resolution
+        found = np.stack([np.fmin.reduce(self.matrix) - half, np.fmax.reduce(self.matrix) + half])
+        return found if box is None else np.clip(found, *box)
+
+    def require(
+        self,
+        n_components: int,
+        covariance: Covariance,
+        *,
+        likelihood_only: bool,
+        noise: bool = False,
+    ) -> None:
         """Refuse data on which such a mixture cannot be fitted.
 
         ``likelihood_only`` asks for what maximum likelihood needs: without a
@@ -243,6 +303,8 @@ class Observations:
         n_components = COUNT("n_components", n_components)
         covariance = COVARIANCE("covariance", covariance)
         likelihood_only = TRUTH("likelihood_only", likelihood_only)
+        self.views.allowed_of(n_components, TRUTH("noise", noise))
+        self.views.require(STRUCTURES[covariance].matrices, self.names)
         counted = self.values if self.row_weights is None else self.values[self.row_weights > 0]
         n, d = counted.shape
         for name, weight in zip(self.names, self.seen_weight, strict=True):
@@ -255,9 +317,9 @@ class Observations:
                 "Only one row counts (n_samples=1), which has no spread to fit; give two or more."
             )
         # The rounding of a mean is of this size; a column that varies less does not vary.
-        noise = 8 * np.finfo(float).eps * largest_magnitudes(counted)
+        rounding = 8 * np.finfo(float).eps * largest_magnitudes(counted)
         for j, name in enumerate(self.names):
-            if self.feature_scale[j] <= noise[j]:
+            if self.feature_scale[j] <= rounding[j]:
                 raise DataError(
                     f"Column {name!r} is constant ({self.center[j]:g} in every row); "
                     "drop it before fitting.",
@@ -281,15 +343,16 @@ class Observations:
             )
 
     def part(self, rows: Any) -> Observations:
-        """Some of the rows, by number."""
+        """Some of the rows, by number: what holds of all is not checked again of some."""
+        some, put = object.__new__(Observations), object.__setattr__
+        for name in ("names", "labelled", "resolution", "missing"):
+            put(some, name, getattr(self, name))
+        put(some, "matrix", np.ascontiguousarray(self.matrix[rows]))
+        put(some, "index", self.index[rows])
         weights = self.row_weights
-        return Observations(
-            self.values[rows],
-            row_weights=None if weights is None else weights[rows],
-            names=self.names,
-            resolution=self.resolution,
-            missing=self.missing,
-        )
+        put(some, "row_weights", None if weights is None else weights[rows])
+        put(some, "views", self.views.part(rows))
+        return some
 
     def select(self, names: Sequence[str]) -> Observations:
         """The same rows with some features, in the order given."""
@@ -303,12 +366,18 @@ class Observations:
                     f"There is no feature {shown(name)}; the features are {', '.join(own)}."
                 )
         at = [own.index(name) for name in names]
+        views = self.views.select(at, self.names)
         chosen = Observations(
             self.values[:, at],
             row_weights=self.row_weights,
             names=names,
             resolution=self.resolution[at],
             missing=self.missing,
+            errors=views.errors,
+            labels=views.labels,
+            allowed=views.allowed,
+            background=views.background,
+            selection=views.selection,
         )
         object.__setattr__(chosen, "index", self.index)
         return chosen
@@ -320,7 +389,9 @@ class Observations:
         holes = ""
         if self.has_holes:
             holes = f"; {self.n_unseen:,} values not seen"
-        return f"Observations({self.n_rows} rows{weighted}; features {shown}{steps}{holes})"
+        seen = self.views.words(self.names)
+        seen = f"; {seen}" if seen else ""
+        return f"Observations({self.n_rows} rows{weighted}; features {shown}{steps}{holes}{seen})"
 
     def recorded(self) -> str:
         """The steps to which values were recorded, for people; empty where there are none."""

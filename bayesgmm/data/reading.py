@@ -228,7 +228,7 @@ def _from_objects(array: NDArray[Any], what: str) -> NDArray[np.float64]:
     if array.dtype.kind == "O":
         for at in np.ndindex(*array.shape):
             try:
-                numbers[at] = _real(array[at])
+                numbers[at] = number_or_nan(array[at])
             except (TypeError, ValueError):
                 first = at
                 break
@@ -248,7 +248,7 @@ def _from_objects(array: NDArray[Any], what: str) -> NDArray[np.float64]:
     )
 
 
-def _real(entry: Any) -> float:
+def number_or_nan(entry: Any) -> float:
     """A number as a float; a missing one is NaN, one out of range the largest."""
     if entry is None or type(entry).__name__ == "NAType":
         return np.nan

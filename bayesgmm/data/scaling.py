@@ -35,3 +35,33 @@ class Scaling(NamedTuple):
     def log_jacobian(self, seen_weight: Array) -> float:
         """What log densities of rows lose in the data's units; ``seen_weight`` (D,) of values."""
         return float(seen_weight @ np.log(self.unit))
+
+
+#: Least variance of a feature without its errors, in variances with them.
+_LEAST = 1e-3
+_STEPS = 20
+
+
+def center_and_scale(
+    column: Array, weights: Array | None, variances: Array | None
+) -> tuple[float, float]:
+    """Mean and standard deviation (divisor N) of a feature, of what was seen.
+
+    Without the errors whose ``variances`` (N,) are known: by moments in which a row counts the
+    less, the larger its error is (DerSimonian and Laird 1986), so that a few rows that say
+    nothing do not decide on the scale.
+    """
+    center = float(np.average(column, weights=weights))
+    deviation = column - center
+    variance = float(np.average(deviation * deviation, weights=weights))
+    if variances is None or not variances.any():
+        return center, float(np.sqrt(variance))
+    own = np.ones(len(column)) if weights is None else weights
+    for _ in range(_STEPS):
+        precision = own / (variance + variances)
+        center = float(np.average(column, weights=precision))
+        squares = (column - center) ** 2 - variances
+        counts = own / (variance + variances) ** 2
+        least = _LEAST * float(np.average(squares + variances, weights=counts))
+        variance = max(float(np.average(squares, weights=counts)), least)
+    return center, float(np.sqrt(variance))

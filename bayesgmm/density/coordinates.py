@@ -2,8 +2,8 @@
 
 ``theta`` is the vector in which every smooth method works:
 
-* K - 1 log-ratios ``u`` of the weights: log w = log_softmax(V u), V an orthonormal
-  basis of the vectors that sum to zero, so that no component is special;
+* M - 1 log-ratios ``u`` of the weights, that of noise included: log w = log_softmax(V u), V an
+  orthonormal basis of the vectors that sum to zero, so that no component is special;
 * the K D means;
 * each factor L = F T by the rows of T: its diagonal on the log scale and the rest of a row
   in units of its diagonal; or the log standard deviations that differ.
@@ -37,9 +37,11 @@ def zero_sum_basis(k: int) -> NDArray[np.float64]:
     return basis
 
 
-def coordinate_names(structure: Structure, k: int, names: tuple[str, ...]) -> list[str]:
+def coordinate_names(
+    structure: Structure, k: int, names: tuple[str, ...], classes: int
+) -> list[str]:
     """What each entry of theta is, for messages."""
-    weights = [f"weight log-ratio {j + 1}" for j in range(k - 1)]
+    weights = [f"weight log-ratio {j + 1}" for j in range(classes - 1)]
     means = [f"mean of {name!r} in component {j}" for j in range(k) for name in names]
     owners = ["all components"] if structure.shared else [f"component {j}" for j in range(k)]
     if structure.matrices:
@@ -68,20 +70,21 @@ def constrain(theta, basis, structure, frame, point):  # type: ignore[no-untyped
     """Write the point of one theta."""
     log_weights, means, factors = point.log_weights, point.means, point.factors
     k, d = means.shape
+    classes = log_weights.size
     largest = -np.inf
-    for j in range(k):
+    for j in range(classes):
         t = 0.0
-        for m in range(k - 1):
+        for m in range(classes - 1):
             t += basis[j, m] * theta[m]
         log_weights[j] = t
         largest = max(largest, t)
     total = 0.0
-    for j in range(k):
+    for j in range(classes):
         total += np.exp(log_weights[j] - largest)
     total = largest + np.log(total)
-    for j in range(k):
+    for j in range(classes):
         log_weights[j] -= total
-    p = k - 1
+    p = classes - 1
     for j in range(k):
         for i in range(d):
             means[j, i] = theta[p]
@@ -126,19 +129,20 @@ def constrain_many(
     k: int,
     d: int,
     frame: NDArray[np.float64],
+    classes: int,
 ) -> Point:
     """Points, with batch shape (...), of theta (..., P)."""
     batch = theta.shape[:-1]
     flat = np.ascontiguousarray(theta.reshape(-1, theta.shape[-1]))
     shape = structure.factor_shape(k, d)
-    log_weights, means = np.empty((len(flat), k)), np.empty((len(flat), k, d))
+    log_weights, means = np.empty((len(flat), classes)), np.empty((len(flat), k, d))
     factors = np.empty((len(flat), *shape))
-    basis, code = zero_sum_basis(k), structure.code
+    basis, code = zero_sum_basis(classes), structure.code
     for s in range(len(flat)):
         point = Point(log_weights[s], means[s], factors[s])
         constrain(flat[s], basis, code, frame, point)
     return Point(
-        log_weights.reshape(*batch, k),
+        log_weights.reshape(*batch, classes),
         means.reshape(*batch, k, d),
         factors.reshape(*batch, *shape),
     )
@@ -150,7 +154,7 @@ def unconstrain_many(
     """The theta (..., P) of points with batch shape (...)."""
     log_weights, means, factors = points
     batch, (k, d) = log_weights.shape[:-1], means.shape[-2:]
-    parts = [log_weights @ zero_sum_basis(k), means.reshape(*batch, k * d)]
+    parts = [log_weights @ zero_sum_basis(log_weights.shape[-1]), means.reshape(*batch, k * d)]
     if not structure.matrices:
         scales = structure.to_distinct(factors[..., 0, :, :])
         parts.append(np.log(scales).reshape(*batch, -1))

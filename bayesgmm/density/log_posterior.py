@@ -7,6 +7,7 @@ slope, evidence many values at a time.
 from __future__ import annotations
 
 from copy import copy
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -21,6 +22,7 @@ from bayesgmm.density.coordinates import (
     unconstrain_many,
     zero_sum_basis,
 )
+from bayesgmm.density.exchangeable import exchangeable
 from bayesgmm.density.prior_terms import PriorTerms
 from bayesgmm.density.recording import recorded_factors, without_recording
 from bayesgmm.density.slopes import log_prior_and_gradient
@@ -31,6 +33,7 @@ from bayesgmm.expectation.point import Point
 from bayesgmm.expectation.precision import PrecisionForm
 from bayesgmm.expectation.rows import CHUNK, Rows
 from bayesgmm.expectation.statistics import SufficientStatistics, expected_statistics
+from bayesgmm.mixture.noise import Noise
 from bayesgmm.mixture.parameters import MixtureParameters, numeric_array
 from bayesgmm.model.spec import SPEC, MixtureSpec
 from bayesgmm.options import TRUTH
@@ -95,29 +98,38 @@ class LogPosterior:
         cores = available_cores(cores)
         if not isinstance(observations, Observations):
             observations = Observations(observations)
-        observations.require(spec.n_components, spec.covariance, likelihood_only=False)
+        observations.require(
+            spec.n_components, spec.covariance, likelihood_only=False, noise=spec.noise
+        )
         self.spec = spec
         self.observations = observations
         self.cores = cores
         self.prior = PriorTerms.of(spec, observations, active=prior, jacobian=jacobian)
         self.scaling = observations.scaling(spec.covariance)
         self.structure = spec.structure.code
-        self.basis = zero_sum_basis(spec.n_components)
-        self.rows = Rows.of(observations.matrix, *self.scaling, observations.row_weights)
+        self.basis = zero_sum_basis(spec.n_classes)
+        self.noise_box = observations.noise_box() if spec.noise else None
+        self.rows = self._rows_of(observations)
         self.log_jacobian = self.scaling.log_jacobian(observations.seen_weight)
         self.size = spec.n_parameters(observations.n_features)
 
-    def on(
-        self, values: NDArray[np.float64], row_weights: NDArray[np.float64] | None
-    ) -> LogPosterior:
-        """The same density on other rows: same scale, same priors, one thread."""
+    def on(self, part: Observations) -> LogPosterior:
+        """The same density on some of the rows: same scale, same priors, one thread."""
         other = self.with_cores(1)
-        other.rows = Rows.of(values, *self.scaling, row_weights)
-        part = Observations(
-            values, row_weights=row_weights, resolution=0, missing=self.observations.missing
-        )
+        other.rows = self._rows_of(part)
         other.log_jacobian = self.scaling.log_jacobian(part.seen_weight)
         return other
+
+    def _rows_of(self, observations: Observations) -> Rows:
+        noise = None
+        if self.spec.noise:
+            noise = Noise(np.ones(()), self.noise_box).log_density(observations)
+        return Rows.seen(observations, self.scaling, self.spec.n_components, noise)
+
+    @cached_property
+    def groups(self) -> NDArray[np.int64]:
+        """Components (K,) of the same number may be exchanged; see :func:`exchangeable`."""
+        return exchangeable(self.spec, self.observations)
 
     @property
     def scale(self) -> NDArray[np.float64]:
@@ -135,7 +147,7 @@ class LogPosterior:
         log_weights, _, factors = self.standardise(parameters)
         other = copy(self)
         if self.spec.structure.matrices:
-            shares = np.zeros(1) if self.spec.structure.shared else log_weights
+            shares = np.zeros(1) if self.spec.structure.shared else log_weights[: len(factors)]
             scaled = np.exp(0.5 * shares)[:, None, None] * np.swapaxes(factors, 1, 2)
             upper = np.linalg.qr(scaled.reshape(-1, scaled.shape[-1]), mode="r")
             frame = np.ascontiguousarray(upper.T * np.sign(np.diag(upper)))
@@ -151,7 +163,9 @@ class LogPosterior:
     def target(self) -> Target:
         """As compiled code takes it, of rows that are few enough for one pass."""
         each = self.spec.structure.own_entries(self.observations.n_features)
-        return Target.of(self.rows, self.basis, self.structure, each, self.prior)
+        return Target.of(
+            self.rows, self.spec.n_components, self.basis, self.structure, each, self.prior
+        )
 
     def at(self, point: Point) -> Evaluation:
         """The density at a point, and the statistics of the pass that it takes."""
@@ -196,7 +210,7 @@ class LogPosterior:
             return value - self.log_jacobian, gradient
         k, d = self.spec.n_components, self.observations.n_features
         factors = np.empty(self.spec.structure.factor_shape(k, d))
-        point = Point(np.empty(k), np.empty((k, d)), factors)
+        point = Point(np.empty(self.spec.n_classes), np.empty((k, d)), factors)
         constrain(theta, self.basis, self.structure, self.prior.frame, point)
         here = self.at(point)
         return here.value, here.gradient
@@ -233,6 +247,7 @@ class LogPosterior:
             spec.n_components,
             self.observations.n_features,
             self.prior.frame,
+            spec.n_classes,
         )
         return self.mixture(points)
 
@@ -240,16 +255,18 @@ class LogPosterior:
         """In the data's units, with the covariances T of what is recorded."""
         spec = self.spec
         tril = spec.structure.to_tril(self.of_recorded(point.factors), spec.n_components)
+        weights, k = np.exp(point.log_weights), spec.n_components
         return MixtureParameters(
-            np.exp(point.log_weights),
+            weights[..., :k],
             self.scaling.back(point.means),
             self.scaling.factors_back(tril),
+            Noise(weights[..., k], self.noise_box) if spec.noise else None,
         )
 
     def standardise(self, parameters: MixtureParameters) -> Point:
         """The point of parameters in the data's units."""
         with np.errstate(divide="ignore"):
-            log_weights = np.log(parameters.weights)
+            log_weights = np.log(parameters.class_weights)
         means = self.scaling.there(parameters.means)
         structure = self.spec.structure
         factors = structure.to_factors(self.scaling.factors_there(parameters.scale_tril))
@@ -266,8 +283,9 @@ class LogPosterior:
     ) -> NDArray[np.float64]:
         """theta (..., P) with its components in another order, the same for all."""
         k, d = self.spec.n_components, self.observations.n_features
-        log_ratios = (theta[..., : k - 1] @ self.basis.T)[..., permutation] @ self.basis
-        parts, p = [log_ratios], k - 1
+        p = self.spec.n_classes - 1
+        order = np.append(permutation, np.arange(k, p + 1))  # noise stays
+        parts = [(theta[..., :p] @ self.basis.T)[..., order] @ self.basis]
         for each in (d, self.spec.structure.own_entries(d)):
             if each == 0:  # factors that all share
                 continue
@@ -285,7 +303,10 @@ class LogPosterior:
         wrong = np.flatnonzero(~np.isfinite(theta))  # the cause, where it is one
         wrong = wrong if len(wrong) else np.flatnonzero(~np.isfinite(gradient))
         names = coordinate_names(
-            self.spec.structure, self.spec.n_components, self.observations.names
+            self.spec.structure,
+            self.spec.n_components,
+            self.observations.names,
+            self.spec.n_classes,
         )
         where = names[wrong[0]] if len(wrong) else "the log density itself"
         raise FitError(

@@ -28,7 +28,7 @@ class PriorTerms(NamedTuple):
 
     active: bool  # False: no prior at all, for maximum likelihood
     jacobian: bool  # whether the density is over theta, or over (w, mu, sigma, R)
-    weights: NDArray[np.float64]  # (K,)
+    weights: NDArray[np.float64]  # (M,) of the components, and of noise if there is any
     mean_location: NDArray[np.float64]  # (D,)
     mean_scale: NDArray[np.float64]  # (D,)
     family: int
@@ -47,6 +47,8 @@ class PriorTerms(NamedTuple):
         """The priors of ``spec`` on the standardised scale of ``observations``."""
         k, d, priors = spec.n_components, observations.n_features, spec.priors
         alpha = np.array(np.broadcast_to(priors.weights, k), dtype=float)
+        if spec.noise:
+            alpha = np.append(alpha, priors.noise)
         location = _per_feature("mean_location", priors.mean_location, d)
         spread = _per_feature("mean_scale", priors.mean_scale, d)
         families: list[ScalePrior] = [priors.scales] * d
@@ -124,7 +126,7 @@ def _constant(terms: PriorTerms, spec: MixtureSpec, d: int) -> float:
     k, alpha = spec.n_components, terms.weights
     total = gammaln(alpha.sum()) - gammaln(alpha).sum()
     if terms.jacobian:
-        total += 0.5 * np.log(k)  # volume of the log-ratio map, see docs/mathematics.md
+        total += 0.5 * np.log(len(alpha))  # volume of the log-ratio map, see docs/mathematics.md
     total -= k * (np.log(terms.mean_scale).sum() + 0.5 * d * np.log(2 * np.pi))
     a, b = terms.scale_a, terms.scale_b
     if terms.family == LOG_NORMAL:

@@ -151,23 +151,24 @@ def log_prior_and_gradient(  # type: ignore[no-untyped-def]  # pragma: no cover 
     whiten, structure = form.whiten, form.structure
     counts, sums, scatters = totals.counts, totals.sums, totals.scatters
     k, d = means.shape
+    classes = log_weights.size
     log_prior = prior.constant if prior.active else 0.0
 
-    slope = np.empty(k)
+    slope = np.empty(classes)
     total = 0.0
-    for j in range(k):
+    for j in range(classes):
         slope[j] = counts[j]
         if prior.active:
             a = prior.weights[j] if prior.jacobian else prior.weights[j] - 1.0
             slope[j] += a
             log_prior += a * log_weights[j]
         total += slope[j]
-    for m in range(k - 1):
+    for m in range(classes - 1):
         gradient[m] = 0.0
-        for j in range(k):
+        for j in range(classes):
             gradient[m] += basis[j, m] * (slope[j] - total * np.exp(log_weights[j]))
 
-    p = k - 1
+    p = classes - 1
     residual, white = np.empty(d), np.empty(d)
     for j in range(k):
         for i in range(d):

@@ -16,7 +16,8 @@ from bayesgmm.density.coordinates import constrain
 from bayesgmm.density.prior_terms import PRIOR_TERMS, PriorTerms
 from bayesgmm.density.recording import recorded_factors
 from bayesgmm.density.slopes import call_log_prior, log_prior_address
-from bayesgmm.expectation.kernel import TOTALS, Totals, accumulate_address, call_accumulate
+from bayesgmm.expectation.kernel import TOTALS, Totals
+from bayesgmm.expectation.one_pass import accumulate_address, call_accumulate
 from bayesgmm.expectation.point import POINT, Point
 from bayesgmm.expectation.precision import PRECISION_FORM, PrecisionForm, write_precision_form
 from bayesgmm.expectation.rows import ROWS, Rows
@@ -31,14 +32,21 @@ class Target(NamedTuple):
     pass_at: int
     prior_at: int
     rows: Rows
-    basis: NDArray[np.float64]  # (K, K - 1) of the log-ratios of the weights
+    n_components: int
+    basis: NDArray[np.float64]  # (M, M - 1) of the log-ratios of the weights
     structure: int
     each: int  # coordinates of a component's factor
     prior: PriorTerms
 
     @classmethod
     def of(
-        cls, rows: Rows, basis: NDArray[np.float64], structure: int, each: int, prior: PriorTerms
+        cls,
+        rows: Rows,
+        n_components: int,
+        basis: NDArray[np.float64],
+        structure: int,
+        each: int,
+        prior: PriorTerms,
     ) -> Target:
         """With the code's addresses in this process; the rows are few enough for one pass."""
         return cls(
@@ -47,6 +55,7 @@ class Target(NamedTuple):
             accumulate_address(),
             log_prior_address(),
             rows,
+            n_components,
             basis,
             structure,
             each,
@@ -56,7 +65,7 @@ class Target(NamedTuple):
 
 #: Its type in compiled code.
 TARGET = types.NamedTuple(
-    [*4 * [types.int64], ROWS, MATRIX, types.int64, types.int64, PRIOR_TERMS], Target
+    [*4 * [types.int64], ROWS, types.int64, MATRIX, types.int64, types.int64, PRIOR_TERMS], Target
 )
 
 
@@ -97,16 +106,18 @@ def log_posterior(  # type: ignore[no-untyped-def]  # pragma: no cover - compile
 ):
     """The same at ``theta``."""
     structure = target.structure
-    k, d = target.basis.shape[0], target.rows.center.size
+    k, d, classes = target.n_components, target.rows.center.size, target.basis.shape[0]
     owners = 1 if structure & SHARED else k
     if structure & SCALES:
         shape, rows = (1, k, d), k
     else:
         shape, rows = (owners, d, d), owners * d
-    point = Point(np.empty(k), np.empty((k, d)), np.empty(shape))
+    point = Point(np.empty(classes), np.empty((k, d)), np.empty(shape))
     constrain(theta, target.basis, structure, target.prior.frame, point)
-    form = PrecisionForm(np.empty((rows, d)), np.empty((k, d)), np.empty(k), structure)
-    totals = Totals(np.zeros(k), np.zeros((k, d)), np.zeros(shape), np.empty(0), np.empty((0, 0)))
+    form = PrecisionForm(np.empty((rows, d)), np.empty((k, d)), np.empty(classes), structure)
+    totals = Totals(
+        np.zeros(classes), np.zeros((k, d)), np.zeros(shape), np.empty(0), np.empty((0, 0))
+    )
     return call_log_posterior_of_point(
         target.point_at, (target, temperature, point, form, totals, gradient, likelihood)
     )

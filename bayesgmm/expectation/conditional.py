@@ -1,4 +1,4 @@
-"""What was not seen, given what was: the normals of the rest of a row."""
+"""What is not known of rows, given what was seen of them: normals, by component."""
 
 from __future__ import annotations
 
@@ -12,28 +12,70 @@ from bayesgmm.expectation.views import Views
 
 Array = NDArray[np.float64]
 
+_ROWS = 4_096  # with errors of their own that are taken at once
+
 
 class Conditional(NamedTuple):
-    """The rest of a row given the columns seen, by component: means offset + x_o @ slope."""
+    """Some columns of some rows given what was seen of these, by component."""
 
-    rows: NDArray[np.int64]  # which rows have this view
-    seen: NDArray[np.int64]
-    unseen: NDArray[np.int64]
-    slope: Array  # (K, O, U)
-    offset: Array  # (K, U)
-    tril: Array  # (K, U, U)
+    rows: NDArray[np.int64]  # (n,)
+    columns: NDArray[np.int64]  # (U,)
+    means: Array  # (n, K, U)
+    roots: Array  # (n, K, U, U), or (1, K, U, U) where all rows have the same
+
+    @property
+    def variances(self) -> Array:
+        """(n, K, U), or (1, K, U)."""
+        return np.asarray((self.roots**2).sum(axis=-1))
+
+    def draw(self, component: NDArray[np.int64], rng: np.random.Generator) -> Array:
+        """Values (n, U) of rows that are of these components (n,)."""
+        at = np.arange(len(self.rows))
+        roots = self.roots[at if len(self.roots) > 1 else 0 * at, component]
+        noise = rng.standard_normal(self.means.shape[::2])
+        return np.asarray(self.means[at, component] + np.einsum("nuv,nv->nu", roots, noise))
 
 
-def conditionals(views: Views, means: Array, covariances: Array) -> Iterator[Conditional]:
-    """For each view that lacks something, of the mixture of these normals."""
-    for v, n_seen in enumerate(views.n_seen):
-        seen, unseen = views.seen[v, :n_seen], views.seen[v, n_seen:]
-        if not len(unseen):
+def conditionals(
+    values: Array, views: Views, means: Array, covariances: Array, *, errors: bool = False
+) -> Iterator[Conditional]:
+    """What rows (N, D) lack, of the mixture of these normals.
+
+    That are the columns that were not seen; with ``errors`` all of them, without the errors with
+    which they were seen.  All on the scale on which the errors of the views are.
+    """
+    holes = np.isnan(values)
+    for pattern in np.unique(holes, axis=0):
+        seen = np.flatnonzero(~pattern)
+        columns = np.arange(len(pattern)) if errors else np.flatnonzero(pattern)
+        if not len(columns):
             continue
-        across = covariances[:, seen][:, :, unseen]
-        slope = np.linalg.solve(covariances[:, seen][:, :, seen], across)
-        rest = covariances[:, unseen][:, :, unseen] - np.swapaxes(across, 1, 2) @ slope
-        offset = means[:, unseen] - np.einsum("ko,kou->ku", means[:, seen], slope)
-        rest = 0.5 * (rest + np.swapaxes(rest, 1, 2))
-        rows = views.order[views.starts[v] : views.starts[v + 1]]
-        yield Conditional(rows, seen, unseen, slope, offset, np.linalg.cholesky(rest))
+        rows = np.flatnonzero((holes == pattern).all(axis=1))
+        own = len(views.errors) > 0
+        for some in np.array_split(rows, -(-len(rows) // _ROWS) if own else 1):
+            within = covariances[:, seen][:, :, seen]
+            if own:
+                error = views.errors[views.of_row[some]]
+                if error.shape[1] == 1 and len(pattern) > 1:
+                    error = error * np.eye(len(pattern))
+                within = within + error[:, None, seen][..., seen]
+            across = covariances[:, seen][:, :, columns]
+            slope = np.linalg.solve(
+                within, np.broadcast_to(across, (*within.shape[:-1], len(columns)))
+            )
+            rest = covariances[:, columns][:, :, columns] - np.swapaxes(across, -1, -2) @ slope
+            away = values[some][:, None, seen] - means[:, seen]
+            slope = slope if own else slope[None]
+            shift = np.einsum(
+                "nko,nkou->nku", away, np.broadcast_to(slope, (len(some), *slope.shape[1:]))
+            )
+            yield Conditional(
+                some, columns, means[:, columns] + shift, _root(rest if own else rest[None])
+            )
+
+
+def _root(covariances: Array) -> Array:
+    """A with A A' a covariance, also where nothing is left of it in a direction."""
+    symmetric = 0.5 * (covariances + np.swapaxes(covariances, -1, -2))
+    values, vectors = np.linalg.eigh(symmetric)
+    return np.asarray(vectors * np.sqrt(np.maximum(values, 0.0))[..., None, :])

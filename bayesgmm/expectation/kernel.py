@@ -1,6 +1,6 @@
-"""The one pass over the data: expected complete-data statistics.
+"""The kernel of the one pass over the data: expected complete-data statistics of complete rows.
 
-Everything that touches rows goes through :func:`accumulate`.  For blocks of
+Everything that touches rows goes through it (``one_pass``).  For blocks of
 rows that stay in cache it standardises, whitens by every component, turns the
 squared distances into memberships, and adds up
 
@@ -22,10 +22,9 @@ from numba import njit, types
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
-from bayesgmm.compiled.calls import COMPILED, CUBE, MATRIX, VECTOR, by_address
-from bayesgmm.expectation.precision import PRECISION_FORM, PrecisionForm
-from bayesgmm.expectation.rows import NO_ROWS, ROWS
-from bayesgmm.expectation.views import complete, marginal_form, mixture_of
+from bayesgmm.compiled.calls import COMPILED, CUBE, MATRIX, VECTOR
+from bayesgmm.expectation.precision import PrecisionForm
+from bayesgmm.expectation.rows import NO_ROWS
 from bayesgmm.model.structure import SCALES, SHARED
 
 _BLOCK_DOUBLES = 48_000  # scratch per block: fits a 512 KiB level-2 cache
@@ -36,11 +35,11 @@ NO_SCATTER = np.empty((0, 0, 0))
 class Totals(NamedTuple):
     """What a pass adds to, or writes; an empty array asks for none."""
 
-    counts: NDArray[np.float64]  # (K,)
+    counts: NDArray[np.float64]  # (M,)
     sums: NDArray[np.float64]  # (K, D)
     scatters: NDArray[np.float64]  # (K, D, D), (1, D, D) or (1, K, D)
     log_density: NDArray[np.float64]  # (N,), of each row
-    memberships: NDArray[np.float64]  # (N, K)
+    memberships: NDArray[np.float64]  # (N, M)
 
     @classmethod
     def zero(cls, form: PrecisionForm) -> Totals:
@@ -48,7 +47,8 @@ class Totals(NamedTuple):
         k, d = form.shift.shape
         owners = 1 if form.structure & SHARED else k
         shape = (1, k, d) if form.structure & SCALES else (owners, d, d)
-        return cls(np.zeros(k), np.zeros((k, d)), np.zeros(shape), NO_ROWS, NOTHING)
+        counts = np.zeros(len(form.log_constant))
+        return cls(counts, np.zeros((k, d)), np.zeros(shape), NO_ROWS, NOTHING)
 
 
 #: Their type in compiled code.
@@ -107,16 +107,19 @@ def _exponentials(x):  # type: ignore[no-untyped-def]  # pragma: no cover
 
 
 @njit(**COMPILED, fastmath={"contract"})
-def _accumulate_complete(  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
-    x, center, inverse_scale, row_weights, form, totals
+def accumulate_complete(  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+    x, center, inverse_scale, row_weights, background, form, totals
 ):
-    """Add the statistics of complete rows to ``totals``, and return their log-likelihood."""
+    """Add the statistics of complete rows to ``totals``, and return their log-likelihood.
+
+    A form with one class more than components has noise, of log density ``background`` (N,).
+    """
     whiten, shift, log_constant = form.whiten, form.shift, form.log_constant
     scales, shared_matrix = form.structure & SCALES, form.structure == SHARED
     counts, sums, scatters = totals.counts, totals.sums, totals.scatters
     log_density, memberships = totals.log_density, totals.memberships
     rows, d = x.shape
-    k = log_constant.size
+    k, classes = form.shift.shape[0], log_constant.size
     want_statistics = counts.size > 0
     weighted = row_weights.size > 0
     if scales:
@@ -125,16 +128,16 @@ def _accumulate_complete(  # type: ignore[no-untyped-def]  # pragma: no cover - 
         n_phi = 1 + d
     else:
         n_phi = 1 + d + d * (d + 1) // 2
-    block = max(32, min(1024, 8 * (_BLOCK_DOUBLES // (8 * (whiten.shape[0] + n_phi + k)))))
+    block = max(32, min(1024, 8 * (_BLOCK_DOUBLES // (8 * (whiten.shape[0] + n_phi + classes)))))
     block = -(-rows // -(-rows // block))  # as many blocks as needed, all of one size
 
     phi_store = np.empty(n_phi * block)
     z_store = np.empty(whiten.shape[0] * block)
-    r_store = np.empty(k * block)
+    r_store = np.empty(classes * block)
     largest = np.empty(block)
     total = np.empty(block)
-    sum_of_products = np.zeros((k, n_phi))
-    product = np.empty((k, n_phi))
+    sum_of_products = np.zeros((classes, n_phi))
+    product = np.empty((classes, n_phi))
     shared = np.zeros((d, d))
     shared_product = np.empty((d, d))
     weighted_store = np.empty(d * block if shared_matrix else 0)
@@ -143,7 +146,7 @@ def _accumulate_complete(  # type: ignore[no-untyped-def]  # pragma: no cover - 
     for start in range(0, rows, block):
         m = min(block, rows - start)
         phi = phi_store[: n_phi * m].reshape(n_phi, m)
-        r = r_store[: k * m].reshape(k, m)
+        r = r_store[: classes * m].reshape(classes, m)
         xt = phi[1 : 1 + d]
         part = x[start : start + m]
         for i in range(d):
@@ -185,11 +188,16 @@ def _accumulate_complete(  # type: ignore[no-untyped-def]  # pragma: no cover - 
                 v = c - 0.5 * (q if q < 1e300 else 1e300)  # a far row stays finite
                 r[j, n] = v
                 largest[n] = v if v > largest[n] else largest[n]
-        for j in range(k):
+        for j in range(k, classes):
+            for n in range(m):
+                v = log_constant[j] + background[start + n]
+                r[j, n] = v
+                largest[n] = v if v > largest[n] else largest[n]
+        for j in range(classes):
             for n in range(m):
                 r[j, n] -= largest[n]
-        _exponentials(r_store[: k * m])
-        for j in range(k):
+        _exponentials(r_store[: classes * m])
+        for j in range(classes):
             for n in range(m):
                 total[n] += r[j, n]
         if weighted or log_density.size > 0:
@@ -210,7 +218,7 @@ def _accumulate_complete(  # type: ignore[no-untyped-def]  # pragma: no cover - 
         for n in range(m):
             total[n] = 1.0 / total[n]
         if memberships.size > 0:
-            for j in range(k):
+            for j in range(classes):
                 for n in range(m):
                     memberships[start + n, j] = r[j, n] * total[n]
         if not want_statistics:
@@ -220,7 +228,7 @@ def _accumulate_complete(  # type: ignore[no-untyped-def]  # pragma: no cover - 
         if weighted:
             for n in range(m):
                 total[n] *= row_weights[start + n]
-        for j in range(k):
+        for j in range(classes):
             for n in range(m):
                 r[j, n] *= total[n]
         for n in range(m):
@@ -237,21 +245,28 @@ def _accumulate_complete(  # type: ignore[no-untyped-def]  # pragma: no cover - 
                     for n in range(m):
                         phi[p, n] = xt[a, n] * xt[b, n]
                     p += 1
-        else:  # the memberships of a row sum to one: the shared scatter needs none
+        else:  # the memberships of a row sum to one, noise included: the shared scatter needs none
+            for n in range(m):
+                total[n] = row_weights[start + n] if weighted else 1.0
+            for j in range(k, classes):
+                for n in range(m):
+                    total[n] -= r[j, n]
             wt = weighted_store[: d * m].reshape(d, m)
             for a in range(d):
                 for n in range(m):
-                    wt[a, n] = xt[a, n] * (row_weights[start + n] if weighted else 1.0)
+                    wt[a, n] = xt[a, n] * total[n]
             np.dot(xt, wt.T, shared_product)
             for a in range(d):
                 for b in range(d):
                     shared[a, b] += shared_product[a, b]
         np.dot(r, phi.T, product)
-        for j in range(k):
+        for j in range(classes):
             for p in range(n_phi):
                 sum_of_products[j, p] += product[j, p]
 
     if want_statistics:
+        for j in range(k, classes):
+            counts[j] += sum_of_products[j, 0]
         for j in range(k):
             counts[j] += sum_of_products[j, 0]
             for i in range(d):
@@ -272,65 +287,3 @@ def _accumulate_complete(  # type: ignore[no-untyped-def]  # pragma: no cover - 
                 for b in range(d):
                     scatters[0, a, b] += shared[a, b]
     return loglik
-
-
-@njit(**COMPILED)
-def accumulate(data, form, totals):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
-    """Add the statistics of some rows to ``totals``, and return their log-likelihood."""
-    views = data.views
-    n_views = views.n_seen.size
-    k, d = form.shift.shape
-    scales, owners = form.structure & SCALES != 0, 1 if form.structure & SHARED else k
-    means = np.empty((k if n_views else 0, d))
-    tril = np.empty((0, 0, 0))
-    if n_views:
-        tril = np.empty((1, k, d)) if scales else np.empty((owners, d, d))
-        mixture_of(form, means, tril)
-    loglik, at = 0.0, 0
-    for v in range(max(n_views, 1)):
-        x, center, inverse_scale = data.values, data.center, data.inverse_scale
-        row_weights, own, found = data.row_weights, form, totals
-        columns = np.empty(0, np.int64)
-        regression, rest = np.empty((0, 0, 0)), np.empty((0, 0, 0))
-        first, n = 0, x.shape[0]
-        if n_views:
-            first, o = views.starts[v], views.n_seen[v]
-            n, columns = views.starts[v + 1] - first, views.seen[v, :o]
-            order = views.order[first : first + n]
-            x = views.packed[at : at + n * o].reshape(n, o)
-            at += n * o
-            center, inverse_scale = center[columns], inverse_scale[columns]
-            if row_weights.size:
-                row_weights = row_weights[order]
-            high = k if scales else owners * o
-            own = PrecisionForm(np.empty((high, o)), np.empty((k, o)), np.empty(k), form.structure)
-            if not scales:
-                regression, rest = np.empty((owners, d, o)), np.empty((owners, d, d))
-            marginal_form(form, means, tril, columns, own, regression, rest)
-            wanted = totals.counts.size > 0
-            shape = (1, k, o) if scales else (owners, o, o)
-            found = Totals(
-                np.zeros(k if wanted else 0),
-                np.zeros((k, o)),
-                np.zeros(shape),
-                np.empty(n if totals.log_density.size else 0),
-                np.empty((n if totals.memberships.size else 0, k)),
-            )
-        part = _accumulate_complete(x, center, inverse_scale, row_weights, own, found)
-        if n_views and x.shape[1] == 0:  # the logarithm of the weights' sum, but for rounding
-            part = 0.0
-            for i in range(found.log_density.size):
-                found.log_density[i] = 0.0
-        loglik += part
-        if n_views:
-            if totals.counts.size:
-                complete(form, means, tril, columns, regression, rest, found, totals)
-            for i in range(found.log_density.size):
-                totals.log_density[order[i]] = found.log_density[i]
-            for i in range(found.memberships.shape[0]):
-                for j in range(k):
-                    totals.memberships[order[i], j] = found.memberships[i, j]
-    return loglik
-
-
-accumulate_address, call_accumulate = by_address(accumulate, (ROWS, PRECISION_FORM, TOTALS))

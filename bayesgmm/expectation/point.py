@@ -14,7 +14,7 @@ from bayesgmm.compiled.calls import CUBE, MATRIX, VECTOR
 class Point(NamedTuple):
     """Log weights, means and the factors of Sigma of one mixture; what ``theta`` stands for."""
 
-    log_weights: NDArray[np.float64]  # (K,)
+    log_weights: NDArray[np.float64]  # (M,): K, and that of noise where there is any
     means: NDArray[np.float64]  # (K, D)
     factors: NDArray[np.float64]  # (K, D, D), (1, D, D) or (1, K, D)
 

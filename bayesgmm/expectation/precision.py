@@ -19,7 +19,7 @@ class PrecisionForm(NamedTuple):
 
     whiten: NDArray[np.float64]  # (K D, D) or (D, D) inverse factors, or (K, D) inverse scales
     shift: NDArray[np.float64]  # (K, D) whitened means
-    log_constant: NDArray[np.float64]  # (K,) log weights less log determinants
+    log_constant: NDArray[np.float64]  # (M,) log weights less log determinants; noise last
     structure: int
 
     @classmethod
@@ -34,7 +34,8 @@ class PrecisionForm(NamedTuple):
         """For a point, to be written."""
         k, d = point.means.shape
         rows = k if structure & SCALES else point.factors.shape[0] * d
-        return cls(np.empty((rows, d)), np.empty((k, d)), np.empty(k), structure)
+        classes = np.empty(len(point.log_weights))
+        return cls(np.empty((rows, d)), np.empty((k, d)), classes, structure)
 
 
 #: Its type in compiled code.
@@ -48,6 +49,8 @@ def write_precision_form(point, form):  # type: ignore[no-untyped-def]  # pragma
     whiten, shift, log_constant = form.whiten, form.shift, form.log_constant
     k, d = means.shape
     half_log_two_pi = 0.9189385332046727
+    for j in range(k, log_weights.size):  # noise, whose density is the rows' own
+        log_constant[j] = log_weights[j]
     if form.structure & SCALES:
         for j in range(k):
             log_constant[j] = log_weights[j] - d * half_log_two_pi

@@ -10,42 +10,100 @@ from numba import types
 from numpy.typing import NDArray
 
 from bayesgmm.compiled.calls import MATRIX, VECTOR
+from bayesgmm.data.observations import Observations
+from bayesgmm.data.scaling import Scaling
 from bayesgmm.expectation.views import ALL_SEEN, VIEWS, Views
+
+Array = NDArray[np.float64]
 
 #: Rows given to one call of the kernel.  Fixed, so that sums are added in the
 #: same order, and come out bit-equal, whatever the number of threads.
 CHUNK = 16_384
 NO_ROWS = np.empty(0)
+_NO_BOX = np.empty((0, 0))
 
 
 class Rows(NamedTuple):
     """Rows with the scale on which the pass sees them: (x - center) / scale."""
 
-    values: NDArray[np.float64]  # (N, D)
-    center: NDArray[np.float64]  # (D,)
-    inverse_scale: NDArray[np.float64]  # (D,)
-    row_weights: NDArray[np.float64]  # (N,), or none
+    values: Array  # (N, D)
+    center: Array  # (D,)
+    inverse_scale: Array  # (D,)
+    row_weights: Array  # (N,), or none
     views: Views  # what of them was seen
+    background: Array  # (N,) log density of noise, on the scale of the pass; none without noise
+    selection: Array  # (2, D) the box outside of which no row was recorded; none where all were
 
     @classmethod
     def of(
         cls,
-        values: NDArray[np.float64],
-        center: NDArray[np.float64] | None = None,
-        scale: NDArray[np.float64] | None = None,
-        row_weights: NDArray[np.float64] | None = None,
+        values: Array,
+        center: Array | None = None,
+        scale: Array | None = None,
+        row_weights: Array | None = None,
+        *,
+        errors: Array | None = None,
+        allowed: NDArray[np.bool_] | None = None,
+        background: Array | None = None,
+        selection: Array | None = None,
     ) -> Rows:
-        """Rows as they are, or centred and scaled."""
+        """Rows as they are, or centred and scaled; all in the data's units.
+
+        ``errors`` are standard deviations (N, D) or covariances (N, D, D).
+        """
         d = values.shape[1]
         parts = (
             np.zeros(d) if center is None else center,
             np.ones(d) if scale is None else 1.0 / scale,
             NO_ROWS if row_weights is None else row_weights,
         )
-        values, *others = (
+        values, center, inverse, row_weights = (
             np.ascontiguousarray(part, dtype=np.float64) for part in (values, *parts)
         )
-        return cls(values, others[0], others[1], others[2], Views.of(values))
+        if errors is not None:
+            square = errors[:, None] ** 2 if errors.ndim == 2 else errors
+            errors = square * (inverse**2 if errors.ndim == 2 else np.outer(inverse, inverse))
+        if background is not None:
+            background = np.ascontiguousarray(background - ~np.isnan(values) @ np.log(inverse))
+        if selection is not None:
+            selection = np.ascontiguousarray((selection - center) * inverse)
+        return cls(
+            values,
+            center,
+            inverse,
+            row_weights,
+            Views.of(values, errors, allowed),
+            NO_ROWS if background is None else background,
+            _NO_BOX if selection is None else selection,
+        )
+
+    @classmethod
+    def seen(
+        cls,
+        observations: Observations,
+        scaling: Scaling,
+        n_components: int,
+        background: Array | None = None,
+    ) -> Rows:
+        """Observations, with all that is known of how they were seen.
+
+        ``background`` (N,) is the log density of noise, in the data's units, where there is any.
+        """
+        views = observations.views
+        return cls.of(
+            observations.matrix,
+            *scaling,
+            observations.row_weights,
+            errors=views.errors,
+            allowed=views.allowed_of(n_components, background is not None),
+            background=background,
+            selection=views.selection,
+        )
+
+    @property
+    def standardised(self) -> Array:
+        """The values (N, D) on the scale on which the pass sees them."""
+        return (self.values - self.center) * self.inverse_scale
 
     def chunks(self) -> list[Rows]:
         """Consecutive rows, ``CHUNK`` at a time, without a copy."""
@@ -64,15 +122,30 @@ class Rows(NamedTuple):
             yield slice(begin, begin + len(chunk.values)), chunk
             begin += len(chunk.values)
 
-    def part(self, where: slice) -> Rows:
+    @property
+    def unlabelled(self) -> Rows:
+        """The same with every row free to be of every class."""
+        return self._replace(views=self.views._replace(allowed=ALL_SEEN.allowed))
+
+    @property
+    def unselected(self) -> Rows:
+        """The same as if all rows had been recorded."""
+        return self._replace(selection=_NO_BOX)
+
+    def part(self, where: slice | NDArray[np.int64]) -> Rows:
         """Some of the rows, without a copy where they are complete."""
         values = self.values[where]
-        views = Views.of(values) if len(self.views.order) else ALL_SEEN
-        return self._replace(values=values, row_weights=self.row_weights[where], views=views)
+        views = self.views.part(values, where) if len(self.views.order) else ALL_SEEN
+        return self._replace(
+            values=values,
+            row_weights=self.row_weights[where] if len(self.row_weights) else NO_ROWS,
+            views=views,
+            background=self.background[where] if len(self.background) else NO_ROWS,
+        )
 
 
 #: Their type in compiled code.
-ROWS = types.NamedTuple([MATRIX, VECTOR, VECTOR, VECTOR, VIEWS], Rows)
+ROWS = types.NamedTuple([MATRIX, VECTOR, VECTOR, VECTOR, VIEWS, VECTOR, MATRIX], Rows)
 
 
 def cores_of_one_pass(n_rows: int, cores: int) -> int:

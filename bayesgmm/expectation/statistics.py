@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from bayesgmm.compiled.calls import COMPILED
 from bayesgmm.compiled.threads import thread_map
-from bayesgmm.expectation.kernel import NO_SCATTER, NOTHING, Totals, accumulate
+from bayesgmm.expectation.kernel import NO_SCATTER, NOTHING, Totals
+from bayesgmm.expectation.one_pass import accumulate
 from bayesgmm.expectation.precision import PrecisionForm
 from bayesgmm.expectation.rows import NO_ROWS, Rows
 
@@ -28,8 +29,8 @@ class SufficientStatistics:
     Attributes
     ----------
     log_likelihood : float
-    counts : array of shape (K,)
-        Expected number of rows of each component.
+    counts : array of shape (M,)
+        Expected number of rows of each class: of the K components, and of noise if there is any.
     sums : array of shape (K, D)
     scatters : array of shape (K, D, D), (1, D, D) or (1, K, D)
         Second moments about zero, shaped as the structure's factors.
@@ -71,7 +72,7 @@ def row_log_density(rows: Rows, form: PrecisionForm) -> NDArray[np.float64]:
 
 
 def row_memberships(rows: Rows, form: PrecisionForm) -> NDArray[np.float64]:
-    """Memberships of each row (N, K)."""
+    """Memberships of each row (N, M)."""
     return _by_row(rows, form, len(rows.values))[1]
 
 

@@ -176,6 +176,8 @@ def label_free(
         found["components with a row or more"] = (
             (weights * observations.total_weight >= 1.0).sum(axis=-1).astype(float)
         )
+    if parameters.noise is not None:
+        found["weight of noise"] = parameters.noise.weight
     return found
 
 

@@ -9,7 +9,7 @@ posterior's is (chain, draw).
 from __future__ import annotations
 
 import operator
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,11 +20,13 @@ from bayesgmm.compiled.threads import available_cores, one_blas_thread, thread_m
 from bayesgmm.compiled.triangular import scale_correlation
 from bayesgmm.data.observations import Observations
 from bayesgmm.data.reading import checked_weights
+from bayesgmm.data.scaling import Scaling
 from bayesgmm.errors import DataError
 from bayesgmm.expectation.point import Point
 from bayesgmm.expectation.precision import PrecisionForm
-from bayesgmm.expectation.rows import Rows
+from bayesgmm.expectation.rows import NO_ROWS, Rows
 from bayesgmm.expectation.statistics import row_log_density, row_memberships
+from bayesgmm.mixture.noise import Noise, box_log_density
 from bayesgmm.model.structure import STRUCTURES
 from bayesgmm.options import LIMIT_FROM_ZERO, generator, refuse_beyond_memory, shown
 
@@ -40,6 +42,9 @@ class MixtureParameters:
     means : array of shape (..., K, D)
     scale_tril : array of shape (..., K, D, D)
         Lower Cholesky factors of the covariances, positive on the diagonal.
+    noise : Noise, optional
+        A share of rows that come from none of the components: the weights then sum to one
+        with its weight, and it is the last of the M = K + 1 classes of :meth:`memberships`.
 
     Raises
     ------
@@ -58,6 +63,7 @@ class MixtureParameters:
     weights: NDArray[np.float64]
     means: NDArray[np.float64]
     scale_tril: NDArray[np.float64]
+    noise: Noise | None = None
 
     def __post_init__(self) -> None:
         for name in ("weights", "means", "scale_tril"):
@@ -68,7 +74,9 @@ class MixtureParameters:
                 f"Shapes do not belong together: weights {w}, means {m}, scale_tril {c}; they are "
                 "(..., K), (..., K, D) and (..., K, D, D)."
             )
-        if not (np.all(self.weights >= 0) and np.allclose(self.weights.sum(-1), 1, atol=1e-6)):
+        if not (
+            np.all(self.weights >= 0) and np.allclose(self.class_weights.sum(-1), 1, atol=1e-6)
+        ):
             raise DataError("weights must not be negative and must sum to one.")
         if not np.all(np.isfinite(self.means)):
             raise DataError("means must be finite.")
@@ -132,7 +140,28 @@ class MixtureParameters:
         # Filling up with full slices keeps the component and feature axes out of reach.
         index = np.arange(int(np.prod(self.batch_shape))).reshape(self.batch_shape)[key]
         flat = self.flat()
-        return MixtureParameters(flat.weights[index], flat.means[index], flat.scale_tril[index])
+        return MixtureParameters(
+            flat.weights[index],
+            flat.means[index],
+            flat.scale_tril[index],
+            flat._with_noise(lambda weight: weight[index]),
+        )
+
+    @property
+    def class_weights(self) -> NDArray[np.float64]:
+        """Weights (..., M) of all classes: of the components, and of noise if there is any."""
+        if self.noise is None:
+            return self.weights
+        return np.concatenate([self.weights, self.noise.weight[..., None]], axis=-1)
+
+    @property
+    def n_classes(self) -> int:
+        """M: K, or K + 1 with noise."""
+        return self.n_components + (self.noise is not None)
+
+    def _with_noise(self, change: Callable[[NDArray[np.float64]], Any]) -> Noise | None:
+        noise = self.noise
+        return None if noise is None else Noise(np.asarray(change(noise.weight)), noise.box)
 
     def flat(self) -> MixtureParameters:
         """The same mixtures with one batch dimension."""
@@ -141,22 +170,27 @@ class MixtureParameters:
             self.weights.reshape(-1, k),
             self.means.reshape(-1, k, d),
             self.scale_tril.reshape(-1, k, d, d),
+            self._with_noise(lambda weight: weight.reshape(-1)),
         )
 
-    def with_rows(self, x: NDArray[np.float64]) -> tuple[Rows, list[PrecisionForm]]:
-        """Rows (N, D), and each mixture of the batch, as the pass takes them."""
+    def with_rows(self, rows: Observations) -> tuple[Rows, list[PrecisionForm]]:
+        """Rows, and each mixture of the batch, as the pass takes them."""
         flat = self.flat()
         # About the mixtures' own mean, so that data far from zero lose no digits.
-        center = (flat.weights[..., None] * flat.means).sum(axis=1).mean(axis=0)
+        shares = flat.weights / flat.weights.sum(axis=-1, keepdims=True)
+        center = (shares[..., None] * flat.means).sum(axis=1).mean(axis=0)
         with np.errstate(divide="ignore"):
-            log_weights = np.log(flat.weights)
+            log_weights = np.log(flat.class_weights)
         means = np.ascontiguousarray(flat.means - center)
         tril = np.ascontiguousarray(flat.scale_tril)
         forms = [
             PrecisionForm.of(Point(*parts), STRUCTURES["full"].code)
             for parts in zip(log_weights, means, tril, strict=True)
         ]
-        return Rows.of(x, center), forms
+        background = None if self.noise is None else self.noise.log_density(rows)
+        scaling = Scaling(center, np.ones_like(center))
+        seen = Rows.seen(rows, scaling, self.n_components, background)
+        return seen._replace(row_weights=NO_ROWS), forms
 
     def log_density(self, x: Any, *, cores: int | None = None) -> NDArray[np.float64]:
         """Log density of each row under each mixture, shape (..., N)."""
@@ -185,11 +219,11 @@ class MixtureParameters:
         return np.array(parts).reshape(self.batch_shape)
 
     def memberships(self, x: Any) -> NDArray[np.float64]:
-        """Posterior membership of each row in each component, shape (..., N, K)."""
+        """Posterior membership of each row in each class, shape (..., N, M): noise is the last."""
         rows, forms = self.with_rows(self._rows(x))
         with one_blas_thread():
             parts = [row_memberships(rows, form) for form in forms]
-        return np.stack(parts).reshape(*self.batch_shape, len(rows.values), self.n_components)
+        return np.stack(parts).reshape(*self.batch_shape, len(rows.values), self.n_classes)
 
     def simulate(
         self, n: int, *, seed: Any = None
@@ -200,7 +234,7 @@ class MixtureParameters:
         -------
         x : array of shape (..., n, D)
         component : array of shape (..., n)
-            The component that each row came from.
+            The component that each row came from; K for noise.
 
         Raises
         ------
@@ -214,7 +248,7 @@ class MixtureParameters:
             8.0 * n * (d + 1) * len(flat.weights),
             "ask for fewer",
         )
-        cumulative = np.cumsum(flat.weights, axis=-1)
+        cumulative = np.cumsum(flat.class_weights, axis=-1)
         cumulative /= cumulative[:, -1:]
         x = np.empty((len(cumulative), n, d))
         component = np.empty((len(cumulative), n), dtype=np.int64)
@@ -224,6 +258,9 @@ class MixtureParameters:
             for j in range(self.n_components):
                 mine = component[s] == j
                 x[s, mine] = flat.means[s, j] + noise[mine] @ flat.scale_tril[s, j].T
+            if self.noise is not None:
+                mine = component[s] == self.n_components
+                x[s, mine] = self.noise.simulate(int(mine.sum()), rng)
         return x.reshape(*self.batch_shape, n, d), component.reshape(*self.batch_shape, n)
 
     def marginal(self, features: Sequence[int]) -> MixtureParameters:
@@ -232,7 +269,8 @@ class MixtureParameters:
         if not len(index):
             raise DataError("No feature is named; give at least one.")
         tril = _factor_of(self.scale_tril[..., index, :])
-        return MixtureParameters(self.weights, self.means[..., index], tril)
+        noise = None if self.noise is None else self.noise.marginal(index)
+        return MixtureParameters(self.weights, self.means[..., index], tril, noise)
 
     def condition(self, given: Mapping[int, float]) -> MixtureParameters:
         """The mixtures of the other features where these have these values.
@@ -266,12 +304,23 @@ class MixtureParameters:
         log_seen = -0.5 * distance - np.log(np.diagonal(tril[..., :m, :m], axis1=-2, axis2=-1)).sum(
             -1
         )
+        noise = None
+        if self.noise is not None:
+            noise = self.noise.marginal(rest)
+            log_noise = box_log_density(self.noise.marginal(seen).required_box, at[None])[0]
+            log_seen -= 0.5 * m * np.log(2 * np.pi)
+            log_seen = np.concatenate(
+                [log_seen, np.broadcast_to(log_noise, (*self.batch_shape, 1))], axis=-1
+            )
         with np.errstate(divide="ignore"):
-            log_weights = np.log(self.weights) + log_seen
+            log_weights = np.log(self.class_weights) + log_seen
         log_weights -= log_weights.max(axis=-1, keepdims=True)
         weights = np.exp(log_weights)
         weights /= weights.sum(axis=-1, keepdims=True)
-        return MixtureParameters(weights, means, tril[..., m:, m:])
+        if noise is not None:
+            noise = Noise(weights[..., -1], noise.box)
+        k = self.n_components
+        return MixtureParameters(weights[..., :k], means, tril[..., m:, m:], noise)
 
     def permute(self, permutation: Any) -> MixtureParameters:
         """Components in another order: ``permutation`` (K,) or (..., K) of indices."""
@@ -292,11 +341,12 @@ class MixtureParameters:
             np.take_along_axis(self.weights, index, axis=-1),
             np.take_along_axis(self.means, index[..., None], axis=-2),
             np.take_along_axis(self.scale_tril, index[..., None, None], axis=-3),
+            self.noise,
         )
 
-    def _rows(self, x: Any) -> NDArray[np.float64]:
-        rows = (x if isinstance(x, Observations) else Observations(x)).matrix
-        if rows.shape[1] != self.n_features:
+    def _rows(self, x: Any) -> Observations:
+        rows = x if isinstance(x, Observations) else Observations(x)
+        if rows.n_features != self.n_features:
             raise DataError(
                 f"The data have shape {np.shape(x)}; the mixture needs (N, {self.n_features})."
             )

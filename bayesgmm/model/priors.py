@@ -196,6 +196,8 @@ class Priors:
         ``"uniform"``: each correlation by itself is uniform from -1 to 1, in any dimension,
         as of an inverse Wishart with D + 1 degrees of freedom; for strong correlations among
         many features, which LKJ draws to zero.  Its posterior mode is not bounded, so sample.
+    noise : float, default 2.0
+        Dirichlet concentration of noise, beside those of the components, in models that have it.
     units : {"standardised", "data"}, default "standardised"
         Whether these numbers are on the scale where each feature has mean 0 and
         standard deviation 1 (one common factor for the spherical structure), or
@@ -228,6 +230,7 @@ class Priors:
     scales: ScalePrior = field(default_factory=LogNormal)
     correlations: float | Literal["uniform"] | None = None
     units: Literal["standardised", "data"] = "standardised"
+    noise: float = 2.0
 
     def __post_init__(self) -> None:
         checked = {
@@ -235,6 +238,7 @@ class Priors:
             "mean_location": _number_or_tuple("Priors.mean_location", self.mean_location, _PLACE),
             "mean_scale": _number_or_tuple("Priors.mean_scale", self.mean_scale, _SCALE),
             "correlations": _CORRELATIONS("Priors.correlations", self.correlations),
+            "noise": _PURE("Priors.noise", self.noise),
             "units": one_of("standardised", "data")("Priors.units", self.units),
         }
         for name, value in checked.items():

@@ -16,7 +16,7 @@ from typing import Any
 from bayesgmm.errors import SpecError
 from bayesgmm.model.priors import Priors
 from bayesgmm.model.structure import STRUCTURES, Covariance, Structure
-from bayesgmm.options import COUNT, MAPPING, instance, one_of
+from bayesgmm.options import COUNT, MAPPING, TRUTH, instance, one_of
 
 COVARIANCE = one_of(*STRUCTURES)
 
@@ -38,6 +38,10 @@ class MixtureSpec:
         these for all.
     priors : Priors, optional
         Used by MAP, Laplace and NUTS; maximum likelihood ignores them.
+    noise : bool, default False
+        Whether a share of the rows may come from none of the components, uniform over a box
+        that holds the data (Banfield and Raftery 1993), or with a density that is given for each
+        row: see ``background`` of :class:`Observations`.
 
     Raises
     ------
@@ -59,12 +63,14 @@ class MixtureSpec:
     n_components: int
     covariance: Covariance = "full"
     priors: Priors = field(default_factory=Priors)
+    noise: bool = False
 
     def __post_init__(self) -> None:
         count = COUNT("n_components", self.n_components)
         object.__setattr__(self, "n_components", count)
         object.__setattr__(self, "covariance", COVARIANCE("covariance", self.covariance))
         instance("a bayesgmm.Priors", Priors)("priors", self.priors)
+        object.__setattr__(self, "noise", TRUTH("noise", self.noise))
         alpha = self.priors.weights
         if isinstance(alpha, tuple) and len(alpha) != count:
             raise SpecError(
@@ -80,7 +86,12 @@ class MixtureSpec:
     @property
     def label(self) -> str:
         """A short name, ``"K=3, full"``, as tables and plots use it."""
-        return f"K={self.n_components}, {self.covariance}"
+        return f"K={self.n_components}, {self.covariance}" + ", noise" * self.noise
+
+    @property
+    def n_classes(self) -> int:
+        """M, what a row can be of: K components, and noise if there is any."""
+        return self.n_components + self.noise
 
     def n_parameters(self, n_features: int) -> int:
         """Number of free parameters on data with ``n_features`` columns.
@@ -90,7 +101,7 @@ class MixtureSpec:
         11
         """
         k, d = self.n_components, COUNT("n_features", n_features)
-        return (k - 1) + k * d + self.structure.n_entries(k, d)
+        return (self.n_classes - 1) + k * d + self.structure.n_entries(k, d)
 
     def synonyms(self, n_features: int) -> tuple[Covariance, ...]:
         """Covariances by which this is the same model of ``n_features`` columns, plainest first.
@@ -124,6 +135,7 @@ class MixtureSpec:
             "n_components": self.n_components,
             "covariance": self.covariance,
             "priors": self.priors.to_dict(),
+            **({"noise": True} if self.noise else {}),
         }
 
     @classmethod
@@ -157,8 +169,10 @@ class MixtureSpec:
 
     def __repr__(self) -> str:
         priors = "" if self.priors == Priors() else f", priors={self.priors!r}"
+        noise = ", noise=True" * self.noise
         return (
-            f"MixtureSpec(n_components={self.n_components}, covariance={self.covariance!r}{priors})"
+            f"MixtureSpec(n_components={self.n_components}, covariance={self.covariance!r}{priors}"
+            f"{noise})"
         )
 
     def _repr_html_(self) -> str:
@@ -168,6 +182,7 @@ class MixtureSpec:
             "components": str(self.n_components),
             "covariance": f"{self.covariance}: {self.structure.words}",
             "weights": f"Dirichlet({priors.weights})",
+            "noise": f"a class with concentration {priors.noise}",
             "means": f"Normal({priors.mean_location}, {priors.mean_scale})",
             "scales": repr(priors.scales),
             "correlations": words.get(priors.correlations, f"LKJ({priors.correlations})"),
@@ -175,6 +190,8 @@ class MixtureSpec:
         }
         if not self.structure.matrices:
             del rows["correlations"]
+        if not self.noise:
+            del rows["noise"]
         body = "".join(
             f"<tr><th style='text-align:left'>{html.escape(name)}</th>"
             f"<td style='text-align:left'>{html.escape(value)}</td></tr>"

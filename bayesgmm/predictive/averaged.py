@@ -18,11 +18,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayesgmm.compiled.threads import available_cores, one_blas_thread, over_slices
+from bayesgmm.data.observations import Observations
 from bayesgmm.errors import SpecError
 from bayesgmm.expectation.point import Point
 from bayesgmm.expectation.precision import PrecisionForm
 from bayesgmm.expectation.rows import CHUNK, Rows
 from bayesgmm.expectation.statistics import row_log_density
+from bayesgmm.mixture.noise import Noise, box_log_density
 from bayesgmm.mixture.parameters import MixtureParameters
 from bayesgmm.model.structure import STRUCTURES
 from bayesgmm.options import SEED, generator, seed_value, shown
@@ -41,12 +43,15 @@ _GROUP = 48  # components given to one call of the pass: few calls, and scratch 
 class AveragedMixture:
     """S K normals: ``log_weights`` (S, K), ``means`` (S, K, D), ``scale_tril`` (S, K, D, D).
 
-    The weights of all of them together sum to one.
+    The weights of all of them together sum to one, with those of noise, ``log_noise`` (S,), which
+    is uniform over a ``box`` (2, D), where there is any.
     """
 
     log_weights: Floats
     means: Floats
     scale_tril: Floats
+    log_noise: Floats | None = None
+    box: Floats | None = None
 
     @classmethod
     def of(cls, parameters: MixtureParameters) -> AveragedMixture:
@@ -54,7 +59,10 @@ class AveragedMixture:
         flat = parameters.flat()
         with np.errstate(divide="ignore"):
             log_weights = np.log(flat.weights) - np.log(len(flat.weights))
-        return cls(log_weights, flat.means, flat.scale_tril)
+            if flat.noise is None:
+                return cls(log_weights, flat.means, flat.scale_tril)
+            log_noise = np.log(flat.noise.weight) - np.log(len(flat.weights))
+        return cls(log_weights, flat.means, flat.scale_tril, log_noise, flat.noise.box)
 
     @property
     def n_draws(self) -> int:
@@ -65,46 +73,76 @@ class AveragedMixture:
     def weights(self) -> Floats:
         """Weights (S, K); those too small for a double are 0."""
         weights = np.exp(self.log_weights)
-        return weights / weights.sum()
+        noise = 0.0 if self.log_noise is None else np.exp(self.log_noise).sum()
+        return np.asarray(weights / (weights.sum() + noise))
+
+    @cached_property
+    def noise_weights(self) -> Floats:
+        """Weights of noise (S,), 0 without."""
+        if self.log_noise is None:
+            return np.zeros(self.n_draws)
+        weights = np.exp(self.log_noise)
+        return np.asarray(weights / (weights.sum() + np.exp(self.log_weights).sum()))
 
     @cached_property
     def draw_weights(self) -> Floats:
         """Weight of each draw (S,): 1 / S each until something is conditioned on."""
-        return self.weights.sum(axis=1)
+        return self.weights.sum(axis=1) + self.noise_weights
+
+    @property
+    def noise(self) -> Noise | None:
+        """Of all draws together, with its weight among all."""
+        if self.log_noise is None:
+            return None
+        return Noise(np.asarray(self.noise_weights.sum()), self.box)
 
     @cached_property
     def parameters(self) -> MixtureParameters:
         """The mixture of each draw by itself, batch shape (S,)."""
-        weights = np.exp(self.log_weights - self.log_weights.max(axis=1, keepdims=True))
+        logs = self.log_weights
+        if self.log_noise is not None:
+            logs = np.concatenate([logs, self.log_noise[:, None]], axis=1)
+        weights = np.exp(logs - logs.max(axis=1, keepdims=True))
         weights /= weights.sum(axis=1, keepdims=True)
-        return MixtureParameters(weights, self.means, self.scale_tril)
+        noise = None if self.log_noise is None else Noise(weights[:, -1], self.box)
+        weights = weights[:, : self.log_weights.shape[1]]
+        return MixtureParameters(weights, self.means, self.scale_tril, noise)
 
     def mean_parameters(self) -> MixtureParameters:
         """One mixture, batch shape (1,): mean weights, means and covariances."""
         p = self.parameters
         if self.n_draws == 1:
             return p
-        return MixtureParameters.from_covariances(
-            *(
-                np.einsum("s,s...->...", self.draw_weights, values)[None]
-                for values in (p.weights, p.means, p.covariances)
-            )
-        )
+
+        def mean(values: Floats) -> Floats:
+            return np.einsum("s,s...->...", self.draw_weights, values)[None]
+
+        noise = None if p.noise is None else Noise(mean(p.noise.weight), self.box)
+        tril = np.linalg.cholesky(mean(p.covariances))
+        return MixtureParameters(mean(p.weights), mean(p.means), tril, noise)
 
     def mean(self) -> Floats:
         """Expectation (D,)."""
-        return np.einsum("sk,skd->d", self.weights, self.means)
+        mean = np.einsum("sk,skd->d", self.weights, self.means)
+        if (noise := self.noise) is not None:
+            mean = mean + noise.weight * noise.required_box.mean(axis=0)
+        return np.asarray(mean)
 
     def covariance(self) -> Floats:
         """Covariance (D, D): within components, between them, and of draws."""
         deviation = self.means - self.mean()
         within = np.einsum("sk,skij,sklj->il", self.weights, self.scale_tril, self.scale_tril)
-        return within + np.einsum("sk,ski,skl->il", self.weights, deviation, deviation)
+        total = within + np.einsum("sk,ski,skl->il", self.weights, deviation, deviation)
+        if (noise := self.noise) is not None:
+            low, high = noise.required_box
+            away = 0.5 * (low + high) - self.mean()
+            total = total + noise.weight * (np.diag((high - low) ** 2 / 12) + np.outer(away, away))
+        return np.asarray(total)
 
     @cached_property
     def _groups(self) -> list[PrecisionForm]:
         """The components in groups, as the pass reads them, about the mean."""
-        center = self.mean()
+        center = self._center
         kept = self.log_weights > -np.inf
         weights, means, tril = self.log_weights[kept], self.means[kept], self.scale_tril[kept]
         forms = [
@@ -120,10 +158,17 @@ class AveragedMixture:
         ]
         return forms
 
-    def log_density(self, x: Floats) -> Floats:
-        """Log density (N,) of rows (N, D)."""
+    @cached_property
+    def _center(self) -> Floats:
+        """Where densities are computed, so that data far from zero lose no digits."""
+        weights = self.weights / self.weights.sum()
+        return np.einsum("sk,skd->d", weights, self.means)
+
+    def log_density(self, data: Observations) -> Floats:
+        """Log density (N,) of rows, of what was seen of them, with the error it was seen with."""
         first, *others = self._groups
-        rows, out = Rows.of(x, self.mean()), np.empty(len(x))
+        rows = Rows.of(data.matrix, self._center, errors=data.views.errors)
+        out = np.empty(data.n_rows)
 
         def one(part: slice) -> None:
             chunk = rows.part(part)
@@ -133,43 +178,69 @@ class AveragedMixture:
             out[part] = total
 
         with one_blas_thread():
-            over_slices(one, len(x), CHUNK, available_cores(None))
+            over_slices(one, data.n_rows, CHUNK, available_cores(None))
+        if (noise := self.noise) is not None:
+            with np.errstate(divide="ignore"):
+                out = np.logaddexp(out, np.log(noise.weight) + noise.log_density(data))
         return out
 
     def marginal(self, features: Sequence[int]) -> AveragedMixture:
         """Of some features, in the order given."""
         some = self.parameters.marginal(features)
-        return AveragedMixture(self.log_weights, some.means, some.scale_tril)
+        box = None if self.box is None else self.box[:, list(features)]
+        return AveragedMixture(self.log_weights, some.means, some.scale_tril, self.log_noise, box)
 
     def condition(self, given: Mapping[int, float]) -> AveragedMixture:
         """Of the other features where these have these values."""
         seen, rest = self.parameters.marginal(list(given)), self.parameters.condition(given)
-        log_weights = self.log_weights + _log_densities(seen, np.array(list(given.values())))
-        log_weights -= log_weights.max()  # first: beside it a far value's sum is lost
-        log_weights -= np.log(np.exp(log_weights).sum())
-        return AveragedMixture(log_weights, rest.means, rest.scale_tril)
+        at = np.array(list(given.values()))
+        logs = [self.log_weights + _log_densities(seen, at)]
+        if seen.noise is not None:
+            here = box_log_density(seen.noise.required_box, at[None])[0]
+            logs.append((self.log_noise + here)[:, None])
+        both = np.concatenate(logs, axis=1)
+        both -= both.max()  # first: beside it a far value's sum is lost
+        both -= np.log(np.exp(both).sum())
+        log_weights = np.ascontiguousarray(both[:, : self.log_weights.shape[1]])
+        if rest.noise is None:
+            return AveragedMixture(log_weights, rest.means, rest.scale_tril)
+        return AveragedMixture(
+            log_weights, rest.means, rest.scale_tril, both[:, -1], rest.noise.box
+        )
 
     @cached_property
     def line(self) -> UnivariateMixture:
         """The mixture on the line; of one feature only."""
-        return UnivariateMixture.of(self.weights, self.means[..., 0], self.scale_tril[..., 0, 0])
+        normals = UnivariateMixture.of(self.weights, self.means[..., 0], self.scale_tril[..., 0, 0])
+        if (noise := self.noise) is None:
+            return normals
+        return normals.beside_uniform(float(noise.weight), *noise.required_box[:, 0].tolist())
 
     def cells(self, draw: Draw = "all") -> Cells:
         """The normals that data come from."""
         if isinstance(draw, str):
             if draw == "all":
                 every = np.arange(self.n_draws)
-                return Cells.of(self.weights, self.means, self.scale_tril, draws=every)
+                noise = None if self.log_noise is None else Noise(self.noise_weights, self.box)
+                return Cells.of(self.weights, self.means, self.scale_tril, draws=every, noise=noise)
             if draw == "mean":
                 mean = self.mean_parameters()
-                return Cells.of(mean.weights, mean.means, mean.scale_tril, draws=np.array([-1]))
+                return Cells.of(
+                    mean.weights,
+                    mean.means,
+                    mean.scale_tril,
+                    draws=np.array([-1]),
+                    noise=mean.noise,
+                )
         elif (
             isinstance(draw, (int, np.integer))
             and not isinstance(draw, bool)
             and (0 <= draw < self.n_draws)
         ):
             one = self.parameters[draw : draw + 1]
-            return Cells.of(one.weights, one.means, one.scale_tril, draws=np.array([draw]))
+            return Cells.of(
+                one.weights, one.means, one.scale_tril, draws=np.array([draw]), noise=one.noise
+            )
         raise SpecError(
             f"draw must be 'all', 'mean', or a number from 0 to {self.n_draws - 1}, got "
             f"{shown(draw)}."
@@ -189,7 +260,8 @@ class AveragedMixture:
         # SciPy spawns from what it is given, and a caller's Generator is not to be spawned from.
         rng, cells = generator(seed_value(seed)), self.cells()
         sets = [spread_points(cells, log2_size, rng) for _ in range(REPLICATES)]
-        found = Levels.of(self.log_density(np.concatenate(sets)).reshape(REPLICATES, -1))
+        made = Observations(np.concatenate(sets), resolution=0)
+        found = Levels.of(self.log_density(made).reshape(REPLICATES, -1))
         if key is not None:
             self._kept_levels[key] = found
         return found

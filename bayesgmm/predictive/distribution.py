@@ -119,7 +119,7 @@ class PredictiveDistribution:
             Rows of the distribution's features.
         """
         rows = self._rows(data)
-        out = self.mixture.log_density(rows.matrix)
+        out = self.mixture.log_density(rows)
         return xr.DataArray(out, dims="obs", coords={"obs": rows.index}, name="log_density")
 
     def _rows(self, data: Any) -> Observations:

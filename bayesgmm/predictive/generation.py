@@ -8,6 +8,7 @@ chunks.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any, Literal, NamedTuple
 
@@ -19,6 +20,7 @@ from numpy.typing import NDArray
 from bayesgmm.compiled.calls import COMPILED
 from bayesgmm.compiled.threads import available_cores, one_blas_thread, thread_map
 from bayesgmm.errors import DataError
+from bayesgmm.mixture.noise import Noise
 from bayesgmm.options import LIMIT, generator, one_of, optional, refuse_beyond_memory
 
 Floats = NDArray[np.float64]
@@ -34,7 +36,9 @@ class Cells(NamedTuple):
     """Normals from which rows are drawn: what a row can come from.
 
     ``edges`` (J,) are cumulative weights, ``draw`` (J,) and ``component`` (J,) say what each
-    normal is, ``means`` (J, D) and ``tril`` (J, D, D) its location and shape.
+    normal is, ``means`` (J, D) and ``tril`` (J, D, D) its location and shape.  The last, from
+    number ``n_normals`` on, are noise, of component -1: uniform from ``means`` on, as wide as the
+    diagonals of ``tril``.
     """
 
     edges: Floats
@@ -42,10 +46,17 @@ class Cells(NamedTuple):
     component: NDArray[np.int32]
     means: Floats
     tril: Floats
+    n_normals: int
 
     @classmethod
     def of(
-        cls, weights: Floats, means: Floats, tril: Floats, *, draws: NDArray[np.integer]
+        cls,
+        weights: Floats,
+        means: Floats,
+        tril: Floats,
+        *,
+        draws: NDArray[np.integer],
+        noise: Noise | None = None,
     ) -> Cells:
         """From weights (S, K), means (S, K, D) and factors (S, K, D, D) of numbered draws.
 
@@ -54,12 +65,23 @@ class Cells(NamedTuple):
         s, k, d = means.shape
         draw = np.tile(draws.astype(np.int32), k)
         component = np.repeat(np.arange(k, dtype=np.int32), s)
+        shares = weights.T.ravel()
+        means = np.swapaxes(means, 0, 1).reshape(-1, d)
+        tril = np.swapaxes(tril, 0, 1).reshape(-1, d, d)
+        if noise is not None:
+            low, high = noise.required_box
+            shares = np.append(shares, noise.weight)
+            draw = np.append(draw, draws.astype(np.int32))
+            component = np.append(component, np.full(s, -1, dtype=np.int32))
+            means = np.concatenate([means, np.tile(low, (s, 1))])
+            tril = np.concatenate([tril, np.tile(np.diag(high - low), (s, 1, 1))])
         return cls(
-            np.cumsum(weights.T),
+            np.cumsum(shares),
             draw,
             component,
-            np.ascontiguousarray(np.swapaxes(means, 0, 1).reshape(-1, d)),
-            np.ascontiguousarray(np.swapaxes(tril, 0, 1).reshape(-1, d, d)),
+            np.ascontiguousarray(means),
+            np.ascontiguousarray(tril),
+            s * k,
         )
 
     @property
@@ -80,7 +102,7 @@ def rows(
         rng = generator(np.random.SeedSequence(entropy, spawn_key=(block,)))
         point, made = rng.random(size), rng.standard_normal((size, cells.n_features))
         source = np.empty(size, dtype=np.int64)
-        _rows_of_noise(point, cells.edges, cells.means, cells.tril, made, source)
+        _rows_of_noise(point, cells.edges, cells.means, cells.tril, cells.n_normals, made, source)
         mine = slice(max(begin - first, 0), min(end - first, size))
         put = slice(first + mine.start - begin, first + mine.stop - begin)
         x[put], cell[put] = made[mine], source[mine]
@@ -103,12 +125,13 @@ def spread_points(cells: Cells, log2_n: int, seed: np.random.Generator) -> Float
     np.clip(u, _SMALLEST, 1 - _SMALLEST, out=u)
     x = np.ascontiguousarray(ndtri(u[:, 1:]))
     source = np.empty(len(x), dtype=np.int64)
-    _rows_of_noise(np.ascontiguousarray(u[:, 0]), cells.edges, cells.means, cells.tril, x, source)
+    point = np.ascontiguousarray(u[:, 0])
+    _rows_of_noise(point, cells.edges, cells.means, cells.tril, cells.n_normals, x, source)
     return x
 
 
 @njit(**COMPILED)
-def _rows_of_noise(point, edges, means, tril, x, source):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+def _rows_of_noise(point, edges, means, tril, n_normals, x, source):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     """Turn white noise ``x`` (N, D) into rows of the cells that ``point`` (N,) falls into."""
     d = x.shape[1]
     total = edges[edges.size - 1]
@@ -122,6 +145,11 @@ def _rows_of_noise(point, edges, means, tril, x, source):  # type: ignore[no-unt
             else:
                 low = middle + 1
         source[i] = low
+        if low >= n_normals:
+            for a in range(d):
+                uniform = 0.5 * math.erfc(-x[i, a] * math.sqrt(0.5))
+                x[i, a] = means[low, a] + tril[low, a, a] * uniform
+            continue
         for a in range(d - 1, -1, -1):  # from the last, so that noise is read before it is lost
             t = means[low, a]
             for b in range(a + 1):
@@ -180,6 +208,13 @@ def _labelled(
         )
     columns: dict[str, NDArray[Any]] = {name: x[:, j] for j, name in enumerate(names)}
     columns |= {"component": component, "draw": draw}
+    return framed(columns, range(begin, begin + len(x)), frame, "sample")
+
+
+def framed(
+    columns: dict[str, NDArray[Any]], index: Any, frame: str, name: str | None = None
+) -> Any:
+    """Columns as a frame of pandas, with row labels of some name, or of polars."""
     if frame == "polars":
         try:
             import polars as pl
@@ -190,4 +225,4 @@ def _labelled(
         return pl.DataFrame(columns)
     import pandas as pd
 
-    return pd.DataFrame(columns, index=pd.RangeIndex(begin, begin + len(x), name="sample"))
+    return pd.DataFrame(columns, index=pd.Index(index, name=name))

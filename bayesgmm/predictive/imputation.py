@@ -1,4 +1,4 @@
-"""What was not seen of rows, filled in: by its expectation, or by draws of it.
+"""What is not known of rows, filled in: what was not seen, and what was seen with an error.
 
 Expectations are the best single guesses, and vary less than values do: what is computed from
 several draws shows how uncertain it is (multiple imputation; Rubin 1987).
@@ -16,6 +16,7 @@ from bayesgmm.data.observations import Observations
 from bayesgmm.expectation.conditional import conditionals
 from bayesgmm.expectation.statistics import row_memberships
 from bayesgmm.mixture.parameters import MixtureParameters
+from bayesgmm.predictive.generation import Frame, framed
 
 Floats = NDArray[np.float64]
 
@@ -23,56 +24,80 @@ Floats = NDArray[np.float64]
 _AVERAGED = 500
 
 
-def expected_rows(parameters: MixtureParameters, rows: Observations) -> Floats:
-    """The rows (N, D), what was not seen by its expectation over mixtures and components."""
+def expected_rows(
+    parameters: MixtureParameters, rows: Observations, *, errors: bool = False
+) -> tuple[Floats, Floats]:
+    """The rows (N, D), what is not known by its expectation, and the variance of that.
+
+    With ``errors`` that is the values without the errors with which they were seen.  Of a row
+    that is noise nothing more is known than was seen, and of the rest that it is in the box.
+    """
     flat = _evenly(parameters, _AVERAGED)
-    seen, forms = flat.with_rows(rows.matrix)
-    out = np.where(np.isnan(rows.matrix), 0.0, rows.matrix)
+    seen, forms = flat.with_rows(rows)
+    known = np.where(np.isnan(rows.matrix), 0.0, rows.matrix)
+    first, second = np.zeros_like(known), np.zeros_like(known)
+    touched = np.zeros(known.shape, dtype=bool)
     with one_blas_thread():
         for mixture, form in zip((flat[s] for s in range(len(forms))), forms, strict=True):
             memberships = row_memberships(seen, form)
-            for part in conditionals(seen.views, mixture.means, mixture.covariances):
-                x = rows.matrix[np.ix_(part.rows, part.seen)]
-                means = np.einsum("no,kou->nku", x, part.slope) + part.offset
-                expected = np.einsum("nk,nku->nu", memberships[part.rows], means)
-                out[np.ix_(part.rows, part.unseen)] += expected / len(forms)
-    return out
+            k = mixture.n_components
+            parts = conditionals(
+                rows.matrix, seen.views, mixture.means, mixture.covariances, errors=errors
+            )
+            for part in parts:
+                own, at = memberships[part.rows], np.ix_(part.rows, part.columns)
+                touched[at] = True
+                first[at] += np.einsum("nk,nku->nu", own[:, :k], part.means)
+                square = part.means**2 + part.variances
+                second[at] += np.einsum("nk,nku->nu", own[:, :k], square)
+                if mixture.noise is not None:
+                    low, high = mixture.noise.required_box[:, part.columns]
+                    gone = np.isnan(rows.matrix[at])
+                    value = np.where(gone, 0.5 * (low + high), known[at])
+                    first[at] += own[:, k:] * value
+                    second[at] += own[:, k:] * (value**2 + gone * (high - low) ** 2 / 12)
+    first, second = first / len(forms), second / len(forms)
+    variance = np.where(touched, np.maximum(second - first**2, 0.0), 0.0)
+    return np.where(touched, first, known), variance
 
 
 def drawn_rows(
-    parameters: MixtureParameters, rows: Observations, n: int, rng: np.random.Generator
+    parameters: MixtureParameters,
+    rows: Observations,
+    n: int,
+    rng: np.random.Generator,
+    *,
+    errors: bool = False,
 ) -> Floats:
-    """``n`` copies of the rows (n, N, D), what was not seen drawn: each by one mixture."""
+    """``n`` copies of the rows (n, N, D), what is not known drawn: each by one mixture."""
     mixtures = _evenly(parameters, n)
     if len(mixtures.weights) < n:
         mixtures = mixtures[rng.integers(len(mixtures.weights), size=n)]
-    seen, forms = mixtures.with_rows(rows.matrix)
+    seen, forms = mixtures.with_rows(rows)
     out = np.repeat(rows.matrix[None], n, axis=0)
     with one_blas_thread():
         for s, form in enumerate(forms):
             upto = np.cumsum(row_memberships(seen, form), axis=1)
             chosen = (rng.random((rows.n_rows, 1)) * upto[:, -1:] > upto).sum(axis=1)
-            for part in conditionals(seen.views, mixtures.means[s], mixtures.covariances[s]):
-                component = chosen[part.rows]
-                x = rows.matrix[np.ix_(part.rows, part.seen)]
-                noise = rng.standard_normal((len(part.rows), len(part.unseen)))
-                values = np.einsum("no,nou->nu", x, part.slope[component])
-                values += part.offset[component]
-                values += np.einsum("nuv,nv->nu", part.tril[component], noise)
-                out[s][np.ix_(part.rows, part.unseen)] = values
+            parts = conditionals(
+                rows.matrix, seen.views, mixtures.means[s], mixtures.covariances[s], errors=errors
+            )
+            for part in parts:
+                component, at = chosen[part.rows], np.ix_(part.rows, part.columns)
+                stray = component >= mixtures.n_components
+                values = part.draw(np.where(stray, 0, component), rng)
+                if mixtures.noise is not None:
+                    made = mixtures.noise.simulate(len(component), rng)[:, part.columns]
+                    there = rows.matrix[at]
+                    made = np.where(np.isnan(there), made, there)
+                    values = np.where(stray[:, None], made, values)
+                out[s][at] = values
     return out
 
 
-def as_frame(values: Floats, rows: Observations, frame: str) -> Any:
+def as_frame(values: Floats, rows: Observations, frame: Frame) -> Any:
     """One copy of the rows as a frame with their labels, where the kind of frame has any."""
-    columns = {name: values[:, j] for j, name in enumerate(rows.names)}
-    if frame == "polars":
-        import polars as pl
-
-        return pl.DataFrame(columns)
-    import pandas as pd
-
-    return pd.DataFrame(columns, index=rows.index)
+    return framed({name: values[:, j] for j, name in enumerate(rows.names)}, rows.index, frame)
 
 
 def _evenly(parameters: MixtureParameters, most: int) -> MixtureParameters:

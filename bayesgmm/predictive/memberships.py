@@ -24,9 +24,12 @@ _HELD = 8_000_000
 
 
 def averaged_memberships(parameters: MixtureParameters, rows: Observations) -> xr.DataArray:
-    """Memberships (obs, component), averaged over all mixtures of the batch."""
-    seen, forms = parameters.with_rows(rows.matrix)
-    mean = np.zeros((rows.n_rows, parameters.n_components))
+    """Memberships (obs, component), averaged over all mixtures of the batch.
+
+    The last component is ``"noise"`` where the mixture has any.
+    """
+    seen, forms = parameters.with_rows(rows)
+    mean = np.zeros((rows.n_rows, parameters.n_classes))
 
     def one(part: slice) -> None:
         for form in forms:
@@ -34,15 +37,15 @@ def averaged_memberships(parameters: MixtureParameters, rows: Observations) -> x
 
     with one_blas_thread():
         over_slices(one, rows.n_rows, CHUNK, available_cores(None))
-    return _labelled(mean / len(forms), rows)
+    return _labelled(mean / len(forms), rows, parameters)
 
 
 def membership_intervals(
     parameters: MixtureParameters, rows: Observations, mass: float
 ) -> xr.Dataset:
     """Memberships with equal-tailed intervals over the batch, and the most probable of each row."""
-    seen, forms = parameters.with_rows(rows.matrix)
-    out = np.empty((3, rows.n_rows, parameters.n_components))
+    seen, forms = parameters.with_rows(rows)
+    out = np.empty((3, rows.n_rows, parameters.n_classes))
     tail = (1 - mass) / 2
 
     def one(part: slice) -> None:
@@ -50,25 +53,37 @@ def membership_intervals(
         out[0, part] = drawn.mean(axis=0)
         out[1:, part] = np.quantile(drawn, [tail, 1 - tail], axis=0)
 
-    held = max(1, _HELD // (len(forms) * parameters.n_components))
+    held = max(1, _HELD // (len(forms) * parameters.n_classes))
     with one_blas_thread():
         over_slices(one, rows.n_rows, held, available_cores(None))
-    probability, lower, upper = (_labelled(values, rows) for values in out)
+    probability, lower, upper = (_labelled(values, rows, parameters) for values in out)
     return xr.Dataset(
         {
             "probability": probability,
             "lower": lower,
             "upper": upper,
-            "assigned": probability.argmax("component"),
+            "assigned": most_probable(probability),
             "correct": probability.max("component"),
         }
     )
 
 
-def _labelled(values: Floats, rows: Observations) -> xr.DataArray:
+def most_probable(memberships: xr.DataArray) -> xr.DataArray:
+    """The most probable component (obs) of memberships (obs, component); -1 for noise."""
+    chosen = memberships.argmax("component")
+    labels = memberships["component"].values
+    if labels.dtype.kind != "O":
+        return chosen
+    return chosen.where(chosen < len(labels) - 1, -1)
+
+
+def _labelled(values: Floats, rows: Observations, parameters: MixtureParameters) -> xr.DataArray:
+    labels = np.arange(values.shape[1])
+    if parameters.noise is not None:
+        labels = np.array([*labels[:-1].tolist(), "noise"], dtype=object)
     return xr.DataArray(
         values,
         dims=("obs", "component"),
-        coords={"obs": rows.index, "component": np.arange(values.shape[1])},
+        coords={"obs": rows.index, "component": labels},
         name="memberships",
     )

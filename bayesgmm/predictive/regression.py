@@ -19,7 +19,7 @@ from bayesgmm.compiled.threads import available_cores, one_blas_thread, thread_m
 from bayesgmm.data.features import features_like
 from bayesgmm.data.observations import Observations
 from bayesgmm.data.reading import default_names
-from bayesgmm.errors import DataError
+from bayesgmm.errors import DataError, FitError
 from bayesgmm.options import PROBABILITY
 from bayesgmm.predictive.asked import positions
 from bayesgmm.predictive.averaged import AveragedMixture
@@ -86,6 +86,11 @@ def regress(
     """
     predictive = PREDICTIVE("predictive", predictive)
     mass = PROBABILITY("mass", mass)
+    if predictive.mixture.log_noise is not None:
+        raise FitError(
+            "regress is for components alone, and this fit has noise; use condition, which takes "
+            "it into account."
+        )
     positions([y], predictive.feature_names)
     rows = _given(predictive, y, at)
     given = [str(name) for name in rows.names]

@@ -10,13 +10,14 @@ are compiled; roots are found by bisection, which no shape of density leads astr
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
 from bayesgmm.compiled.calls import COMPILED
+from bayesgmm.errors import FitError
 
 Floats = NDArray[np.float64]
 
@@ -25,11 +26,17 @@ _FAR = 38.0  # standard deviations beyond which a density is below the smallest 
 
 
 class UnivariateMixture(NamedTuple):
-    """Weights (J,), means (J,) and standard deviations (J,) of normals on the line."""
+    """Weights (J,), means (J,) and standard deviations (J,) of normals on the line.
+
+    Beside them a ``share`` may be uniform from ``low`` to ``high``.
+    """
 
     weights: Floats
     means: Floats
     scales: Floats
+    share: float = 0.0
+    low: float = 0.0
+    high: float = 1.0
 
     @classmethod
     def of(cls, weights: Floats, means: Floats, scales: Floats) -> UnivariateMixture:
@@ -37,6 +44,12 @@ class UnivariateMixture(NamedTuple):
         kept = weights > _NEGLIGIBLE * weights.max()
         weights = weights[kept]
         return cls(weights / weights.sum(), means[kept], scales[kept])
+
+    def beside_uniform(self, share: float, low: float, high: float) -> UnivariateMixture:
+        """The same with a share that is uniform."""
+        return UnivariateMixture(
+            self.weights * (1 - share), self.means, self.scales, share, low, high
+        )
 
     def cdf(self, points: Floats) -> Floats:
         """Probability of values up to each point."""
@@ -60,9 +73,11 @@ class UnivariateMixture(NamedTuple):
             sign, tail = (1.0, q) if q <= 0.5 else (-1.0, 1.0 - q)
             centers = sign * self.means
             reached = centers + ndtri(tail) * self.scales  # of each component by itself
-            out[i] = sign * _quantile(
-                tail, self.weights, centers, self.scales, reached.min(), reached.max()
-            )
+            ends = sorted([sign * self.low, sign * self.high])
+            if self.share:
+                reached = np.append(reached, ends[0] + tail * (ends[1] - ends[0]))
+            mirrored = (self.weights, centers, self.scales, self.share, *ends)
+            out[i] = sign * _quantile(tail, *mirrored, reached.min(), reached.max())
         return out
 
     def turning_points(self) -> tuple[Floats, Floats]:
@@ -71,7 +86,7 @@ class UnivariateMixture(NamedTuple):
         candidates = np.concatenate([self.means - self.scales / 4, self.means + self.scales / 4])
         widths = np.concatenate([self.scales, self.scales])
         order = np.argsort(candidates)
-        found = _turning_points(candidates[order], widths[order], *self)
+        found = _turning_points(candidates[order], widths[order], *self[:3])
         return found[::2], found[1::2]
 
     def region(self, mass: float) -> tuple[Floats, float]:
@@ -80,8 +95,14 @@ class UnivariateMixture(NamedTuple):
 
         modes, valleys = self.turning_points()
         # Ends of the pieces on which the density is monotone, rising first.
-        reach = (self.means - _FAR * self.scales).min(), (self.means + _FAR * self.scales).max()
-        ends = np.sort(np.concatenate([reach, modes, valleys]))
+        reach = [(self.means - _FAR * self.scales).min(), (self.means + _FAR * self.scales).max()]
+        steps: list[Any] = []
+        if self.share:  # the density falls by a step on both sides of the uniform part
+            outside = np.nextafter([self.low, self.high], [-np.inf, np.inf])
+            width = self.high - self.low
+            steps = [self.low, self.high, *outside]
+            reach = [min(reach[0], self.low - width), max(reach[1], self.high + width)]
+        ends = np.sort(np.concatenate([reach, modes, valleys, steps]))
         heights = self.density(ends)
         highest = heights.max()
 
@@ -94,21 +115,27 @@ class UnivariateMixture(NamedTuple):
             return float(np.diff(self.cdf(intervals(log_level).ravel()))[::2].sum()) - mass
 
         level = brentq(surplus, -700.0, -1e-14, xtol=1e-13)
+        if self.share and abs(surplus(level)) > 1e-6:
+            raise FitError(
+                f"A region of mass {mass:g} ends where the density is that of noise, the same "
+                "everywhere; ask for a smaller mass."
+            )
         return intervals(level), float(highest * math.exp(level))
 
 
 @njit(**COMPILED)
-def _cdf(points, weights, means, scales, out):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+def _cdf(points, weights, means, scales, share, low, high, out):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     """Distribution function at each point into ``out``."""
     for i in range(points.size):
         total = 0.0
         for j in range(weights.size):
             total += weights[j] * math.erfc((means[j] - points[i]) / scales[j] * math.sqrt(0.5))
-        out[i] = 0.5 * total
+        inside = min(max((points[i] - low) / (high - low), 0.0), 1.0)
+        out[i] = 0.5 * total + share * inside
 
 
 @njit(**COMPILED)
-def _density_and_slope(points, weights, means, scales, density, slope):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+def _density_and_slope(points, weights, means, scales, share, low, high, density, slope):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     """Density and its derivative at each point into ``density`` and ``slope``."""
     for i in range(points.size):
         f = 0.0
@@ -120,11 +147,13 @@ def _density_and_slope(points, weights, means, scales, density, slope):  # type:
                 f += t
                 g -= t * z / scales[j]
         density[i] = 0.3989422804014327 * f
+        if share > 0.0 and low <= points[i] <= high:
+            density[i] += share / (high - low)
         slope[i] = 0.3989422804014327 * g
 
 
 @njit(**COMPILED)
-def _quantile(q, weights, means, scales, low, high):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+def _quantile(q, weights, means, scales, share, begin, end, low, high):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     """Root of the distribution function at q between ``low`` and ``high``: Newton, held in."""
     at = np.empty(1)
     value = np.empty(1)
@@ -135,12 +164,12 @@ def _quantile(q, weights, means, scales, low, high):  # type: ignore[no-untyped-
     for j in range(scales.size):
         narrowest = min(narrowest, scales[j])
     for _ in range(200):
-        _cdf(at, weights, means, scales, value)
+        _cdf(at, weights, means, scales, share, begin, end, value)
         if value[0] < q:
             low = at[0]
         else:
             high = at[0]
-        _density_and_slope(at, weights, means, scales, density, slope)
+        _density_and_slope(at, weights, means, scales, share, begin, end, density, slope)
         step = at[0] - (value[0] - q) / density[0]
         if not low < step < high:  # also where the density underflows
             step = 0.5 * (low + high)
@@ -174,7 +203,7 @@ def _turning_points(candidates, widths, weights, means, scales):  # type: ignore
     grid = grid[:size]
     density = np.empty(size)
     slope = np.empty(size)
-    _density_and_slope(grid, weights, means, scales, density, slope)
+    _density_and_slope(grid, weights, means, scales, 0.0, 0.0, 1.0, density, slope)
     slope[0] = 1.0  # below every mean the density rises, above every mean it falls
     slope[size - 1] = -1.0
     found = np.empty(size)
@@ -191,7 +220,7 @@ def _turning_points(candidates, widths, weights, means, scales):  # type: ignore
             middle[0] = 0.5 * (low + high)
             if middle[0] <= low or middle[0] >= high:
                 break
-            _density_and_slope(middle, weights, means, scales, f, g)
+            _density_and_slope(middle, weights, means, scales, 0.0, 0.0, 1.0, f, g)
             if (g[0] > 0.0) == rises:
                 low = middle[0]
             else:
@@ -202,7 +231,7 @@ def _turning_points(candidates, widths, weights, means, scales):  # type: ignore
 
 
 @njit(**COMPILED)
-def _crossings(level, ends, heights, weights, means, scales, out):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+def _crossings(level, ends, heights, weights, means, scales, share, begin, end, out):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     """Where the density crosses ``level``, ascending, into ``out``; returns how many there are.
 
     Between neighbouring ``ends`` the density is monotone.
@@ -218,7 +247,7 @@ def _crossings(level, ends, heights, weights, means, scales, out):  # type: igno
         low, high = ends[i], ends[i + 1]
         for _ in range(60):
             middle[0] = 0.5 * (low + high)
-            _density_and_slope(middle, weights, means, scales, f, g)
+            _density_and_slope(middle, weights, means, scales, share, begin, end, f, g)
             if (f[0] > level) == above:
                 low = middle[0]
             else:

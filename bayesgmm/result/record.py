@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
 
 from bayesgmm.compiled.triangular import correlation_factor
 from bayesgmm.data.observations import Observations
 from bayesgmm.errors import FitError, SpecError
+from bayesgmm.mixture.noise import Noise
 from bayesgmm.mixture.parameters import MixtureParameters
 from bayesgmm.model.spec import MixtureSpec
 from bayesgmm.options import WHICH
@@ -95,9 +97,13 @@ class FitRecord:
             raise SpecError(
                 f"There is no mode {number}; this fit has {facts.sizes['mode']}, numbered from 0."
             )
-        return MixtureParameters(
-            *(facts[f"mode_{name}"].values[number] for name in ("weights", "means", "scale_tril"))
+        noise = None
+        if self.spec.noise:
+            noise = Noise(facts["mode_noise_weight"].values[number], self.noise_box)
+        weights, means, tril = (
+            facts[f"mode_{name}"].values[number] for name in ("weights", "means", "scale_tril")
         )
+        return MixtureParameters(weights, means, tril, noise)
 
     def _mode_facts(self) -> xr.Dataset:
         if "mode_share" not in self.facts:
@@ -123,19 +129,40 @@ class FitRecord:
         posterior = self.tree["posterior"].to_dataset()
         correlation = correlation_factor(posterior["correlations"].values)
         tril = posterior["scales"].values[..., None] * correlation
-        return MixtureParameters(posterior["weights"].values, posterior["means"].values, tril)
+        noise = None
+        if self.spec.noise:
+            noise = Noise(posterior["noise_weight"].values, self.noise_box)
+        weights, means = posterior["weights"].values, posterior["means"].values
+        return MixtureParameters(weights, means, tril, noise)
+
+    @property
+    def noise_box(self) -> NDArray[np.float64] | None:
+        """The box (2, D) over which noise is uniform; None where its density is given by row."""
+        return self._constant.get("noise_box")
+
+    @cached_property
+    def _constant(self) -> dict[str, NDArray[Any]]:
+        """What is known of the rows beside their values, by name."""
+        if "constant_data" not in self.tree.children:
+            return {}
+        group = self.tree["constant_data"].to_dataset()
+        return {str(name): variable.values for name, variable in group.data_vars.items()}
 
     @cached_property
     def observations(self) -> Observations:
         """The data that were fitted."""
-        there = "constant_data" in self.tree.children
-        constant = self.tree["constant_data"].to_dataset() if there else {}
+        constant = self._constant
         x = self.tree["observed_data"].to_dataset()["x"]
         return Observations(
             x,
-            row_weights=constant["row_weights"].values if "row_weights" in constant else None,
-            resolution=constant["resolution"].values if "resolution" in constant else 0,
+            row_weights=constant.get("row_weights"),
+            resolution=constant.get("resolution", 0),
             missing="marginal" if np.isnan(x.values).any() else None,
+            errors=constant.get("errors"),
+            labels=constant.get("labels"),
+            allowed=constant.get("allowed"),
+            background=constant.get("background", self.noise_box),
+            selection=constant.get("selection"),
         )
 
     @property

@@ -39,9 +39,11 @@ def _headlines(fit: FitRecord) -> list[str]:
     unseen = fit.observations.n_unseen
     holes = f", {unseen:,} value{'s' * (unseen != 1)} not seen" if unseen else ""
     likelihood = f"log-likelihood {fit.log_likelihood:.2f}"
+    seen = one_line(fit.observations.views.words(fit.feature_names))
+    seen = f", {seen}" if seen else ""
     lines = [
         f"MixtureFit {fit.spec.label}: {METHODS[fit.method].title.format(some)}",
-        f"{n} rows{recorded}, {d} feature{'s' * (d != 1)}{holes}, "
+        f"{n} rows{recorded}, {d} feature{'s' * (d != 1)}{holes}{seen}, "
         f"{fit.n_parameters} free parameters; {likelihood}"
         + (" (mean over draws)" if fit.is_posterior else ""),
     ]
@@ -80,6 +82,7 @@ def _table(fit: FitRecord) -> list[str]:
     shown = min(p.n_components, _SHOWN_COMPONENTS)
     features = [one_line(name) for name in fit.feature_names[:_SHOWN_FEATURES]]
     columns = [("weight", p.weights[..., :shown])]
+    noise = p.noise
     for title, values in (("mean", p.means), ("sd", p.scales)):
         columns += [(f"{title} {name}", values[..., :shown, j]) for j, name in enumerate(features)]
     cells = [["component", *(str(j) for j in range(shown))]]
@@ -92,6 +95,9 @@ def _table(fit: FitRecord) -> list[str]:
         "  ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True))
         for line in zip(*cells, strict=True)
     ]
+    if noise is not None:
+        spread = f" ± {noise.weight.std():.2g}" if fit.is_posterior else ""
+        lines.append(f"noise: weight {noise.weight.mean():.4g}{spread}")
     if shown < p.n_components or len(features) < len(fit.feature_names):
         lines.append("(more in .summary())")
     return lines

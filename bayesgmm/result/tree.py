@@ -61,14 +61,12 @@ def lay_out(
         )
     else:
         totals = parameters.log_likelihood(observations, weights, cores=cores)
-    constant = {}
-    if observations.resolution.any():
-        constant["resolution"] = (("feature",), observations.resolution)
-    if weights is not None:
-        constant["row_weights"] = (("obs",), weights)
-    if constant:
-        of_rows = rows if "row_weights" in constant else {}
-        groups["constant_data"] = xr.Dataset(constant, coords={**of_rows, "feature": names})
+    if constant := constant_variables(observations, spec):
+        known = {"obs": observations.index, "feature": names, "feature_bis": names}
+        used = {str(dim) for variable in constant.values() for dim in variable.dims}
+        groups["constant_data"] = xr.Dataset(
+            constant, coords={name: known[name] for name in known if name in used}
+        )
     scalars = {
         "log_likelihood": float(totals.mean()),
         "n_parameters": spec.n_parameters(observations.n_features),
@@ -96,14 +94,48 @@ def lay_out(
     return tree
 
 
+def constant_variables(observations: Observations, spec: MixtureSpec) -> dict[str, xr.Variable]:
+    """What is known of the rows beside their values."""
+    views = observations.views
+    dims = {
+        "row_weights": ("obs",),
+        "resolution": ("feature",),
+        "errors": ("obs", "feature", "feature_bis"),
+        "labels": ("obs",),
+        "allowed": ("obs", "class"),
+        "selection": ("bound", "feature"),
+    }
+    found: dict[str, Any] = {name: getattr(views, name, None) for name in dims}
+    found["row_weights"] = observations.row_weights
+    if observations.resolution.any():
+        found["resolution"] = observations.resolution
+    constant = {
+        name: xr.Variable(dims[name][: value.ndim], value)
+        for name, value in found.items()
+        if value is not None
+    }
+    if "allowed" in constant:
+        constant["allowed"] = constant["allowed"].astype(np.int8)  # files have no truth values
+    background = views.background
+    if background is None and spec.noise:
+        background = observations.noise_box()
+    if background is not None:
+        one = background.ndim == 1
+        name, dim = ("background", ("obs",)) if one else ("noise_box", ("bound", "feature"))
+        constant[name] = xr.Variable(dim, background)
+    return constant
+
+
 def posterior_group(parameters: MixtureParameters, names: list[str]) -> xr.Dataset:
     """The group of parameters of batch shape (chain, draw)."""
     chains, draws = parameters.batch_shape
     first, features = ("chain", "draw"), ("component", "feature")
     square = (*first, *features, "feature_bis")
+    noise = parameters.noise
     return xr.Dataset(
         {
             "weights": ((*first, "component"), parameters.weights),
+            **({} if noise is None else {"noise_weight": (first, noise.weight)}),
             "means": ((*first, *features), parameters.means),
             "scales": ((*first, *features), parameters.scales),
             "correlations": (square, parameters.correlations),
@@ -156,7 +188,9 @@ def with_groups(tree: xr.DataTree, changed: Mapping[str, xr.Dataset]) -> xr.Data
 
 def free_parameters(posterior: xr.Dataset, spec: MixtureSpec) -> xr.Dataset:
     """A posterior group without what repeats or is constant, for tables."""
-    kept = posterior[["weights", "means", "scales"][spec.n_components == 1 :]]
+    kept = posterior[["weights", "means", "scales"][spec.n_components == 1 and not spec.noise :]]
+    if spec.noise:
+        kept = kept.assign(noise_weight=posterior["noise_weight"])
     names = [str(name) for name in posterior["feature"].values]
     if not spec.structure.matrices or len(names) == 1:
         return kept

@@ -918,3 +918,15 @@ def test_one_component_and_one_feature(cloud, k, d, covariance, method):
             sigma = np.eye(d) * np.trace(sigma) / d
         np.testing.assert_allclose(fit.parameters.means[0, 0, 0], cloud[:, :d].mean(0), rtol=1e-9)
         np.testing.assert_allclose(fit.parameters.covariances[0, 0, 0], sigma, rtol=1e-9)
+
+
+def test_a_part_is_its_rows_whatever_their_range():
+    """Neighbours on a lattice differ by a step less rounding: what is known is not asked again."""
+    whole = Observations(
+        np.array([[5.0], [5.1], [5.1], [7.0]]), names=["a"], row_weights=[1.0, 2.0, 3.0, 4.0]
+    )
+    some = whole.part([1, 0])
+    assert some.names == ("a",) and list(some.index) == [1, 0] and list(some.row_weights) == [2, 1]
+    np.testing.assert_array_equal(some.values, [[5.1], [5.0]])
+    np.testing.assert_array_equal(some.resolution, whole.resolution)
+    assert some.center == pytest.approx((2 * 5.1 + 5.0) / 3)  # its own

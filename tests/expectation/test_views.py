@@ -11,7 +11,7 @@ from bayesgmm.compiled.threads import available_cores
 from bayesgmm.expectation.precision import PrecisionForm
 from bayesgmm.expectation.rows import Rows
 from bayesgmm.expectation.statistics import expected_statistics, row_log_density, row_memberships
-from bayesgmm.expectation.views import Views
+from bayesgmm.expectation.views import ALL_SEEN, Views
 from bayesgmm.model.structure import STRUCTURES as BY_NAME
 from tests.expectation.test_statistics import mixture
 from tests.support import STRUCTURES, refused
@@ -85,6 +85,7 @@ def test_complete_rows_as_views_are_complete_rows(covariance):
         views = Views(
             np.tile(np.arange(4), (n_views, 1)), np.full(n_views, 4),
             np.linspace(0, 60, n_views + 1).astype(int), np.arange(60), rows.values.ravel(),
+            *ALL_SEEN[5:],
         )  # fmt: skip
         found = expected_statistics(rows._replace(views=views), form)
         assert found.log_likelihood == pytest.approx(plain.log_likelihood, rel=1e-10)

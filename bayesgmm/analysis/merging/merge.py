@@ -20,6 +20,7 @@ from bayesgmm.analysis.merging.entropy_tree import chosen_merges, empty_columns,
 from bayesgmm.analysis.merging.ridgeline import ridgeline_trees
 from bayesgmm.analysis.partitions.allocations import evenly_spaced
 from bayesgmm.compiled.threads import available_cores, one_blas_thread, thread_map
+from bayesgmm.errors import FitError
 from bayesgmm.expectation.precision import PrecisionForm
 from bayesgmm.expectation.statistics import row_memberships
 from bayesgmm.options import LIMIT, SHARE, one_of, optional
@@ -171,6 +172,10 @@ def merge_components(
     fit = require_fit(fit, "merge_components")
     by, threshold = one_of(*_PAPERS)("by", by), optional(SHARE)("threshold", threshold)
     max_draws, cores = LIMIT("max_draws", max_draws), available_cores(cores)
+    if fit.spec.noise:
+        raise FitError(
+            "merge_components is for components alone, and this fit has noise; fit without."
+        )
     used = evenly_spaced(int(np.prod(fit.parameters.batch_shape)), max_draws)
     if by == "entropy":
         return _by_entropy(fit, threshold, used, cores)
@@ -191,7 +196,7 @@ def _by_ridgeline(
     fit: MixtureFit, threshold: float, used: NDArray[np.int64], cores: int
 ) -> Merging:
     draws, k = fit.parameters.flat()[used], fit.spec.n_components
-    rows, forms = draws.with_rows(fit.observations.matrix)
+    rows, forms = draws.with_rows(fit.observations)
 
     def empty_in(form: PrecisionForm) -> NDArray[np.bool_]:
         shares = row_memberships(rows, form)
@@ -218,7 +223,7 @@ def _by_entropy(
     fit: MixtureFit, threshold: float | None, used: NDArray[np.int64], cores: int
 ) -> Merging:
     weights, k = fit.observations.row_weights, fit.spec.n_components
-    rows, forms = fit.parameters.flat()[used].with_rows(fit.observations.matrix)
+    rows, forms = fit.parameters.flat()[used].with_rows(fit.observations)
 
     def merged(shares: NDArray[np.float64]) -> _Tree:
         pairs, entropy, merged_rows, n_empty = entropy_tree(shares, weights)

@@ -61,7 +61,7 @@ def draw_allocations(
     cores = available_cores(cores)
     if fit.spec.n_components > _LARGEST:
         raise FitError(f"Allocations need {_LARGEST} components or fewer.")
-    rows, forms = fit.parameters.with_rows(fit.observations.matrix)
+    rows, forms = fit.parameters.with_rows(fit.observations)
     n = fit.observations.n_rows
     if fit.is_posterior:
         forms = [forms[s] for s in evenly_spaced(len(forms), max_draws)]

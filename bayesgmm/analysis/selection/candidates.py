@@ -99,8 +99,11 @@ class Candidates:
         digest = hashlib.sha256(asked.encode())
         digest.update(np.ascontiguousarray(self.observations.values).tobytes())
         digest.update(repr(self.observations.names).encode())
-        if self.observations.row_weights is not None:
-            digest.update(self.observations.row_weights.tobytes())
+        digest.update(self.observations.resolution.tobytes())
+        views = self.observations.views
+        for known in (self.observations.row_weights, *vars(views).values()):
+            if known is not None:
+                digest.update(repr(known.shape).encode() + known.tobytes())
         label = re.sub(r"[^\w]+", "-", spec.label)
         return self.folder / f"{label}-{method.name}-{digest.hexdigest()[:12]}.nc"
 

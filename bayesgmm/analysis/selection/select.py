@@ -65,6 +65,7 @@ def select(
     posteriors: int | None = None,
     unsampled: float = 0.02,
     priors: Priors | None = None,
+    noise: bool | Iterable[bool] = False,
     prior_on_k: Mapping[int, float] | None = None,
     out: str | Path | None = None,
     seed: Any = None,
@@ -102,6 +103,9 @@ def select(
         0 all are, up to ``posteriors``.
     priors : Priors, optional
         Of the sampled models.
+    noise : bool or iterable of bool, default False
+        Whether the models have noise beside their components, or ``[False, True]`` for each
+        with and without.
     prior_on_k : mapping of K to weight, optional
         For the posterior probabilities of the models; uniform by default, and equal for
         the structures within one K.
@@ -143,8 +147,10 @@ def select(
     most = CRITERIA[by] if posteriors is None else posteriors
     unsampled = SHARE("unsampled", unsampled)
     priors = Priors() if priors is None else priors
+    noisy = [noise] if isinstance(noise, (bool, np.bool_)) else _several("noise", noise, "True")
     specs = [
-        MixtureSpec(k, covariance, priors)
+        MixtureSpec(k, covariance, priors, each)
+        for each in noisy
         for covariance in _several("covariances", covariances, "['full', 'tied']")
         for k in _several("n_components", n_components, "range(1, 6)")
     ]
@@ -242,9 +248,10 @@ def _distinct(specs: list[MixtureSpec], n_features: int) -> dict[MixtureSpec, li
     """Each model once, by the plainest of the names asked for, with the other such names."""
     asked: dict[Any, list[MixtureSpec]] = {}
     for spec in specs:
-        asked.setdefault((spec.n_components, spec.synonyms(n_features)), []).append(spec)
+        key = (spec.n_components, spec.noise, spec.synonyms(n_features))
+        asked.setdefault(key, []).append(spec)
     models = {}
-    for (_, synonyms), same in asked.items():
+    for (_, _, synonyms), same in asked.items():
         wanted = {spec.covariance for spec in same}
         plainest, *others = (name for name in synonyms if name in wanted)
         models[same[0].replace(covariance=plainest)] = others

@@ -145,7 +145,9 @@ class Selection:
             for fit, share in zip(fits, known, strict=True)
             if share > 0
         ]
-        together = AveragedMixture(*(np.concatenate(values) for values in zip(*parts, strict=True)))
+        *values, log_noise = (np.concatenate(each) for each in zip(*parts, strict=True))
+        noisy = [fit.noise_box for fit in fits if fit.spec.noise]
+        together = AveragedMixture(*values, *((log_noise, noisy[0]) if noisy else ()))
         return PredictiveDistribution(together, fits[0].feature_names)
 
     def bootstrap_test(
@@ -297,18 +299,21 @@ class Selection:
         return f"Selection of {len(self.table)} models\n{shown.to_string()}\n{self.verdict}"
 
 
-def _shared(
-    parameters: MixtureParameters, share: float, k: int
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Log weights (S, k), means and factors of draws that have a share of the whole together,
-    with empty components up to ``k``."""
+def _shared(parameters: MixtureParameters, share: float, k: int) -> tuple[NDArray[np.float64], ...]:
+    """Log weights (S, k), means, factors and log weights of noise (S,) of draws.
+
+    They have a share of the whole together, with empty components up to ``k``.
+    """
     s, own, d = parameters.means.shape
     more = ((0, 0), (0, k - own))
     identity = np.broadcast_to(np.eye(d), (s, k - own, d, d))
     with np.errstate(divide="ignore"):
         log_weights = np.log(np.pad(parameters.weights, more)) + np.log(share / s)
+        noise = parameters.class_weights[:, own:].sum(axis=1)  # 0 without
+        log_noise = np.log(noise) + np.log(share / s)
     return (
         log_weights,
         np.pad(parameters.means, (*more, (0, 0)), mode="edge"),
         np.concatenate([parameters.scale_tril, identity], axis=1),
+        log_noise,
     )

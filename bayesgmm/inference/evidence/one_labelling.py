@@ -30,7 +30,7 @@ class LabellingRegion:
     theta : array (chain, draw, P)
         The fit's draws, in the region.
     log_labellings : float
-        log K!, what the whole is more than the region.
+        log K! where all components are exchangeable, what the whole is more than the region.
     """
 
     def __init__(self, fit: MixtureFit, cores: int) -> None:
@@ -40,9 +40,9 @@ class LabellingRegion:
         draws = fit.parameters
         self.pivot = highest(draws, lp)
         self.density = density.framed(self.pivot)
-        draws = draws.permute(to_pivot(draws, self.pivot).permutation)
+        draws = draws.permute(to_pivot(draws, self.pivot, groups=density.groups).permutation)
         self.theta = self.density.unconstrain(draws)  # (chain, draw, P)
-        self.log_labellings = lgamma(fit.spec.n_components + 1)
+        self.log_labellings = sum(lgamma(n + 1) for n in np.bincount(density.groups).tolist())
 
     def modes(self, seed: int) -> tuple[Array, Array, Array]:
         """Shares, places (M, P) and Cholesky factors (M, P, P) of the modes, in the region."""
@@ -50,7 +50,9 @@ class LabellingRegion:
         runs = search_for_modes(self.density.spec, self.density.observations, run)
         found = modes_from(self.density, runs)
         order = to_pivot(
-            self.density.constrain(np.stack([mode.theta for mode in found])), self.pivot
+            self.density.constrain(np.stack([mode.theta for mode in found])),
+            self.pivot,
+            groups=self.density.groups,
         ).permutation
         moved = [
             mode.relabelled(self.density, permutation)
@@ -68,7 +70,9 @@ class LabellingRegion:
         """Log posterior density (n,) of theta (n, P), without its constant; -inf outside."""
         values = self.density.values(theta)
         inside = (
-            to_pivot(self.density.constrain(theta), self.pivot).permutation
+            to_pivot(
+                self.density.constrain(theta), self.pivot, groups=self.density.groups
+            ).permutation
             == np.arange(self.density.spec.n_components)
         ).all(axis=-1)
         return np.where(inside & np.isfinite(values), values, -np.inf)

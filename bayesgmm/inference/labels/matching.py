@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayesgmm.compiled.threads import one_blas_thread, thread_map
+from bayesgmm.data.observations import Observations
 from bayesgmm.expectation.precision import PrecisionForm
 from bayesgmm.expectation.statistics import row_memberships
 from bayesgmm.mixture.parameters import MixtureParameters
@@ -32,6 +33,7 @@ AMBIGUOUS = float(np.log(20.0))
 _BLOCK = 4_000_000  # doubles in the largest array held at once
 _ROWS = 2_000  # rows that Stephens' algorithm looks at
 _ITERATIONS = 50
+_FORBIDDEN = 1e100  # the cost of exchanging what must not be
 
 
 def highest(parameters: MixtureParameters, lp: Array) -> MixtureParameters:
@@ -46,13 +48,20 @@ class Match(NamedTuple):
     ambiguous: NDArray[np.bool_]  # (...), whether two labels could be exchanged
 
 
-def to_pivot(parameters: MixtureParameters, pivot: MixtureParameters, n_rows: float = 1.0) -> Match:
+def to_pivot(
+    parameters: MixtureParameters,
+    pivot: MixtureParameters,
+    n_rows: float = 1.0,
+    *,
+    groups: NDArray[np.int64],
+) -> Match:
     """Bring each mixture of a batch nearest to ``pivot``.
 
     Nearest in the log-likelihood that rows of the pivot are expected to lose if each
     component of the pivot is replaced by the one given its label: the large-sample form
     of equivalence-classes-representatives relabelling.  A match is ambiguous where to
-    exchange two labels would cost ``n_rows`` rows less than log 20.
+    exchange two labels would cost ``n_rows`` rows less than log 20.  Only components of one
+    group (K,) may be exchanged.
 
     References
     ----------
@@ -62,6 +71,7 @@ def to_pivot(parameters: MixtureParameters, pivot: MixtureParameters, n_rows: fl
     draws, batch = parameters.flat(), parameters.batch_shape
     found, gaps = [], []
     for costs in _losses(draws, pivot):
+        costs[:, groups[:, None] != groups] = _FORBIDDEN
         found.append(_assigned(costs))
         gaps.append(_exchange(np.take_along_axis(costs, found[-1][:, None, :], axis=-1)))
     return Match(
@@ -113,17 +123,29 @@ def _divergence(pivot: MixtureParameters, draws: MixtureParameters) -> Array:
 
 
 def by_order(
-    parameters: MixtureParameters, by: str, feature: str | None, names: tuple[str, ...]
+    parameters: MixtureParameters,
+    by: str,
+    feature: str | None,
+    names: tuple[str, ...],
+    groups: NDArray[np.int64],
 ) -> Permutations:
-    """Components in increasing order of their weights, or means or scales of a feature."""
+    """Components of a group in increasing order of weights, or means or scales of a feature."""
     values: Array = getattr(parameters, by)
     if by != "weights":
         values = values[..., 0 if feature is None else names.index(feature)]
-    return np.argsort(values, axis=-1, kind="stable")
+    order = np.broadcast_to(np.arange(len(groups)), values.shape).copy()
+    for group in np.unique(groups):
+        own = np.flatnonzero(groups == group)
+        order[..., own] = own[np.argsort(values[..., own], axis=-1, kind="stable")]
+    return order
 
 
 def by_ecr(
-    parameters: MixtureParameters, pivot: MixtureParameters, x: Array, cores: int
+    parameters: MixtureParameters,
+    pivot: MixtureParameters,
+    data: Observations,
+    groups: NDArray[np.int64],
+    cores: int,
 ) -> Permutations:
     """The labels under which most rows are expected to be where the pivot puts them.
 
@@ -132,24 +154,33 @@ def by_ecr(
     Papastamoulis and Iliopoulos (2010), as in :func:`to_pivot`; allocations are
     replaced by their expectation.
     """
-    rows, forms = parameters.with_rows(x)
-    of_pivot, (form,) = pivot.with_rows(x)
-    places = row_memberships(of_pivot, form).argmax(axis=-1)
-    label = np.zeros((len(x), pivot.n_components))
-    label[np.arange(len(x)), places] = 1.0
+    rows, forms = parameters.with_rows(data)
+    of_pivot, (form,) = pivot.with_rows(data)
+    k, n = pivot.n_components, data.n_rows
+    label = np.zeros((n, pivot.n_classes))
+    label[np.arange(n), row_memberships(of_pivot, form).argmax(axis=-1)] = 1.0
+    label = label[:, :k]  # noise is not relabelled
 
     def one(form: PrecisionForm) -> Array:
         return np.asarray(
-            sum(-label[part].T @ row_memberships(chunk, form) for part, chunk in rows.numbered())
+            sum(
+                -label[part].T @ row_memberships(chunk, form)[:, :k]
+                for part, chunk in rows.numbered()
+            )
         )
 
     with one_blas_thread():
         costs = np.stack(thread_map(one, forms, cores))
+    costs[:, groups[:, None] != groups] = _FORBIDDEN
     return _assigned(costs).reshape(*parameters.batch_shape, -1)
 
 
 def by_stephens(
-    parameters: MixtureParameters, start: Permutations, x: Array, cores: int
+    parameters: MixtureParameters,
+    start: Permutations,
+    data: Observations,
+    groups: NDArray[np.int64],
+    cores: int,
 ) -> Permutations:
     """The labels that bring memberships nearest to their own average.
 
@@ -157,20 +188,21 @@ def by_stephens(
     ----------
     Stephens (2000), Dealing with label switching in mixture models, JRSS B 62.
     """
-    if len(x) > _ROWS:
-        x = x[np.linspace(0, len(x) - 1, _ROWS).astype(int)]
-    rows, forms = parameters.with_rows(x)
-    k = parameters.n_components
+    if data.n_rows > _ROWS:
+        data = data.part(np.linspace(0, data.n_rows - 1, _ROWS).astype(int))
+    rows, forms = parameters.with_rows(data)
+    n, k = data.n_rows, parameters.n_components
+    apart = _FORBIDDEN * (groups[:, None] != groups)
     permutation = start.reshape(-1, k)
     shares = np.array_split(np.arange(len(forms)), cores)
 
     def one(part: NDArray[np.int64]) -> tuple[Array, Permutations]:
-        total, chosen = np.zeros((len(x), k)), np.empty((len(part), k), dtype=np.int64)
+        total, chosen = np.zeros((n, k)), np.empty((len(part), k), dtype=np.int64)
         for i, s in enumerate(part):
-            memberships = row_memberships(rows, forms[s])
-            chosen[i] = (
-                permutation[s] if average is None else _assigned(-average.T @ memberships[None])[0]
-            )
+            memberships = row_memberships(rows, forms[s])[:, :k]
+            chosen[i] = permutation[s]
+            if average is not None:
+                chosen[i] = _assigned((apart - average.T @ memberships)[None])[0]
             total += memberships[:, chosen[i]]
         return total, chosen
 

@@ -7,6 +7,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from bayesgmm.compiled.threads import available_cores
+from bayesgmm.density.exchangeable import by_means, exchangeable
 from bayesgmm.errors import FitError, SpecError
 from bayesgmm.inference.convergence import VERDICTS, assess
 from bayesgmm.inference.labels.matching import by_ecr, by_order, by_stephens, highest, to_pivot
@@ -30,7 +31,8 @@ def relabel(
 ) -> MixtureFit:
     """The same draws under another labelling of their components.
 
-    NUTS and Laplace fits come relabelled by ``"pivot"``.  Densities, memberships
+    Components whose labels are known, or whose priors differ, keep them: only exchangeable ones
+    are relabelled.  NUTS and Laplace fits come relabelled by ``"pivot"``.  Densities, memberships
     summed over components, partitions and criteria do not depend on labels; tables
     and averages by component do.
 
@@ -100,21 +102,22 @@ def relabel(
     raw = fit.parameters.permute(np.argsort(total, axis=-1))
     reference = highest(raw, statistics["lp"].values) if pivot is None else _point(pivot, fit)
     # As from the sampler: the pivot's components by the mean of the first feature.
-    reference = reference.permute(np.lexsort(reference.means.T[::-1]))
-    match = to_pivot(raw, reference, fit.observations.total_weight)
+    data, groups = fit.observations, exchangeable(fit.spec, fit.observations)
+    reference = reference.permute(by_means(reference.means, groups))
+    match = to_pivot(raw, reference, data.total_weight, groups=groups)
     if method == "none":
         permutation = np.broadcast_to(np.arange(fit.spec.n_components), total.shape)
     elif method == "order":
-        permutation = by_order(raw, by, name, fit.feature_names)
+        permutation = by_order(raw, by, name, fit.feature_names, groups)
     else:
         permutation = match.permutation
         if method == "ecr":
-            permutation = by_ecr(raw, reference, fit.observations.matrix, threads)
+            permutation = by_ecr(raw, reference, data, groups, threads)
         elif method == "stephens":
-            permutation = by_stephens(raw, permutation, fit.observations.matrix, threads)
+            permutation = by_stephens(raw, permutation, data, groups, threads)
     permutation = np.asarray(permutation)
     lp = statistics["lp"].values
-    found = assess(raw.permute(permutation), lp, match.ambiguous, fit.observations)
+    found = assess(raw.permute(permutation), lp, match.ambiguous, data)
     facts: dict[str, Any] = {"ambiguous": found.ambiguous}
     if fit.method != "laplace":  # whose verdict is its k-hat, which labels do not touch
         facts = found.facts()

@@ -22,7 +22,7 @@ _ROOM = 1e-6  # added to variances on the standardised scale
 
 def filled(rows: Rows) -> NDArray[np.float64]:
     """The rows (N, D) on the scale on which the pass sees them."""
-    values = (rows.values - rows.center) * rows.inverse_scale
+    values, rows = rows.standardised, rows.unlabelled.unselected
     if not len(rows.views.order):
         return values
     d = values.shape[1]
@@ -34,7 +34,6 @@ def filled(rows: Rows) -> NDArray[np.float64]:
         mean = found.sums / found.counts[:, None]
         covariance = found.scatters / found.counts[:, None, None] - mean.T @ mean
         covariance = covariance + _ROOM * np.eye(d)
-    for part in conditionals(rows.views, mean, covariance):
-        at = values[np.ix_(part.rows, part.seen)] @ part.slope[0] + part.offset[0]
-        values[np.ix_(part.rows, part.unseen)] = at
+    for part in conditionals(values.copy(), rows.views, mean, covariance):
+        values[np.ix_(part.rows, part.columns)] = part.means[:, 0]
     return values

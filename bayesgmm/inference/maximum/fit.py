@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from bayesgmm.data.observations import Observations
+from bayesgmm.density.exchangeable import by_means
 from bayesgmm.inference.maximum.search import search
 from bayesgmm.inference.maximum.soundness import weak_components
 from bayesgmm.methods import Run, Search
-from bayesgmm.mixture.parameters import MixtureParameters
 from bayesgmm.model.spec import MixtureSpec
 from bayesgmm.result.fit import MixtureFit
 
@@ -20,16 +20,13 @@ def fitted(spec: MixtureSpec, observations: Observations, method: Search, run: R
     point = best.parameters(result.density)
     order = np.arange(spec.n_components)
     if run.start is None:  # one order for all fits: by the mean of the first feature
-        order = np.lexsort(point.means.T[::-1])
+        order = by_means(point.means, result.density.groups)
         point = point.permute(order)
     note = weak_components(point, observations, best.soundness.of(order))
-    batch = MixtureParameters(
-        point.weights[None, None], point.means[None, None], point.scale_tril[None, None]
-    )
     return MixtureFit.build(
         spec,
         observations,
-        batch,
+        point[None, None],
         method=method.name,
         status=best.status,
         sample_stats={"lp": np.full((1, 1), best.objective)},

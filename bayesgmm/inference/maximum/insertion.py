@@ -20,7 +20,6 @@ from numpy.typing import NDArray
 from bayesgmm.compiled.calls import COMPILED
 from bayesgmm.compiled.triangular import cholesky, invert_triangular
 from bayesgmm.expectation.point import Point
-from bayesgmm.expectation.rows import Rows
 from bayesgmm.expectation.statistics import expected_statistics, row_log_density
 from bayesgmm.inference.maximum.filled import filled
 from bayesgmm.inference.maximum.m_step import m_step
@@ -128,9 +127,8 @@ def insertions(
     part = np.arange(len(rows.values))
     if len(part) > _MOST_ROWS:
         part = rng.choice(len(part), _MOST_ROWS, replace=False)
-    row_weights = rows.row_weights[part] if len(rows.row_weights) else np.ones(len(part))
-    seen = (rows.values[part] - rows.center) * rows.inverse_scale
-    few = Rows.of(seen, row_weights=row_weights)
+    few = rows.part(part).unlabelled.unselected
+    row_weights = few.row_weights if len(few.row_weights) else np.ones(len(part))
     x = filled(few)
     for gone in range(k):
         rest = _without(bounds, place, gone)
@@ -156,8 +154,9 @@ def insertions(
             gains,
         )
         for c in _distinct(gains, best):
+            log_weights = rest.log_weights + np.log1p(-weights[c])
             yield Point(
-                np.append(rest.log_weights + np.log1p(-weights[c]), np.log(weights[c])),
+                np.insert(log_weights, k - 1, np.log(weights[c])),  # before noise
                 np.vstack([rest.means, candidates[c]]),
                 _with(rest.factors, tril[c], structure),
             )
@@ -167,7 +166,7 @@ def _without(bounds: Bounds, place: Point, gone: int) -> Point:
     """The others, settled by a few steps of EM."""
     density = bounds.density
     keep = np.delete(np.arange(len(place.means)), gone)
-    log_weights = place.log_weights[keep]
+    log_weights = np.delete(place.log_weights, gone)
     log_weights = log_weights - np.logaddexp.reduce(log_weights)
     factors = place.factors
     if not density.spec.structure.matrices:
@@ -176,9 +175,10 @@ def _without(bounds: Bounds, place: Point, gone: int) -> Point:
         factors = factors[keep]
     likelihood = density.prior._replace(active=False)
     point, no_ridge = Point(log_weights, place.means[keep], factors), np.zeros(place.means.shape[1])
+    rows = density.rows.unlabelled
     for _ in range(_SETTLE):
         form = density.precision(point)
-        statistics = expected_statistics(density.rows, form, cores=density.cores)
+        statistics = expected_statistics(rows, form, cores=density.cores)
         point = m_step(statistics, form, likelihood, no_ridge, bounds.floor, point)
     return point
 

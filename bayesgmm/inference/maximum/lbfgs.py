@@ -51,13 +51,14 @@ class CompleteDataScale:
         log_weights, factors = point.log_weights, point.factors
         k, d = point.means.shape
         counts = density.observations.total_weight * np.exp(log_weights)
-        prior, blocks = density.prior, []
-        if k > 1:
+        prior, blocks, classes = density.prior, [], len(counts)
+        if classes > 1:
             n = counts + (prior.weights if prior.active else 0.0)
             information = density.basis.T @ (np.diag(n) - np.outer(n, n) / n.sum()) @ density.basis
-            information += 1e-6 * np.eye(k - 1)
-            blocks.append((slice(0, k - 1), _root_of_inverse(information)))
-        p = k - 1
+            information += 1e-6 * np.eye(classes - 1)
+            blocks.append((slice(0, classes - 1), _root_of_inverse(information)))
+        counts = counts[:k]
+        p = classes - 1
         structure = density.spec.structure
         prior_precision = prior.mean_scale**-2.0 if prior.active else np.full(d, 1e-3)
         for j in range(k):

@@ -26,8 +26,9 @@ from bayesgmm.inference.maximum.em import SHORT, EMRun, run_em
 from bayesgmm.inference.maximum.filled import filled
 from bayesgmm.inference.maximum.insertion import insertions
 from bayesgmm.inference.maximum.soundness import Bounds
-from bayesgmm.inference.maximum.starts import SAMPLE, split_and_merge, starts
+from bayesgmm.inference.maximum.starts import NOISE, SAMPLE, split_and_merge, starts
 from bayesgmm.methods import EM, MAP, Run, Search
+from bayesgmm.mixture.noise import Noise
 from bayesgmm.mixture.parameters import MixtureParameters
 from bayesgmm.model.spec import MixtureSpec
 from bayesgmm.options import Progress, generator
@@ -97,7 +98,10 @@ def search(
             "weight is zero); use method='nuts', or Priors(weights=1.0) or more."
         )
     observations.require(
-        spec.n_components, spec.covariance, likelihood_only=not prior and reg_covar == 0
+        spec.n_components,
+        spec.covariance,
+        likelihood_only=not prior and reg_covar == 0,
+        noise=spec.noise,
     )
     cores = available_cores(run.cores)
     density = LogPosterior(
@@ -133,7 +137,8 @@ def search(
             best = finish_on(whole, give_up=False)(given)
             return EMResult(best, density, (), 1)
         rng = generator(run.seed)
-        part, x, weights = _sample(density, rng)
+        part, few = _sample(density, rng)
+        x = filled(part.rows)
         bounds = whole if part is density else Bounds(part)
         effort = Effort.of(len(x), spec.n_components, x.shape[1], method)
         explore = _Explorer(
@@ -146,7 +151,18 @@ def search(
             run.progress,
         )
         first = explore.short(
-            list(starts(x, density.scale, weights, spec, effort.n_starts, rng)), "starting"
+            list(
+                starts(
+                    x,
+                    density.scale,
+                    few.row_weights,
+                    spec,
+                    effort.n_starts,
+                    rng,
+                    few.views.allowed_of(spec.n_components, spec.noise),
+                )
+            ),
+            "starting",
         )
         runs = explore.best_of(first, "converging")
         if spec.n_components > 1:
@@ -179,24 +195,23 @@ def _fitting(
     if structure.shared:
         wanted = np.broadcast_to(np.tensordot(single.weights[0], given, 1), given.shape)
     wanted = np.stack([structure.restricted(covariance) for covariance in wanted])
-    if np.allclose(given, wanted, rtol=1e-9, atol=0.0):
-        return single[0]
-    return MixtureParameters.from_covariances(single.weights[0], single.means[0], wanted)
+    if not np.allclose(given, wanted, rtol=1e-9, atol=0.0):
+        single = replace(single, scale_tril=np.linalg.cholesky(wanted)[None])
+    if spec.noise != (single.noise is not None):
+        shares = single.weights / single.weights.sum(axis=-1, keepdims=True)
+        noise = Noise(np.full(1, NOISE), observations.noise_box()) if spec.noise else None
+        single = replace(single, weights=shares * (1 - NOISE * spec.noise), noise=noise)
+    return single[0]
 
 
-def _sample(
-    density: LogPosterior, rng: np.random.Generator
-) -> tuple[LogPosterior, Array, Array | None]:
-    """The density on as many rows as tell its parameters, with those rows standardised."""
-    observations = density.observations
-    values, weights = observations.matrix, observations.row_weights
+def _sample(density: LogPosterior, rng: np.random.Generator) -> tuple[LogPosterior, Observations]:
+    """The density on as many rows as tell its parameters, and these rows."""
+    rows = density.observations
     enough = min(max(_ROWS_PER_PARAMETER * density.size, _FEWEST_ROWS), SAMPLE)
-    if len(values) > SAMPLE:
-        part = rng.choice(len(values), enough, replace=False)
-        values = values[part]
-        weights = None if weights is None else weights[part]
-        density = density.on(values, weights)
-    return density, filled(density.rows), weights
+    if rows.n_rows > SAMPLE:
+        rows = rows.part(rng.choice(rows.n_rows, enough, replace=False))
+        density = density.on(rows)
+    return density, rows
 
 
 @dataclass(frozen=True)

@@ -78,7 +78,7 @@ class Bounds:
         """Components at their bound, where the objective is a property of that bound."""
         structure = self.density.spec.structure
         low = on_the_floor(point.factors, structure.code, self.floor, clipped=self.likelihood)
-        weights = np.exp(point.log_weights)
+        weights = np.exp(point.log_weights)[: len(point.means)]
         if structure.shared:  # one for all: no component in particular
             low = np.full(len(weights), low[0])
         return _indices(low | (self.likelihood & (weights < _EMPTY_WEIGHT)))
@@ -89,7 +89,7 @@ class Bounds:
         if not self.likelihood or structure.shared:
             return ()
         least = fewest_rows(self.density.observations.n_features)
-        few = np.exp(point.log_weights) * self.n_rows < least - 1e-6
+        few = np.exp(point.log_weights)[: len(point.means)] * self.n_rows < least - 1e-6
         if few.all() or not few.any():
             return ()
         diagonals = point.factors[0]

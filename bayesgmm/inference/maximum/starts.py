@@ -23,6 +23,8 @@ from bayesgmm.model.spec import MixtureSpec
 SAMPLE = 20_000
 _TREE_SAMPLE = 1_000
 _K_MEANS_STEPS = 50
+#: Share of noise at a start.
+NOISE = 0.05
 
 
 def starts(
@@ -32,11 +34,13 @@ def starts(
     spec: MixtureSpec,
     n_starts: int,
     rng: np.random.Generator,
+    allowed: NDArray[np.bool_] | None = None,
 ) -> Iterator[Point]:
     """Yield ``n_starts`` starts from standardised rows ``x`` (N, D).
 
-    Distances between rows are taken on the standardised scale and, every other
-    time, in the data's units, where they may mean more (principal components).
+    ``allowed`` (N, M) says what each row may be of.  Distances between rows are taken on the
+    standardised scale and, every other time, in the data's units, where they may mean more
+    (principal components).
     """
     k = spec.n_components
     if k == 1:
@@ -46,7 +50,10 @@ def starts(
     spaces = (x, x * unit)
     for i in range(n_starts):
         maker, space = makers[i % len(makers)], spaces[(i // len(makers)) % len(spaces)]
-        yield from_labels(x, maker(space, k, rng), weights, spec)
+        labels = maker(space, k, rng)
+        if allowed is not None:
+            labels = _obeying(labels, space, allowed[:, :k])
+        yield from_labels(x, labels, weights, spec)
 
 
 def from_labels(
@@ -78,7 +85,29 @@ def from_labels(
         own = pooled * counts[j] if structure.shared else structure.restricted(own)
         cholesky((own + prior_rows * pooled) / (counts[j] + prior_rows), tril[j])
     proportions = (counts + 1.0) / (counts + 1.0).sum()
+    if spec.noise:
+        proportions = np.append((1 - NOISE) * proportions, NOISE)
     return Point(np.log(proportions), means, structure.to_factors(tril))
+
+
+def _obeying(
+    labels: NDArray[np.int64], x: NDArray[np.float64], allowed: NDArray[np.bool_]
+) -> NDArray[np.int64]:
+    """The partition, its parts named as most rows allow, and no row where it may not be."""
+    from scipy.optimize import linear_sum_assignment
+
+    k = allowed.shape[1]
+    # A row that may be of few says more of which part is which.
+    said = allowed / np.maximum(allowed.sum(axis=1, keepdims=True), 1)
+    agreed = np.stack([said[labels == part].sum(axis=0) for part in range(k)])
+    labels = linear_sum_assignment(-agreed)[1][labels]
+    own = (allowed & ((labels[:, None] == np.arange(k)) | ~allowed.all(axis=1)[:, None])).T
+    own[~own.any(axis=1)] = True  # in a sample there may be none
+    means = (own @ x) / own.sum(axis=1, keepdims=True)
+    distance = (means**2).sum(axis=1) - 2 * x @ means.T
+    nearest = np.argmin(np.where(allowed, distance, np.inf), axis=1)
+    wrong = ~allowed[np.arange(len(x)), labels]
+    return np.where(wrong, nearest, labels)
 
 
 def split_and_merge(

@@ -31,7 +31,9 @@ class Modes(NamedTuple):
     def facts(self) -> dict[str, Any]:
         """As a fit keeps them."""
         each, matrix = ("mode", "component"), ("feature", "feature_bis")
+        noise = self.places.noise
         return {
+            **({} if noise is None else {"mode_noise_weight": Variable("mode", noise.weight)}),
             "mode_log_density": Variable("mode", self.log_density),
             "mode_laplace_share": Variable("mode", self.laplace_share),
             "mode_share": Variable("mode", self.share),

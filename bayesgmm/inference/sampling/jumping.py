@@ -175,6 +175,7 @@ def _chain(  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
                 then.theta,
                 students.centers[m],
                 students.precisions[m],
+                students.groups,
                 target.basis,
                 d,
                 target.each,

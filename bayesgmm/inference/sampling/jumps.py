@@ -54,7 +54,7 @@ def jump(
     seed: np.random.SeedSequence,
     progress: Progress | None,
 ) -> Drawn:
-    """Draw from a posterior whose modes are known, and whose components are exchangeable."""
+    """Draw from a posterior whose modes are known."""
     one = density.with_cores(1)
     rng = np.random.default_rng(seed)
     report = progress or _silent
@@ -214,6 +214,7 @@ def _refitted(
         np.concatenate(centers),
         np.concatenate(covariances),
         (1 - _EVEN) * held + _EVEN / len(held),
+        students.groups,
     )
 
 
@@ -233,7 +234,7 @@ def _students(
     density: LogPosterior, modes: list[Mode], n: int, rng: np.random.Generator, cores: int
 ) -> tuple[Students, Array]:
     """Student t's about what ``n`` draws of each mode show, and steps of trajectories there."""
-    start = about(modes)
+    start = about(modes, density.groups)
     seeds = rng.integers(2**31, size=len(modes)).tolist()
 
     def local(m: int) -> tuple[Array, Array, Array]:
@@ -261,7 +262,7 @@ def _students(
     found = thread_map(local, range(len(modes)), cores)
     centers, covariances, steps = (np.concatenate([part[i] for part in found]) for i in range(3))
     even = np.full(len(centers), 1.0 / len(centers))
-    fitted = Students.of(centers, covariances, even)
+    fitted = Students.of(centers, covariances, even, density.groups)
     masses = np.array(
         [
             _log_mass(density, fitted.only(m), np.random.default_rng(rng.integers(2**31)))
@@ -272,12 +273,13 @@ def _students(
     return fitted.shared((1 - _EVEN) * held + _EVEN * even), steps
 
 
-def about(modes: list[Mode]) -> Students:
+def about(modes: list[Mode], groups: NDArray[np.int64]) -> Students:
     """Student t's of the modes' places and curvatures."""
     return Students.of(
         np.stack([mode.theta for mode in modes]),
         np.stack([mode.whitening_matrix @ mode.whitening_matrix.T for mode in modes]),
         shares_of(modes),
+        groups,
     )
 
 

@@ -72,7 +72,9 @@ def fitted(spec: MixtureSpec, observations: Observations, method: Laplace, run: 
     kept = resampled(found.weights, draws, rng)
     parameters = density.constrain(found.theta[kept][None])
     pivot = pivot_of(density, modes[0])
-    permutation, ambiguous = to_pivot(parameters, pivot, observations.total_weight)
+    permutation, ambiguous = to_pivot(
+        parameters, pivot, observations.total_weight, groups=density.groups
+    )
     statistics = {"lp": found.values[kept][None], "permutation": permutation}
     status = Status.CONVERGED if found.good else Status.UNRELIABLE
     facts = {

@@ -17,6 +17,7 @@ from bayesgmm.compiled.threads import available_cores, one_blas_thread
 from bayesgmm.data.collinear import refuse_collinear
 from bayesgmm.data.observations import Observations
 from bayesgmm.density.coordinates import unconstrain_many
+from bayesgmm.density.exchangeable import by_means
 from bayesgmm.density.log_posterior import LogPosterior
 from bayesgmm.errors import FitError
 from bayesgmm.expectation.point import Point
@@ -144,6 +145,6 @@ def _mode_at(density: LogPosterior, point: Point, value: float) -> Mode:
 
 
 def pivot_of(density: LogPosterior, mode: Mode) -> MixtureParameters:
-    """The mixture at a mode, components ordered by the mean of the first feature."""
+    """The mixture at a mode, exchangeable components ordered by the mean of the first feature."""
     mixture = density.constrain(mode.theta)
-    return mixture.permute(np.lexsort(mixture.means.T[::-1]))
+    return mixture.permute(by_means(mixture.means, density.groups))

@@ -68,14 +68,14 @@ def fitted(spec: MixtureSpec, observations: Observations, method: Chains, run: R
     own: dict[str, Any] = {**settings, "cores": density.cores, "progress": progress}
 
     def judged(drawn: Drawn) -> _Judged:
-        return _Judged.of(density.constrain(drawn.theta), drawn, pivot, observations)
+        return _Judged.of(density.constrain(drawn.theta), drawn, pivot, density)
 
     with one_blas_thread():
         if nuts.engine == "pymc":
             if progress is not None:
                 progress("compiling with PyMC", 0, 0)
             parameters, drawn = _by_pymc(spec, observations, pivot, nutpie, progressbar)
-            best = _Judged.of(parameters, drawn, pivot, observations)
+            best = _Judged.of(parameters, drawn, pivot, density)
         elif isinstance(method, Tempering):
             best = judged(temper(density, **own, seed=by_ladder))
         else:
@@ -99,11 +99,6 @@ def fitted(spec: MixtureSpec, observations: Observations, method: Chains, run: R
     return posterior_fit(spec, observations, method, run, best.draws(density, modes, pivot), facts)
 
 
-def _exchangeable(density: LogPosterior) -> bool:
-    """Whether the prior is the same for every component, so that labels mean nothing."""
-    return bool(np.ptp(density.prior.weights) == 0)
-
-
 def _ways(density: LogPosterior, n_modes: int, draws: int) -> list[str]:
     """Ways to sample, the first to be tried first."""
     n, d = density.rows.values.shape
@@ -111,7 +106,7 @@ def _ways(density: LogPosterior, n_modes: int, draws: int) -> list[str]:
     work = n * density.spec.n_components * (entries + 12.0)
     jumps, tempering = [], []
     if work * draws * _DENSITIES <= _AFFORDABLE:
-        if n_modes > 1 and density.size <= _JUMPS_UP_TO and _exchangeable(density):
+        if n_modes > 1 and density.size <= _JUMPS_UP_TO:
             jumps = ["jumps"]
         if density.size <= _TEMPERING_UP_TO:
             tempering = ["tempering"]
@@ -135,10 +130,13 @@ class _Judged:
         parameters: MixtureParameters,
         drawn: Drawn,
         pivot: MixtureParameters,
-        observations: Observations,
+        density: LogPosterior,
     ) -> _Judged:
         """Relabel and judge."""
-        permutation, ambiguous = to_pivot(parameters, pivot, observations.total_weight)
+        observations = density.observations
+        permutation, ambiguous = to_pivot(
+            parameters, pivot, observations.total_weight, groups=density.groups
+        )
         relabelled = parameters.permute(permutation)
         found = assess(relabelled, drawn.statistics["lp"], ambiguous, observations)
         return cls(relabelled, permutation, drawn, found)
@@ -156,11 +154,13 @@ class _Judged:
             return Draws(self.parameters, statistics, status, facts)
         statistics["mode"] = np.zeros(drawn.theta.shape[:2], dtype=np.int64)
         if len(modes) > 1:
-            statistics["mode"] = nearest_modes(density, about(modes), drawn.theta)[0]
+            statistics["mode"] = nearest_modes(density, about(modes, density.groups), drawn.theta)[
+                0
+            ]
         places = density.constrain(np.stack([mode.theta for mode in modes]))
         held = np.bincount(statistics["mode"].ravel(), minlength=len(modes))
         table = Modes(
-            places.permute(to_pivot(places, pivot).permutation),
+            places.permute(to_pivot(places, pivot, groups=density.groups).permutation),
             np.array([mode.value for mode in modes]),
             shares_of(modes),
             held / held.sum(),

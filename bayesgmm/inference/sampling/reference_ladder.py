@@ -62,6 +62,7 @@ def _scan(  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
                 now.theta,
                 students.centers[m],
                 students.precisions[m],
+                students.groups,
                 target.basis,
                 d,
                 target.each,

@@ -62,26 +62,29 @@ def _assign(cost, columns):  # type: ignore[no-untyped-def]  # pragma: no cover 
 
 
 @njit(**COMPILED)
-def match(theta, center, precision, basis, d, each, out):  # type: ignore[no-untyped-def]  # pragma: no cover
+def match(theta, center, precision, groups, basis, d, each, out):  # type: ignore[no-untyped-def]  # pragma: no cover
     """``theta`` with its components in the order of a mode's, into ``out``; whether it had it.
 
-    Blocks of coordinates are compared in the mode's standard deviations, one over ``precision``.
+    Blocks of coordinates are compared in the mode's standard deviations, one over ``precision``;
+    only components of one group may be exchanged.
     """
-    k = basis.shape[0]
+    k, classes = groups.size, basis.shape[0]
     cost, order = np.zeros((k, k)), np.empty(k, np.int64)
-    factors = k - 1 + k * d
+    means = classes - 1
+    factors = means + k * d
     for a in range(k):  # of the mode
         for b in range(k):  # of theta
             for i in range(d):
-                p = k - 1 + a * d + i
-                t = (theta[k - 1 + b * d + i] - center[p]) * precision[p]
+                p = means + a * d + i
+                t = (theta[means + b * d + i] - center[p]) * precision[p]
                 cost[a, b] += t * t
             for i in range(each):
                 p = factors + a * each + i
                 t = (theta[factors + b * each + i] - center[p]) * precision[p]
                 cost[a, b] += t * t
-            if not cost[a, b] < 1e300:
-                cost[a, b] = 1e300  # with nothing but infinities there is no way through
+            # With nothing but infinities there is no way through.
+            if groups[a] != groups[b] or not cost[a, b] < 1e290:
+                cost[a, b] = 1e300 if groups[a] != groups[b] else 1e290
     _assign(cost, order)
     same = True
     for a in range(k):
@@ -90,17 +93,19 @@ def match(theta, center, precision, basis, d, each, out):  # type: ignore[no-unt
         out[p] = theta[p]
     if same:
         return True
-    for m in range(k - 1):
+    for m in range(means):
         out[m] = 0.0
-    for a in range(k):
-        b = order[a]
-        for m in range(k - 1):
+    for a in range(classes):
+        b = order[a] if a < k else a
+        for m in range(means):
             ratio = 0.0
-            for n in range(k - 1):
+            for n in range(means):
                 ratio += basis[b, n] * theta[n]
             out[m] += basis[a, m] * ratio
+    for a in range(k):
+        b = order[a]
         for i in range(d):
-            out[k - 1 + a * d + i] = theta[k - 1 + b * d + i]
+            out[means + a * d + i] = theta[means + b * d + i]
         for i in range(each):
             out[factors + a * each + i] = theta[factors + b * each + i]
     return False
@@ -113,7 +118,16 @@ def log_students(theta, students, basis, d, each, matched, logs):  # type: ignor
     power = 0.5 * (degrees + 1.0)
     largest = -np.inf
     for m in range(len(students.centers)):
-        match(theta, students.centers[m], students.precisions[m], basis, d, each, matched[m])
+        match(
+            theta,
+            students.centers[m],
+            students.precisions[m],
+            students.groups,
+            basis,
+            d,
+            each,
+            matched[m],
+        )
         logs[m] = students.constants[m]
         product = 1.0
         for i in range(size):
@@ -169,9 +183,12 @@ class Students(NamedTuple):
     constants: Array  # (M,) log share and the t's constant
     shares: Array  # (M,)
     degrees: float
+    groups: NDArray[np.int64]  # (K,) components of one group may be exchanged
 
     @classmethod
-    def of(cls, centers: Array, covariances: Array, shares: Array) -> Students:
+    def of(
+        cls, centers: Array, covariances: Array, shares: Array, groups: NDArray[np.int64]
+    ) -> Students:
         """About ``centers`` with these covariances of the posterior there."""
         from scipy.special import gammaln
 
@@ -193,6 +210,7 @@ class Students(NamedTuple):
             np.log(shares) + constant - log_volume,
             shares,
             _DEGREES,
+            groups,
         )
 
     def covariance(self, m: int) -> Array:
@@ -223,6 +241,7 @@ class Students(NamedTuple):
             self.constants[rows] - np.log(self.shares[rows]),
             np.ones(1),
             self.degrees,
+            self.groups,
         )
 
 

@@ -1,0 +1,68 @@
+"""Noise beside the components of a mixture: rows that belong to none of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bayesgmm.data.observations import Observations
+from bayesgmm.errors import DataError
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Noise:
+    """A share of rows that come from no component.
+
+    Attributes
+    ----------
+    weight : array of shape (...)
+        Their share, with the batch shape of the mixture.
+    box : array of shape (2, D) or None
+        Over which they are uniform; None where their density is given row by row.
+    """
+
+    weight: Array
+    box: Array | None
+
+    @property
+    def log_volume(self) -> float:
+        """Of the box, which has to be known."""
+        return float(np.log(self.required_box[1] - self.required_box[0]).sum())
+
+    @property
+    def required_box(self) -> Array:
+        """The box, or a refusal where there is none."""
+        if self.box is None:
+            raise DataError(
+                "The noise of this mixture has a density that was given row by row, of which "
+                "nothing else is known; give Observations(..., background=...) of new rows."
+            )
+        return self.box
+
+    def log_density(self, rows: Observations) -> Array:
+        """Log density (N,) of rows, of what was seen of them; -inf outside of the box."""
+        given = rows.views.background
+        if given is not None and given.ndim == 1:
+            return given
+        return box_log_density(self.required_box, rows.matrix)
+
+    def marginal(self, index: NDArray[np.int64]) -> Noise:
+        """Of some features."""
+        return Noise(self.weight, None if self.box is None else self.box[:, index])
+
+    def simulate(self, n: int, rng: np.random.Generator) -> Array:
+        """Rows (n, D)."""
+        return rng.uniform(
+            self.required_box[0], self.required_box[1], (n, self.required_box.shape[1])
+        )
+
+
+def box_log_density(box: Array, values: Array) -> Array:
+    """Log density (N,) of rows (N, D) uniform over a box (2, D), of what was seen of them."""
+    seen = ~np.isnan(values)
+    outside = ((values < box[0]) | (values > box[1])).any(axis=1)
+    return np.where(outside, -np.inf, -(seen @ np.log(box[1] - box[0])))
