@@ -48,7 +48,9 @@ class Views(NamedTuple):
         n, d = values.shape
         keys = [holes]
         if errors is not None:  # but for what concerns what was not seen
-            gone = holes[:, None, :] | (holes[:, :, None] & (errors.shape[1] > 1))
+            gone = holes[:, None, :]
+            if errors.shape[1] > 1:
+                gone = gone | holes[:, :, None]
             errors = np.where(gone, 0.0, errors) + 0.0  # one zero, for -0.0 is other bytes
             keys.append(errors.reshape(n, -1).view(np.uint8))
         if allowed is not None:

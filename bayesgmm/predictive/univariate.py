@@ -95,7 +95,10 @@ class UnivariateMixture(NamedTuple):
 
         modes, valleys = self.turning_points()
         # Ends of the pieces on which the density is monotone, rising first.
-        reach = [(self.means - _FAR * self.scales).min(), (self.means + _FAR * self.scales).max()]
+        reach: list[Any] = [
+            (self.means - _FAR * self.scales).min(),
+            (self.means + _FAR * self.scales).max(),
+        ]
         steps: list[Any] = []
         if self.share:  # the density falls by a step on both sides of the uniform part
             outside = np.nextafter([self.low, self.high], [-np.inf, np.inf])
