@@ -8,7 +8,7 @@ coordinates, row weights and scaling.  Bad data are refused in one sentence.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal, get_args
 
@@ -354,6 +354,23 @@ class Observations:
         put(some, "views", self.views.part(rows))
         return some
 
+    def scaled(self, scaling: Scaling, *, background: Any = None) -> Observations:
+        """The same rows on another scale, with all that is known of them."""
+        views = self.views
+        if background is not None:
+            views = replace(views, background=background)
+        views = views.scaled(scaling, self.matrix)
+        found = Observations(
+            scaling.there(self.matrix),
+            row_weights=self.row_weights,
+            names=self.names,
+            resolution=self.resolution / scaling.unit,
+            missing=self.missing,
+            **vars(views),
+        )
+        object.__setattr__(found, "index", self.index)
+        return found
+
     def select(self, names: Sequence[str]) -> Observations:
         """The same rows with some features, in the order given."""
         own = list(self.names)
@@ -366,18 +383,13 @@ class Observations:
                     f"There is no feature {shown(name)}; the features are {', '.join(own)}."
                 )
         at = [own.index(name) for name in names]
-        views = self.views.select(at, self.names)
         chosen = Observations(
             self.values[:, at],
             row_weights=self.row_weights,
             names=names,
             resolution=self.resolution[at],
             missing=self.missing,
-            errors=views.errors,
-            labels=views.labels,
-            allowed=views.allowed,
-            background=views.background,
-            selection=views.selection,
+            **vars(self.views.select(at, self.names)),
         )
         object.__setattr__(chosen, "index", self.index)
         return chosen

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayesgmm.data.reading import number_or_nan
+from bayesgmm.data.scaling import Scaling
 from bayesgmm.errors import DataError
 from bayesgmm.options import shown
 
@@ -174,6 +175,25 @@ class RowViews:
     def correlated(self) -> bool:
         """Whether errors are covariances of more than one feature."""
         return self.errors is not None and self.errors.ndim == 3 and self.errors.shape[1] > 1
+
+    @property
+    def as_they_are(self) -> bool:
+        """Whether simulated rows are like these: no errors, known labels or selection."""
+        known = (self.errors, self.labels, self.allowed, self.selection)
+        return all(part is None for part in known)
+
+    def scaled(self, scaling: Scaling, values: Array) -> RowViews:
+        """Those of the rows ``values`` on another scale."""
+        errors, background, box, unit = self.errors, self.background, self.selection, scaling.unit
+        if errors is not None:
+            errors = errors / (unit if errors.ndim == 2 else np.outer(unit, unit))
+        if background is not None:
+            if background.ndim == 2:
+                background = scaling.there(background)
+            else:
+                background = background + ~np.isnan(values) @ np.log(unit)
+        box = None if box is None else scaling.there(box)
+        return replace(self, errors=errors, background=background, selection=box)
 
     def require(self, matrices: bool, names: tuple[str, ...]) -> None:
         """Refuse a selection whose probability is not known in closed form."""

@@ -81,6 +81,14 @@ def select(
             "comma; all by default."
         ),
     ] = "",
+    missing: Annotated[
+        bool,
+        typer.Option("--missing", help="Take empty fields as values that were not seen."),
+    ] = False,
+    noise: Annotated[
+        bool,
+        typer.Option("--noise", help="Every model also with noise, uniform beside its components."),
+    ] = False,
     max_components: Annotated[int, typer.Option("--max-components", "-k", min=1)] = 5,
     covariances: Annotated[
         str, typer.Option(help="Comma-separated structures.")
@@ -111,7 +119,7 @@ def select(
 
     By evidence models are sampled until those left can hold under 2 % of the probability.
     """
-    observations = _read(data, listed(columns))
+    observations = _read(data, listed(columns), missing)
     if max_components > observations.n_rows:
         raise DataError(
             f"--max-components is {max_components} and {data!r} has {observations.n_rows} rows; "
@@ -130,6 +138,7 @@ def select(
             range(1, max_components + 1),
             cast(Any, [name.strip() for name in covariances.split(",") if name.strip()]),
             by=by,
+            noise=[False, True] if noise else False,
             posteriors=posteriors,
             out=out,
             seed=seed,
@@ -154,9 +163,9 @@ def select(
     console.print(chosen.verdict, style="bold")
 
 
-def _read(data: str, wanted: list[str]) -> bg.Observations:
+def _read(data: str, wanted: list[str], missing: bool) -> bg.Observations:
     if data not in NAMES or Path(data).is_file():
-        return read_csv(data, wanted)
+        return read_csv(data, wanted, missing=missing)
     observations = bg.Observations(bg.datasets.load(data))
     refuse_unknown(wanted, observations.names, repr(data))
     return observations.select(wanted) if wanted else observations

@@ -37,8 +37,8 @@ _MISSING = {"", "na", "n/a", "#n/a", "<na>", "nan", "null", "none"}
 _SHOWN = 12  # problems of columns that a message lists
 
 
-def read_csv(path: str, wanted: Sequence[str] = ()) -> Observations:
-    """Some or all columns of a file with a header.
+def read_csv(path: str, wanted: Sequence[str] = (), *, missing: bool = False) -> Observations:
+    """Some or all columns of a file with a header; ``missing`` values are then not seen.
 
     Raises
     ------
@@ -54,7 +54,7 @@ def read_csv(path: str, wanted: Sequence[str] = ()) -> Observations:
     if all(is_number(name) or _is_missing(name) for name in names) and any(map(is_number, names)):
         wrong.append(_no_header(names, found))
         rows, names = records(path, found), [f"x{j}" for j in range(len(names))]  # all of them
-    columns = [_Column(at, name) for at, name in enumerate(names, start=1)]
+    columns = [_Column(at, name, missing) for at, name in enumerate(names, start=1)]
     wrong += _fill(columns, rows)
     refuse_unknown(wanted, names, repr(path))
     asked = [column for column in columns if column.name in wanted] if wanted else columns
@@ -68,10 +68,17 @@ def read_csv(path: str, wanted: Sequence[str] = ()) -> Observations:
             [c.name for c in some if c.name not in twice and not c.problems()]
             for some in (asked, columns)
         ]
+        holes = all(column.only_missing or not column.problems() for column in asked)
+        if not wrong and holes and not twice:
+            raise _holes(path, told, wanted)
         raise _refusal(path, wrong, told, usable[0] or usable[1])
     own = {column.name: column.values for column in columns}
     chosen = list(wanted) or names
-    return Observations(np.column_stack([np.asarray(own[name]) for name in chosen]), names=chosen)
+    return Observations(
+        np.column_stack([np.asarray(own[name]) for name in chosen]),
+        names=chosen,
+        missing="marginal" if missing else None,
+    )
 
 
 def listed(text: str) -> list[str]:
@@ -128,6 +135,7 @@ class _Column:
 
     at: int  # from 1
     name: str
+    may_lack: bool  # whether values may be missing
     values: array[float] = field(default_factory=lambda: array("d"))
     missing: _Seen = field(default_factory=_Seen)
     infinite: _Seen = field(default_factory=_Seen)
@@ -148,9 +156,15 @@ class _Column:
             seen.add(line, entry.strip())
         self.values.append(value)
 
+    @property
+    def only_missing(self) -> bool:
+        """Whether all that is wrong is values that are missing, some of them."""
+        wrong = self.text.count + self.infinite.count + self.commas.count
+        return bool(self.name) and not wrong and 0 < self.missing.count < len(self.values)
+
     def problems(self) -> list[str]:
         """All that keeps the column from being used."""
-        n = len(self.values)
+        n, seen_values = len(self.values), [v for v in self.values if not math.isnan(v)]
         name = f"column {self.name!r}" if self.name else f"column {self.at}"
         told = [] if self.name else ["no name"]
         for seen, what in (
@@ -159,12 +173,13 @@ class _Column:
             (self.infinite, "an infinite value"),
             (self.commas, "a comma inside the number"),
         ):
-            if seen.count:
+            lacks = seen is self.missing and self.may_lack and seen.count < n
+            if seen.count and not lacks:
                 example = "" if seen is self.missing else f" {seen.example!r}"
                 how_many = "every row" if seen.count == n else f"{seen.count} of {n} rows"
                 told.append(f"{what} in {how_many}, first{example} in line {seen.line}")
-        if not told and n > 1 and min(self.values) == max(self.values):
-            told.append(f"constant, {self.values[0]:g} in every row")
+        if not told and n > 1 and min(seen_values) == max(seen_values):
+            told.append(f"constant, {seen_values[0]:g} in every row")
         return [f"{name}: {'; '.join(told)}"] if told else []
 
 
@@ -221,6 +236,22 @@ def _repeated(name: str, columns: list[_Column]) -> str:
     places = [str(column.at) for column in columns if column.name == name]
     all_of = "both" if len(places) == 2 else "all"
     return f"columns {', '.join(places[:-1])} and {places[-1]}: {all_of} named {name!r}"
+
+
+def _holes(path: str, told: list[str], wanted: Sequence[str]) -> DataError:
+    """Of a file in which nothing is wrong but that values are missing."""
+    columns = f" --columns {shlex.quote(','.join(map(_quoted, wanted)))}" if wanted else ""
+    command = f"bayesgmm select {shlex.quote(path)}{columns} --missing"
+    if len(told) > _SHOWN:
+        told = [*told[:_SHOWN], f"{len(told) - _SHOWN} more columns like these"]
+    remedy = "take what was seen of each row"
+    return DataError(
+        f"{path!r} cannot be used as it is: {'; '.join(told)}; {remedy} ({one_line(command)}).",
+        path=path,
+        problems=tuple(told),
+        remedy=remedy,
+        command=command,
+    )
 
 
 def _refusal(path: str, wrong: list[str], told: list[str], usable: list[str]) -> DataError:

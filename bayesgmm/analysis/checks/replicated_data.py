@@ -34,6 +34,11 @@ def checkable(fit: Any, what: str) -> MixtureFit:
         )
     if np.isnan(fit.observations.matrix).any():
         raise FitError(f"{what} needs complete rows, and some values are missing.")
+    if not fit.observations.views.as_they_are:
+        raise FitError(
+            f"{what} holds the data against simulated rows, which have no errors of measurement, "
+            "known labels or selection; fit without these to check it."
+        )
     return fit
 
 

@@ -154,6 +154,10 @@ def two_sample_test(
         rows = fit.observations
     else:
         rows = _new_rows(fit, data)
+    if not rows.views.as_they_are:
+        raise DataError(
+            "two_sample_test takes rows without errors of measurement, known labels or a selection."
+        )
     if rows.has_holes:
         raise DataError(
             "A classifier needs complete rows, and some values are missing; drop those rows."

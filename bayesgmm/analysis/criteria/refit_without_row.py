@@ -62,7 +62,8 @@ class RowsLeftOut:
         if priors.units == "standardised":
             self.scaling = observations.scaling(fit.spec.covariance)
         # On this scale the priors' numbers hold as they are, whichever rows are given.
-        self.values = self.scaling.there(observations.values)
+        box = observations.noise_box() if fit.spec.noise else None  # the same whoever is left out
+        self.rows = observations.scaled(self.scaling, background=box)
         self.spec = fit.spec.replace(priors=replace(priors, units="data"))
 
     @cached_property
@@ -99,7 +100,7 @@ class RowsLeftOut:
         """Bridge sampling between the two posteriors (Meng and Wong 1996)."""
         from arviz_stats.base import array_stats
 
-        one = self._rows(self.values[[row]])
+        one = self.rows.part([row])
         on_others = found.parameters.log_density(one)[..., 0] - self.scaling.log_jacobian(
             one.seen_weight
         )
@@ -117,19 +118,8 @@ class RowsLeftOut:
         weights = self.fit.observations.row_weights
         if weights is not None and weights[row] > 1:
             fewer = weights - (np.arange(len(weights)) == row)
-            return self._rows(self.values, fewer)
-        return self._rows(
-            np.delete(self.values, row, axis=0),
-            None if weights is None else np.delete(weights, row),
-        )
-
-    def _rows(
-        self, values: NDArray[np.float64], row_weights: NDArray[np.float64] | None = None
-    ) -> Observations:
-        whole = self.fit.observations
-        return Observations(
-            values, row_weights, whole.names, resolution=whole.resolution, missing=whole.missing
-        )
+            return Observations(self.rows, row_weights=fewer)
+        return self.rows.part(np.delete(np.arange(self.rows.n_rows), row))
 
     def _seed(self) -> int:
         return int(self.rng.integers(2**31))

@@ -173,6 +173,11 @@ def _refuse(smaller: MixtureFit, larger: MixtureFit) -> None:
             raise FitError("The test simulates rows, so it takes no row weights.")
         if model.observations.has_holes:
             raise FitError("The test simulates complete rows, and some values are missing.")
+        if not model.observations.views.as_they_are:
+            raise FitError(
+                "The test simulates rows without errors of measurement, known labels or a "
+                "selection; fit without these."
+            )
     if not np.array_equal(smaller.observations.values, larger.observations.values, equal_nan=True):
         raise FitError("The two fits are of different data; fit both to the same.")
     if larger.n_parameters <= smaller.n_parameters:

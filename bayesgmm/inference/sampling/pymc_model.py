@@ -38,7 +38,8 @@ def to_pymc(spec: MixtureSpec, data: Any) -> Any:
     ``scales`` (component, feature; feature alone for ``tied``, component alone for
     ``spherical``), and for ``full`` and ``tied`` with more than one feature
     ``corrchol``, Cholesky factors of correlation matrices under an LKJ prior; the
-    observed variable is ``x`` (obs, feature).
+    observed variable is ``x`` (obs, feature).  Values that were not seen stand in it as the
+    mean of their feature, and have no part in its density; known labels and row weights have.
 
     Parameters
     ----------
@@ -53,7 +54,8 @@ def to_pymc(spec: MixtureSpec, data: Any) -> Any:
     Raises
     ------
     DataError, SpecError
-        As :func:`bayesgmm.fit`; row weights are refused.
+        As :func:`bayesgmm.fit`; errors of measurement, noise and a selection, which the default
+        engine has, are refused.
 
     Examples
     --------
@@ -66,14 +68,20 @@ def to_pymc(spec: MixtureSpec, data: Any) -> Any:
 
     spec = SPEC("spec", spec)
     observations = data if isinstance(data, Observations) else Observations(data)
-    observations.require(spec.n_components, spec.covariance, likelihood_only=False)
+    observations.require(
+        spec.n_components, spec.covariance, likelihood_only=False, noise=spec.noise
+    )
     refuse_collinear(observations, spec.covariance)
-    if observations.has_holes:
-        raise SpecError(
-            "The PyMC model takes complete rows; use the default engine for missing values."
-        )
-    if observations.row_weights is not None:
-        raise SpecError("The PyMC model takes no row weights; leave them out, or use method='map'.")
+    views = observations.views
+    for what, given in (
+        ("errors of measurement", views.errors is not None),
+        ("a selection", views.selection is not None),
+        ("noise", spec.noise),
+    ):
+        if given:
+            raise SpecError(
+                f"The PyMC model does not know {what}; use the default engine, 'bayesgmm'."
+            )
     k, d = spec.n_components, observations.n_features
     prior = PriorTerms.of(spec, observations, active=True, jacobian=False)
     center, unit = observations.scaling(spec.covariance)
@@ -97,10 +105,10 @@ def to_pymc(spec: MixtureSpec, data: Any) -> Any:
             weights,
             means,
             factors,
-            logp=_log_density_of(spec.structure, d),
+            logp=_log_density_of(spec, observations),
             random=_simulator_of(spec.structure, d),
             signature=f"(k),(k,d),{_FACTOR_SIGNATURE[_kind(spec.structure, d)]}->(d)",
-            observed=observations.values,
+            observed=np.where(np.isnan(observations.values), center, observations.values),
             dims=("obs", "feature"),
         )
     return model
@@ -182,32 +190,69 @@ def _transform(d: int) -> Any:
     return CorrelationFactor(n=d, upper=False)
 
 
-def _log_density_of(structure: Structure, d: int) -> Any:
-    kind = _kind(structure, d)
+def _log_density_of(spec: MixtureSpec, observations: Observations) -> Any:
+    """The log density of rows, seen as these were."""
+    row_weights = observations.row_weights
+    kind = _kind(spec.structure, observations.n_features)
+    allowed = observations.views.allowed_of(spec.n_components, noise=False)
+    patterns, view = np.unique(np.isnan(observations.values), axis=0, return_inverse=True)
+    place = np.argsort(np.argsort(view.ravel(), kind="stable"))  # in rows sorted by pattern
 
     def log_density(x: Any, weights: Any, means: Any, factors: Any) -> Any:
         import pytensor.tensor as pt
 
         weights, means = _last(weights, 1), _last(means, 2)
         factors = _last(factors, 2 if kind != "matrices" else 3)
-        constant = pt.log(weights) - 0.5 * d * np.log(2 * np.pi)
-        if kind == "scales":
-            white = (x[:, None, :] - means) / factors
-            constant = constant - pt.log(factors).sum(axis=-1)
-            logits = constant - 0.5 * (white**2).sum(axis=-1)
-            return pt.logsumexp(logits, axis=-1)
-        whiten = pt.linalg.solve_triangular(factors, pt.eye(d), lower=True)
-        diagonal = pt.diagonal(factors, axis1=-2, axis2=-1)
-        constant = constant - pt.log(diagonal).sum(axis=-1)
+        logits = pt.log(weights)[:, None]
+        if len(patterns) == 1:
+            logits = logits + _logits(x, means, factors, kind)
+        else:
+            parts = [
+                _of_seen(x[np.flatnonzero(view.ravel() == v)], means, factors, ~pattern, kind)
+                for v, pattern in enumerate(patterns)
+            ]
+            logits = logits + pt.concatenate(parts, axis=1)[:, place]
+        if allowed is not None:
+            logits = logits + np.where(allowed.T, 0.0, -np.inf)
+        rows = pt.logsumexp(logits, axis=0)
+        return rows if row_weights is None else rows * row_weights
+
+    return log_density
+
+
+def _of_seen(x: Any, means: Any, factors: Any, seen: NDArray[np.bool_], kind: str) -> Any:
+    """:func:`_logits` of rows of which these features (D,) were seen."""
+    import pytensor.tensor as pt
+
+    if seen.all():
+        return _logits(x, means, factors, kind)
+    if not seen.any():
+        return pt.zeros((means.shape[0], x.shape[0]))
+    own = np.flatnonzero(seen)
+    if kind == "scales":
+        return _logits(x[:, own], means[:, own], factors[:, own], kind)
+    rows = factors[..., own, :]
+    return _logits(x[:, own], means[:, own], pt.linalg.cholesky(rows @ rows.mT), kind)
+
+
+def _logits(x: Any, means: Any, factors: Any, kind: str) -> Any:
+    """Log densities (K, N) of rows under each component."""
+    import pytensor.tensor as pt
+
+    constant = -0.5 * np.log(2 * np.pi) * x.shape[1]
+    if kind == "scales":
+        white = (x[None] - means[:, None, :]) / factors[:, None, :]
+        log_volume = pt.log(factors).sum(axis=-1)
+    else:
+        whiten = pt.linalg.solve_triangular(factors, pt.eye(x.shape[1]), lower=True)
+        log_volume = pt.log(pt.diagonal(factors, axis1=-2, axis2=-1)).sum(axis=-1)
         if kind == "matrix":
             white = (x @ whiten.T)[None] - (means @ whiten.T)[:, None]
+            log_volume = log_volume[None]
         else:
             shift = (whiten @ means[:, :, None])[:, :, 0]
             white = x[None] @ whiten.mT - shift[:, None, :]
-        logits = constant[:, None] - 0.5 * (white**2).sum(axis=-1)
-        return pt.logsumexp(logits, axis=0)
-
-    return log_density
+    return constant - log_volume[:, None] - 0.5 * (white**2).sum(axis=-1)
 
 
 def _last(value: Any, ndim: int) -> Any:
