@@ -224,7 +224,7 @@ class RowViews:
         return "; ".join(told)
 
 
-def _numbers(name: str, given: Any) -> Array:
+def _numbers(name: str, given: Any, kinds: str = "iuf") -> Array:
     """An array of doubles in which None and NA are NaN, or a refusal by name."""
     if hasattr(given, "to_numpy"):
         given = given.to_numpy()
@@ -235,7 +235,7 @@ def _numbers(name: str, given: Any) -> Array:
         if array.dtype.kind == "O":
             flat = [number_or_nan(entry) for entry in array.ravel()]
             return np.array(flat, dtype=np.float64).reshape(array.shape)
-        if array.dtype.kind not in "iufb":
+        if array.dtype.kind not in kinds:
             raise TypeError
         return array.astype(np.float64)
     except (TypeError, ValueError, OverflowError):
@@ -311,7 +311,7 @@ def _labels(given: Any, n: int) -> NDArray[np.int64]:
 
 
 def _allowed(given: Any, n: int) -> NDArray[np.bool_]:
-    numbers = _numbers("allowed", given)
+    numbers = _numbers("allowed", given, "iufb")
     if numbers.ndim != 2 or len(numbers) != n:
         raise DataError(
             f"allowed has shape {numbers.shape}; give a truth value for each row and component, "

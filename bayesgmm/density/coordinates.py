@@ -129,12 +129,12 @@ def constrain_many(
     k: int,
     d: int,
     frame: NDArray[np.float64],
-    classes: int,
 ) -> Point:
     """Points, with batch shape (...), of theta (..., P)."""
     batch = theta.shape[:-1]
     flat = np.ascontiguousarray(theta.reshape(-1, theta.shape[-1]))
     shape = structure.factor_shape(k, d)
+    classes = theta.shape[-1] - k * d - structure.n_entries(k, d) + 1  # noise, if it is there
     log_weights, means = np.empty((len(flat), classes)), np.empty((len(flat), k, d))
     factors = np.empty((len(flat), *shape))
     basis, code = zero_sum_basis(classes), structure.code

@@ -247,7 +247,6 @@ class LogPosterior:
             spec.n_components,
             self.observations.n_features,
             self.prior.frame,
-            spec.n_classes,
         )
         return self.mixture(points)
 

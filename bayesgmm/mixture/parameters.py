@@ -28,7 +28,7 @@ from bayesgmm.expectation.rows import NO_ROWS, Rows
 from bayesgmm.expectation.statistics import row_log_density, row_memberships
 from bayesgmm.mixture.noise import Noise, box_log_density
 from bayesgmm.model.structure import STRUCTURES
-from bayesgmm.options import LIMIT_FROM_ZERO, generator, refuse_beyond_memory, shown
+from bayesgmm.options import LIMIT_FROM_ZERO, generator, instance, refuse_beyond_memory, shown
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,6 +74,13 @@ class MixtureParameters:
                 f"Shapes do not belong together: weights {w}, means {m}, scale_tril {c}; they are "
                 "(..., K), (..., K, D) and (..., K, D, D)."
             )
+        if self.noise is not None:
+            instance("a Noise or None", Noise)("noise", self.noise)
+            if np.shape(self.noise.weight) != w[:-1]:
+                raise DataError(
+                    f"The weight of noise has shape {np.shape(self.noise.weight)} for a batch of "
+                    f"shape {w[:-1]}."
+                )
         if not (
             np.all(self.weights >= 0) and np.allclose(self.class_weights.sum(-1), 1, atol=1e-6)
         ):

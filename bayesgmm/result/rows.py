@@ -167,10 +167,10 @@ class FitOfRows(FitRecord):
         Examples
         --------
         >>> import bayesgmm as bg
-        >>> rows = bg.Observations(bg.datasets.galaxies(), errors=0.5)
+        >>> rows = bg.Observations(bg.datasets.galaxies(), errors=500)
         >>> fit = bg.fit(bg.MixtureSpec(3), rows, method="em", seed=1)
         >>> found = fit.denoise()
-        >>> bool((found["sd"] < 0.5).all())
+        >>> bool((found["sd"] < 500).all())
         True
         """
         rows = self._rows(data)

@@ -339,8 +339,8 @@ def test_leaving_a_row_out_leaves_the_priors(faithful, covariance, units):
     fit = bg.fit(spec, faithful, method="map", seed=1, n_starts=4, rounds=0)
     without = RowsLeftOut(fit, seed=1, cores=None)
     before, after = (
-        bg.LogPosterior(fit.spec, faithful),
-        bg.LogPosterior(without.spec, without.values),
+        bg.LogPosterior(fit.spec, fit.observations),
+        bg.LogPosterior(without.spec, without.rows),
     )
     theta = before.unconstrain(fit.parameters[0, 0])
     values = [

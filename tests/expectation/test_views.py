@@ -260,7 +260,6 @@ def test_what_is_missing_is_refused_unless_it_is_said():
     rows = bg.Observations(constant, missing="marginal")
     refused("Column 'x2' is constant \\(1.5 in every row\\)", bg.fit, bg.MixtureSpec(2), rows)
     rows = bg.Observations(HOLED, missing="marginal")
-    refused("takes complete rows", bg.to_pymc, bg.MixtureSpec(2), rows)
     refused("needs complete rows", bg.posterior_check, bg.fit(bg.MixtureSpec(2), rows, seed=1))
 
 

@@ -37,11 +37,12 @@ def shuffled(draws, rng):
 
 
 def methods(draws, pivot, x):
-    match = to_pivot(draws, pivot, len(x)).permutation
+    groups, data = np.zeros(draws.n_components, int), bg.Observations(x, resolution=0)
+    match = to_pivot(draws, pivot, len(x), groups=groups).permutation
     return {
         "pivot": match,
-        "ecr": by_ecr(draws, pivot, x, 2),
-        "stephens": by_stephens(draws, match, x, 2),
+        "ecr": by_ecr(draws, pivot, data, groups, 2),
+        "stephens": by_stephens(draws, match, data, groups, 2),
     }
 
 
@@ -53,7 +54,7 @@ def test_chains_in_every_permutation_are_brought_back_without_error():
     switched = draws.permute(orders)
     for name, found in methods(switched, pivot, x).items():
         np.testing.assert_array_equal(found, np.argsort(orders, axis=-1), err_msg=name)
-    assert not to_pivot(switched, pivot, len(x)).ambiguous.any()
+    assert not to_pivot(switched, pivot, len(x), groups=np.zeros(4, int)).ambiguous.any()
 
 
 def test_nuts_chains_started_in_permuted_modes_come_back(blobs):
@@ -110,13 +111,13 @@ def test_ambiguity_is_what_an_exchange_costs():
     edge = np.sqrt(2 * np.log(20) / n)
     for c, expected in ((0.98 * edge, True), (1.02 * edge, False)):
         mixture = bg.MixtureParameters([0.5, 0.5], [[0.0], [c]], np.ones((2, 1, 1)))
-        match = to_pivot(mixture, mixture, n)
+        match = to_pivot(mixture, mixture, n, groups=np.zeros(2, int))
         assert bool(match.ambiguous) is expected
 
 
 def test_one_component_and_an_empty_one():
     one = bg.MixtureParameters(np.ones((5, 1)), np.zeros((5, 1, 1)), np.ones((5, 1, 1, 1)))
-    match = to_pivot(one, one[0], 10)
+    match = to_pivot(one, one[0], 10, groups=np.zeros(1, int))
     assert match.permutation.shape == (5, 1)
     assert not match.ambiguous.any()
     pivot, draws, rng = scattered(3, 20, apart=6)

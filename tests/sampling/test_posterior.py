@@ -62,6 +62,27 @@ def own_values(model):
     return values_of
 
 
+def gaps_to_pymc(spec, x, n):
+    """PyMC's joint density of its own variables less ours, at random points about the mode."""
+    model, d = to_pymc(spec, x), x.n_features
+    density = bg.LogPosterior(spec, x, jacobian=False)
+    joint = model.compile_logp(jacobian=False, mode=SLOW)
+    to_own = own_values(model)
+    top = density.unconstrain(bg.fit(spec, x, method="map", seed=0).parameters[0, 0])
+    rng = np.random.default_rng(0)
+    gaps = []
+    for _ in range(n):
+        theta = top + 0.3 * rng.normal(size=density.size)
+        values = initial_values(spec, density.constrain(theta), x)
+        point = to_own(values)
+        extra = 0.0
+        if d > 1 and spec.structure.matrices:
+            factor = values["corrchol"].reshape(-1, d, d)
+            extra = sum((d - 1 - i) * np.log(factor[:, i, i]).sum() for i in range(d))
+        gaps.append(float(joint(point)) - extra - density.value(theta))
+    return gaps
+
+
 @pytest.mark.pymc
 @pytest.mark.parametrize(
     ("covariance", "d", "correlations", "step"),
@@ -76,24 +97,26 @@ def test_log_density_equals_pymcs_up_to_a_constant(covariance, d, correlations, 
     of its Cholesky factors (prod C_ii^(D - i), one where D < 3), which ours leaves out."""
     x = bg.Observations(blobs[1][:150, :d], resolution=step)
     priors = bg.Priors(scales=bg.Gamma(2.0, 3.0), weights=1.3, correlations=correlations)
-    spec = bg.MixtureSpec(2, covariance, priors)
-    model = to_pymc(spec, x)
-    density = bg.LogPosterior(spec, x, jacobian=False)
-    joint = model.compile_logp(jacobian=False, mode=SLOW)
-    to_own = own_values(model)
-    top = density.unconstrain(bg.fit(spec, x, method="map", seed=0).parameters[0, 0])
-    rng = np.random.default_rng(0)
-    gaps = []
-    for _ in range(100):
-        theta = top + 0.3 * rng.normal(size=density.size)
-        p = density.constrain(theta)
-        values = initial_values(spec, p, x)
-        point = to_own(values)
-        extra = 0.0
-        if d > 1 and covariance in ("full", "tied"):
-            factor = values["corrchol"].reshape(-1, d, d)
-            extra = sum((d - 1 - i) * np.log(factor[:, i, i]).sum() for i in range(d))
-        gaps.append(float(joint(point)) - extra - density.value(theta))
+    gaps = gaps_to_pymc(bg.MixtureSpec(2, covariance, priors), x, n=100)
+    np.testing.assert_allclose(gaps, gaps[0], atol=1e-8)
+
+
+@pytest.mark.pymc
+@pytest.mark.parametrize(("covariance", "d"), [("full", 3), ("tied", 2), ("diag", 2)])
+def test_log_density_of_rows_seen_in_part_equals_pymcs(covariance, d, blobs):
+    """With holes, one row of which nothing was seen, known labels and row weights."""
+    rng = np.random.default_rng(3)
+    x = blobs[1][:120, :d].copy()
+    x[rng.random(x.shape) < 0.3] = np.nan
+    x[0] = np.nan
+    rows = bg.Observations(
+        x,
+        row_weights=rng.uniform(0.5, 2, 120),
+        missing="marginal",
+        labels=np.where(np.arange(120) % 10 == 1, 1, -1),
+        resolution=0.2,
+    )
+    gaps = gaps_to_pymc(bg.MixtureSpec(2, covariance), rows, n=30)
     np.testing.assert_allclose(gaps, gaps[0], atol=1e-8)
 
 
@@ -182,11 +205,6 @@ def test_a_mixture_is_pymcs_variables_and_back(covariance, blobs):
     back = parameters_of(spec, posterior, rows)
     np.testing.assert_allclose(back.means, p.means)
     np.testing.assert_allclose(back.covariances, p.covariances, rtol=1e-8)
-
-
-def test_pymc_model_refuses_row_weights(faithful):
-    with pytest.raises(bg.SpecError, match="takes no row weights"):
-        to_pymc(bg.MixtureSpec(2), bg.Observations(faithful, row_weights=np.ones(272)))
 
 
 @pytest.mark.parametrize(

@@ -136,7 +136,7 @@ def matched(density, theta, center, precision):
     """``theta`` in a mode's labelling, and whether it was in it."""
     out, d = np.empty_like(theta), density.observations.n_features
     each = density.spec.structure.own_entries(d)
-    return out, match(theta, center, precision, density.basis, d, each, out)
+    return out, match(theta, center, precision, density.groups, density.basis, d, each, out)
 
 
 @pytest.mark.parametrize("covariance", STRUCTURES)
@@ -171,7 +171,7 @@ def test_the_ts_are_scipys_in_the_labelling_of_each_mode():
     roots = np.tril(rng.normal(size=(3, p, p)), -1) * 0.3 + np.eye(p)
     covariances = roots @ np.swapaxes(roots, -1, -2)
     shares = np.array([0.2, 0.5, 0.3])
-    students = Students.of(rng.normal(size=(3, p)), covariances, shares)
+    students = Students.of(rng.normal(size=(3, p)), covariances, shares, density.groups)
     one = stats.t(students.degrees)
 
     def log_density(m, place):
@@ -299,9 +299,9 @@ def test_ladders_from_the_ts_draw_what_tempering_draws(three, tempered, wide):
     """From the t's at the modes and from t's so wide that they reach over many labellings, of
     wrong shares."""
     density, modes = three
-    fair = about(modes)
+    fair = about(modes, density.groups)
     covariances = wide * np.stack([fair.covariance(m) for m in range(3)])
-    students = Students.of(fair.centers, covariances, np.array([0.1, 0.3, 0.6]))
+    students = Students.of(fair.centers, covariances, np.array([0.1, 0.3, 0.6]), density.groups)
     begin = tempered.theta[:, 0]
     theta = by_way_of_temperatures(density, students, np.linspace(0, 1, 5), begin, 4000)
     same_means(density, theta, tempered.theta)
@@ -344,9 +344,9 @@ def test_bad_ts_leave_the_posterior_as_it_is(three, tempered):
     """What is in balance does not depend on the t's: here they are so wide that they reach over
     many labellings, and of wrong shares."""
     density, modes = three
-    fair = about(modes)
+    fair = about(modes, density.groups)
     covariances = 9 * np.stack([fair.covariance(m) for m in range(3)])
-    wide = Students.of(fair.centers, covariances, np.array([0.1, 0.3, 0.6]))
+    wide = Students.of(fair.centers, covariances, np.array([0.1, 0.3, 0.6]), density.groups)
     theta = by_these(density, wide, 5, tempered.theta[:, 0], 8000)
     same_means(density, theta, tempered.theta)
     same_mean(
@@ -361,7 +361,7 @@ def blurred():
     density, modes, _ = prepare(
         bg.MixtureSpec(2), bg.Observations(X[:, :1], resolution=0), Run(1, cores=2)
     )
-    return density, about(modes[:1]), by_tempering(density, 2000).theta
+    return density, about(modes[:1], density.groups), by_tempering(density, 2000).theta
 
 
 @pytest.mark.parametrize(
@@ -375,7 +375,7 @@ def test_borders_of_labellings_leave_the_posterior_as_it_is(blurred, between, ju
     errors from its mean, and proposals the least mean 8."""
     density, own, tempered = blurred
     sd = tempered.reshape(-1, 5).std(axis=0) * [1.0, 1.5, between, 1.5, between]
-    students = Students.of(0.3 * own.centers, np.diag(sd**2)[None], np.ones(1))
+    students = Students.of(0.3 * own.centers, np.diag(sd**2)[None], np.ones(1), density.groups)
     theta = by_these(density, students, jumps, tempered[:, 0], draws)
     same_means(density, theta, tempered)
 
@@ -438,13 +438,26 @@ def test_the_modes_decide_how_to_sample(monkeypatch):
     assert (sampler(of_one), sampler(several)) == ("nuts", "jumps")
     assert several.status is Status.CONVERGED
     assert bg.diagnose(several).divergences == several.tree["sample_stats/diverging"].sum()
-    # Where components have priors of their own, labels mean something.
-    own = bg.MixtureSpec(3, priors=bg.Priors(weights=(2.0, 2.0, 3.0)))
-    assert sampler(bg.fit(own, GALAXIES, method="nuts", seed=1, **FEW)) == "nuts"
     # One start is one mode.
     em = bg.fit(bg.MixtureSpec(3), GALAXIES, seed=1)
     begun = bg.fit(bg.MixtureSpec(3), GALAXIES, method="nuts", start=em, seed=1, **FEW)
     assert sampler(begun) == "nuts" and int(begun.tree["fit/n_modes"]) == 1
+
+
+def test_labels_that_something_tells_apart_are_held_in_their_shares():
+    """Priors that differ tell components apart, a little: each labelling is a mode of its own,
+    jumps find its share, and so does tempering, which knows of no modes."""
+    spec = bg.MixtureSpec(2, "tied", bg.Priors(weights=(2.0, 6.0)))
+    x = bg.Observations(np.concatenate([X[:40, :1], X[:25, :1] + 5.0]), resolution=0)
+    jumps = bg.fit(spec, x, method="nuts", draws=2000, seed=1)
+    ladder = bg.fit(spec, x, method="tempering", draws=2000, seed=2)
+    assert sampler(jumps) == "jumps" and int(jumps.tree["fit/n_modes"]) == 2
+    assert (jumps.statistics["permutation"].values == [0, 1]).all()
+    first = [fit.parameters.weights[..., 0] for fit in (jumps, ladder)]
+    assert 0.02 < (first[0] < 0.5).mean() < 0.98
+    same_mean(*first, "weight of the first component")
+    one, two = (bg.log_evidence(fit, seed=1) for fit in (jumps, ladder))
+    assert abs(one.value - two.value) < 4 * np.hypot(one.se, two.se) + 0.02
 
 
 def test_r_hat_decides_for_tempering(monkeypatch):
@@ -519,7 +532,9 @@ def test_jumps_after_hardly_any_warm_up(three, tune):
         progress=None,
     )
     assert drawn.theta.shape == (1, 150, density.size) and drawn.facts["sampler"] == "jumps"
-    assert np.isin(nearest_modes(density, about(modes), drawn.theta)[0], range(len(modes))).all()
+    assert np.isin(
+        nearest_modes(density, about(modes, density.groups), drawn.theta)[0], range(len(modes))
+    ).all()
 
 
 @pytest.mark.filterwarnings("ignore::bayesgmm.FitWarning")

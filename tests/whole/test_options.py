@@ -218,6 +218,15 @@ WRONG = SCALAR | {
     "weights_init": ARRAY[:-1], "means_init": ARRAY, "precisions_init": ARRAY,
     "content": (object(), None, [], 3, "x", {}, {"k": 1}, {3: 1, "k": 1}),
     "text": (object(), None, [], 3, "x", "[]", b"\xff", "{}"),
+    "errors": (object(), {}, [], 1j, "x", b"1", True, -1, np.nan, np.inf, [1, 2, 3], [[1, 2]],
+               [10**400] * 2, np.ones((30, 3)), [[1], [2, 3]]),
+    "allowed": (object(), {}, [], 3, 1j, "x", [1, 2], [[2, 3]] * 30, [[0, 0]] * 30, [[1], [2, 3]]),
+    "background": (object(), {}, [], 3, 1j, "x", [1, 2], [np.nan] * 30, [np.inf] * 30,
+                   {"depth": (0, 1)}, {"x0": 3}, {"x0": (1, 0)}, [[0, 0], [0, 0]],
+                   {"x0": (-99, 99)}, [[-99, -99], [99, 1]]),
+    "selection": (object(), [], 3, 1j, "x", [1, 2], {"depth": (0, 1)}, {"x0": 3}, {"x0": (1, 0)},
+                  [[0, 0], [0, 0]], {"x0": (5, None)}, {"x0": ("a", 3)}),
+    "noise": TRUTH,
     "label": (object(), None, [], {}, 3, "K=9, full"),
     "resolution": (object(), None, {"depth": 1}, [], 1j, "x", True, -1, 1e300, float("nan"), [1],
                    [1, 2, 3], [1, "x"], [1, None], {"x0": "x"}, {"x0": -1}, {1: 1}, 1e9, [[1], [2]],
@@ -228,6 +237,10 @@ WRONG = SCALAR | {
 ELSE = {
     ("occupied", "fit"): LABELS[:6], ("partition", "fit"): LABELS[:6],
     ("select", "n_components"): SEVERAL,
+    ("select", "noise"): tuple(value for value in SEVERAL if value != [True]),
+    ("MixtureParameters", "noise"): (object(), {}, [], 3, "x", True, 0.1),
+    ("Observations", "labels"): (object(), {}, [], 3, 1j, "x", [1, 2], ["a"] * 30, [1.5] * 30,
+                                 [-2] * 30, [[0] * 30], [10**400] * 30),
     ("plot_check", "check"): FIT,
     ("Gamma", "rate"): POSITIVE,
     ("MixtureParameters", "weights"): ARRAY,
@@ -250,7 +263,7 @@ ELSE = {
     ("Observations", "data"): DATA[:-1],
     ("PredictiveDistribution.of", "names"): NAMES[:-1],
     **{("Priors", name): tuple(v for v in POSITIVE if not isinstance(v, (list, np.ndarray)))
-       for name in ("weights", "mean_scale")},
+       for name in ("weights", "mean_scale", "noise")},
     ("Priors", "mean_location"): (None, "x", True, 1j, {"a": 1}, object(), np.inf, 1e300, -1e300),
 }  # fmt: skip
 
@@ -266,7 +279,7 @@ WITHIN = {
     "LogPosterior.unconstrain", "CredibleBall.around", "PredictiveDistribution.positions",
     "LogPosterior.mixture", "LogPosterior.of_recorded", "LogPosterior.precision",
     "LogPosterior.relabelled", "LogPosterior.framed", "LogPosterior.at", "LogPosterior.few_rows",
-    "MixtureParameters.with_rows", "Observations.part", "Priors.eta",
+    "MixtureParameters.with_rows", "Observations.part", "Observations.scaled", "Priors.eta",
 }  # fmt: skip
 
 

@@ -7,7 +7,7 @@ normal.  Laplace draws z from one; NUTS runs in z.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from bayesgmm.compiled.threads import available_cores, one_blas_thread
 from bayesgmm.data.collinear import refuse_collinear
 from bayesgmm.data.observations import Observations
-from bayesgmm.density.coordinates import unconstrain_many
+from bayesgmm.density.coordinates import constrain, unconstrain_many
 from bayesgmm.density.exchangeable import by_means
 from bayesgmm.density.log_posterior import LogPosterior
 from bayesgmm.errors import FitError
@@ -36,6 +36,8 @@ Array = NDArray[np.float64]
 #: taken from the complete data: some tens of seconds on one core.
 _LARGEST_HESSIAN = 4e11
 _STEP = 1e-4  # of a complete-data standard error, in central differences
+#: Log density that an exchange of labels may cost and still lead to a mode with mass.
+_COSTLY = 20.0
 #: A mode with less than this share of the Laplace mass is left aside.
 _SMALLEST_SHARE = 0.002
 
@@ -102,14 +104,40 @@ def search_for_modes(
 def modes_from(density: LogPosterior, runs: Sequence[EMRun]) -> list[Mode]:
     """The modes that hold the posterior's mass, largest first, sought from these."""
     modes: list[Mode] = []
-    for run in runs:
-        point, value, _ = ascend(density, run.point, max_iter=1000)
-        if any(abs(value - mode.value) < 1e-5 * (1 + abs(value)) for mode in modes):
-            continue
-        modes.append(_mode_at(density, point, value))
+
+    def add(start: Point) -> Point:
+        point, value, _ = ascend(density, start, max_iter=1000)
+        if not any(abs(value - mode.value) < 1e-5 * (1 + abs(value)) for mode in modes):
+            modes.append(_mode_at(density, point, value))
+        return point
+
+    tops = [add(run.point) for run in runs]
+    for start in _exchanged(density, tops[0]):
+        add(start)
     share = shares_of(modes)
     order = np.argsort(-share)
     return [modes[i] for i in order if share[i] >= _SMALLEST_SHARE]
+
+
+def _exchanged(density: LogPosterior, point: Point) -> Iterator[Point]:
+    """The point with two components exchanged that something tells apart, where that costs little.
+
+    A search finds the best labelling; another, which labels of few rows or priors that differ
+    little hardly exclude, is a mode of its own.
+    """
+    groups, best = density.groups, density.at(point).value
+    for a, b in zip(*np.triu_indices(len(groups), 1), strict=True):
+        if groups[a] == groups[b]:
+            continue
+        order = np.arange(len(groups))
+        order[[a, b]] = b, a
+        theta = density.relabelled(
+            unconstrain_many(point, density.spec.structure, density.prior.frame), order
+        )
+        if density.value(theta) > best - _COSTLY:
+            swapped = point.copy()
+            constrain(theta, density.basis, density.structure, density.prior.frame, swapped)
+            yield swapped
 
 
 def shares_of(modes: list[Mode]) -> Array:
