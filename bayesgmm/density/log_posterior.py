@@ -41,6 +41,8 @@ from bayesgmm.options import TRUTH
 #: Thetas that one thread's turn takes: many enough that the turn costs nothing beside them,
 #: few enough that an interrupt need not wait.
 _THETAS = 256
+#: Rows that cost as much as the marginal mixture of a view does.
+_ROWS_OF_A_VIEW = 50
 
 
 class Evaluation(NamedTuple):
@@ -153,6 +155,18 @@ class LogPosterior:
             frame = np.ascontiguousarray(upper.T * np.sign(np.diag(upper)))
             other.prior = self.prior._replace(frame=frame)
         return other
+
+    @property
+    def work(self) -> float:
+        """What an evaluation costs, in rows x components x (entries of a covariance + 12)."""
+        d = self.observations.n_features
+        entries = d * d if self.spec.structure.matrices else d
+        return self.rows_worth * self.spec.n_components * (entries + 12.0)
+
+    @property
+    def rows_worth(self) -> int:
+        """How many complete rows cost as much as these."""
+        return len(self.rows.values) + _ROWS_OF_A_VIEW * len(self.rows.views.n_seen)
 
     @property
     def few_rows(self) -> bool:

@@ -29,11 +29,6 @@ class Noise:
     box: Array | None
 
     @property
-    def log_volume(self) -> float:
-        """Of the box, which has to be known."""
-        return float(np.log(self.required_box[1] - self.required_box[0]).sum())
-
-    @property
     def required_box(self) -> Array:
         """The box, or a refusal where there is none."""
         if self.box is None:
@@ -49,6 +44,10 @@ class Noise:
         if given is not None and given.ndim == 1:
             return given
         return box_log_density(self.required_box, rows.matrix)
+
+    def density_on(self, points: Array) -> Array:
+        """Weighted density (..., N) at points (N,) of the one feature of a box."""
+        return self.weight[..., None] * np.exp(box_log_density(self.required_box, points[:, None]))
 
     def marginal(self, index: NDArray[np.int64]) -> Noise:
         """Of some features."""

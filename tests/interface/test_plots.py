@@ -138,12 +138,12 @@ def test_ellipses_survive_scales_24_orders_apart():
 
 def test_a_doubtful_point_looks_doubtful():
     colors = component_colors(3)
-    drawn = membership_colors([[1, 0, 0], [0, 0, 1], [0.5, 0.5, 0], [0.7, 0.3, 0]])
+    drawn = membership_colors([[1, 0, 0], [0, 0, 1], [0.5, 0.5, 0], [0.7, 0.3, 0]], 3)
     np.testing.assert_allclose(drawn[:2], colors[[0, 2]])
     np.testing.assert_allclose(drawn[2], [0.62] * 3)  # grey, not a third component's colour
     pure, grey = colors[0], np.full(3, 0.62)
     assert 0 < np.linalg.norm(drawn[3] - pure) < np.linalg.norm(grey - pure)
-    np.testing.assert_allclose(membership_colors(np.ones((2, 1))), colors[[0, 0]])
+    np.testing.assert_allclose(membership_colors(np.ones((2, 1)), 1), colors[[0, 0]])
     np.testing.assert_allclose(component_colors(9)[8], colors[0])
     assert line_style(8) != line_style(0)
 
@@ -151,7 +151,7 @@ def test_a_doubtful_point_looks_doubtful():
 def test_points_have_the_colours_of_predict_proba_also_for_permuted_default_names():
     fit = plane(names=("x1", "x0"))
     face = plot_fit(fit).collections[0].get_facecolors()[:, :3]
-    np.testing.assert_allclose(face, membership_colors(fit.predict_proba()))
+    np.testing.assert_allclose(face, membership_colors(fit.predict_proba(), fit.spec.n_components))
 
 
 def test_many_rows_are_thinned_by_a_fixed_choice_that_keeps_extremes():

@@ -197,8 +197,8 @@ def test_a_component_is_inserted_where_the_data_want_it(covariance):
 
 
 def test_effort_goes_where_it_pays_and_as_asked():
-    small, large = Effort.of(272, 4, 2, bg.EM()), Effort.of(1500, 12, 30, bg.EM())
+    small, large = Effort.of(2e4, bg.EM()), Effort.of(2e7, bg.EM())
     assert (small.n_starts, small.n_best, small.rounds) == (40, 10, 20)
     assert large.n_starts < 10 and large.n_best == 2 and large.rounds == 0
-    asked = Effort.of(1500, 12, 30, bg.EM(n_starts=25, n_best=5, rounds=3))
+    asked = Effort.of(2e7, bg.EM(n_starts=25, n_best=5, rounds=3))
     assert (asked.n_starts, asked.n_best, asked.rounds) == (25, 5, 3)

@@ -33,7 +33,7 @@ from bayesgmm.mixture.parameters import MixtureParameters
 from bayesgmm.model.spec import MixtureSpec
 from bayesgmm.options import Progress, generator
 
-#: Work of a pass, in rows x components x (D^2 + 12), up to which nothing is spared.
+#: Work of a pass, as the density has it, up to which nothing is spared.
 _CHEAP = 1e6
 _ROWS_PER_PARAMETER = 50  # of a sample on which to search, within these bounds
 _FEWEST_ROWS = 2_000
@@ -69,9 +69,8 @@ class Effort:
     n_moves: int  # random moves in a round
 
     @classmethod
-    def of(cls, rows: int, k: int, d: int, asked: Search) -> Effort:
-        """What is asked for, and where nothing is what is worth its time."""
-        work = rows * k * (d * d + 12.0)  # of one pass
+    def of(cls, work: float, asked: Search) -> Effort:
+        """What is asked for, and where nothing is what is worth its time, by the work of a pass."""
         share = min(1.0, _CHEAP / work)
         rounds = round(20 * share) if share > 0.2 else 0
         return cls(
@@ -140,7 +139,7 @@ def search(
         part, few = _sample(density, rng)
         x = filled(part.rows)
         bounds = whole if part is density else Bounds(part)
-        effort = Effort.of(len(x), spec.n_components, x.shape[1], method)
+        effort = Effort.of(part.work, method)
         explore = _Explorer(
             bounds,
             finish_on(bounds, give_up=True),
@@ -208,7 +207,7 @@ def _sample(density: LogPosterior, rng: np.random.Generator) -> tuple[LogPosteri
     """The density on as many rows as tell its parameters, and these rows."""
     rows = density.observations
     enough = min(max(_ROWS_PER_PARAMETER * density.size, _FEWEST_ROWS), SAMPLE)
-    if rows.n_rows > SAMPLE:
+    if density.rows_worth > SAMPLE and rows.n_rows > enough:
         rows = rows.part(rng.choice(rows.n_rows, enough, replace=False))
         density = density.on(rows)
     return density, rows

@@ -40,9 +40,9 @@ FEWEST_EFFECTIVE = 100
 _SPARE, _FEWEST = 2, 250
 #: Evaluations of the density at most: as many for each draw, and at least so many.
 _MOST_SPARE, _LEAST_LIMIT = 4, 2_000
-#: More where they cost little: up to so many, or so much work in rows x K D^2, which is about a
-#: second on one core.
-_MOST, _WORK = 20_000, 1e9
+#: More where they cost little: up to so many, or so much work, as the density has it, which is
+#: about a second on one core.
+_MOST, _WORK = 20_000, 3e9
 #: The wide part of the proposal: its share, degrees of freedom and width in standard errors.
 _SHARE_WIDE, _DEGREES, _WIDTH = 0.2, 5.0, 1.5
 #: The share of an adapted proposal that stays at the modes.
@@ -143,8 +143,7 @@ def _weighted(
 
 def _evaluations(density: LogPosterior, draws: int) -> int:
     """Evaluations of the density at most: more than are needed mostly, where they are cheap."""
-    k, d = density.spec.n_components, density.observations.n_features
-    cheap = min(_MOST, _WORK / (density.observations.n_rows * k * d * d))
+    cheap = min(_MOST, _WORK / density.work)
     return max(_MOST_SPARE * draws, _LEAST_LIMIT, int(cheap))
 
 

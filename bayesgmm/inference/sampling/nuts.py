@@ -101,11 +101,8 @@ def fitted(spec: MixtureSpec, observations: Observations, method: Chains, run: R
 
 def _ways(density: LogPosterior, n_modes: int, draws: int) -> list[str]:
     """Ways to sample, the first to be tried first."""
-    n, d = density.rows.values.shape
-    entries = d * d if density.spec.structure.matrices else d
-    work = n * density.spec.n_components * (entries + 12.0)
     jumps, tempering = [], []
-    if work * draws * _DENSITIES <= _AFFORDABLE:
+    if density.work * draws * _DENSITIES <= _AFFORDABLE:
         if n_modes > 1 and density.size <= _JUMPS_UP_TO:
             jumps = ["jumps"]
         if density.size <= _TEMPERING_UP_TO:

@@ -103,8 +103,7 @@ def temper(
 
 
 def _scans_for_each_draw(density: LogPosterior, moves: int) -> int:
-    n, d = density.rows.values.shape
-    work = n * density.spec.n_components * (d * d + 12.0) + _CALL
+    work = density.work + _CALL
     return int(np.clip(_CHEAP / (work * moves * (LEAPFROGS + 1)), 1, _MOST_SCANS))
 
 

@@ -23,6 +23,7 @@ from bayesgmm.interface.plots.palette import legend_outside, membership_colors
 from bayesgmm.interface.plots.panels import View, draw_density, draw_pairs, draw_plane
 from bayesgmm.interrupts import whole_imports
 from bayesgmm.methods import METHODS
+from bayesgmm.mixture.noise import Noise
 from bayesgmm.mixture.parameters import MixtureParameters
 from bayesgmm.options import LIMIT, PROBABILITY, TRUTH, optional, shown, whole
 from bayesgmm.result.fit import MixtureFit, require_fit
@@ -102,7 +103,8 @@ def plot_fit(
 
     Notes
     -----
-    A point's colour mixes its components' colours in the proportions of
+    Rows that are most probably noise are crosses, those of known class are ringed, and the bounds
+    of a selection are dotted.  A point's colour mixes its components' colours in the proportions of
     ``fit.predict_proba`` and turns grey as the two most probable become equal.
     Memberships use all features, also where some are not drawn.  In bold, an ellipse
     of a posterior is that of the posterior means of the mean and the covariance.
@@ -168,15 +170,25 @@ def _view(
     posterior = fit.is_posterior
     center = draws[0]
     if posterior:
-        center = MixtureParameters.from_covariances(
-            draws.weights.mean(axis=0), draws.means.mean(axis=0), draws.covariances.mean(axis=0)
+        noise = draws.noise
+        center = MixtureParameters(
+            draws.weights.mean(axis=0),
+            draws.means.mean(axis=0),
+            np.linalg.cholesky(draws.covariances.mean(axis=0)),
+            None if noise is None else Noise(noise.weight.mean(axis=0), noise.box),
         )
+    memberships = fit.predict_proba(drawn).values
+    labels = drawn.views.labels
+    box = observations.views.selection
     return View(
         names=tuple(fit.feature_names[j] for j in index),
         values=values,
         row_weights=observations.row_weights,
         rows=rows,
-        colors=membership_colors(fit.predict_proba(drawn)),
+        colors=membership_colors(memberships, fit.spec.n_components),
+        stray=memberships.argmax(axis=1) == fit.spec.n_components,
+        known=np.zeros(len(rows), dtype=bool) if labels is None else labels >= 0,
+        bounds=None if box is None else box[:, index],
         draws=draws,
         thin=draws[evenly_spaced(len(draws.weights), n_draws)] if posterior else None,
         center=center,

@@ -19,6 +19,8 @@ from numpy.typing import NDArray
 PALETTE = (
     "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442",
 )  # fmt: skip
+#: Colour of noise, which is none of the components.
+NOISE = "0.25"
 #: Colour of a row that could as well belong to another component.
 AMBIGUOUS = "0.62"
 _STYLES = ("-", "--", ":", "-.")
@@ -35,15 +37,16 @@ def line_style(k: int) -> str:
     return _STYLES[(k // len(PALETTE)) % len(_STYLES)]
 
 
-def membership_colors(memberships: Any) -> NDArray[np.float64]:
-    """RGB of rows from their membership probabilities (N, K), shape (N, 3).
+def membership_colors(memberships: Any, n_components: int) -> NDArray[np.float64]:
+    """RGB of rows from their membership probabilities (N, M), shape (N, 3).
 
     The components' colours mixed in these proportions, and the greyer the closer
     the two most probable are: a mixture of two colours alone can look like a third
     component's.
     """
     own = np.asarray(memberships, dtype=float)
-    mixed = own @ component_colors(own.shape[1])
+    noise = [to_rgb(NOISE)] * (own.shape[1] - n_components)
+    mixed = own @ np.array([*component_colors(n_components), *noise])
     if own.shape[1] == 1:
         return mixed.clip(0, 1)
     second, first = np.partition(own, -2, axis=1)[:, -2:].T

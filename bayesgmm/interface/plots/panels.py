@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from scipy.linalg import solve_triangular
 from scipy.special import ndtr
 
-from bayesgmm.interface.plots.palette import AMBIGUOUS, component_colors, line_style
+from bayesgmm.interface.plots.palette import AMBIGUOUS, NOISE, component_colors, line_style
 from bayesgmm.mixture.parameters import MixtureParameters
 
 #: Rows up to which a histogram also shows each row.
@@ -41,6 +41,9 @@ class View:
     row_weights: NDArray[np.float64] | None  # (N,)
     rows: NDArray[np.int64]  # the rows drawn as points
     colors: NDArray[np.float64]  # of those rows, RGB
+    stray: NDArray[np.bool_]  # which of them are most probably noise
+    known: NDArray[np.bool_]  # which of them have a known label
+    bounds: NDArray[np.float64] | None  # (2, d) of a selection
     draws: MixtureParameters  # batch (S,)
     thin: MixtureParameters | None  # batch (draws shown as lines,); None for a point estimate
     center: MixtureParameters  # no batch: the point, or the posterior means
@@ -64,7 +67,7 @@ class View:
         column, _ = self.seen(j)
         w, m, s = self.center.weights, self.center.means[:, j], self.center.scales[:, j]
         points = np.sort((m + np.linspace(-4, 4, 161)[:, None] * s).ravel())
-        cumulative = (w * ndtr((points[:, None] - m) / s)).sum(axis=1)
+        cumulative = (w * ndtr((points[:, None] - m) / s)).sum(axis=1) / w.sum()
         tails = points[np.searchsorted(cumulative, [0.001, 0.999]).clip(max=len(points) - 1)]
         ends = [column.min(), column.max(), *tails]
         if len(self.names) > 1:
@@ -96,7 +99,26 @@ class View:
         if len(handles) > _NAMED:
             more = Line2D([], [], ls="", label=f"… {len(handles) - _NAMED} more components")
             handles = [*handles[:_NAMED], more]
+        if (noise := self.center.noise) is not None:
+            marks: dict[str, Any] = {"ls": "", "marker": "x", "mec": NOISE, "ms": 5}
+            if len(self.names) == 1:
+                marks = {"lw": 2.5, "color": NOISE, "ls": ":"}
+            handles.append(Line2D([], [], label=f"noise: weight {noise.weight:.2f}", **marks))
+        if self.known.any() and len(self.names) > 1:
+            ring = Line2D([], [], ls="", marker="o", mfc="none", mec="black", label="known label")
+            handles.append(ring)
+        if self.bounds is not None:
+            handles.append(
+                Line2D([], [], color="black", lw=1, ls=":", label="nothing recorded beyond")
+            )
         return handles
+
+    def mark_bounds(self, ax: Axes, j: int, *, vertical: bool) -> None:
+        """Dotted lines where a selection ends."""
+        if self.bounds is not None:
+            for bound in self.bounds[np.isfinite(self.bounds[:, j]), j]:
+                mark = ax.axvline if vertical else ax.axhline
+                mark(bound, color="black", lw=1, ls=":", zorder=2.5)
 
 
 def ellipse_outline(means: Any, scale_tril: Any, radius: float) -> NDArray[np.float64]:
@@ -114,16 +136,26 @@ def draw_plane(ax: Axes, view: View, a: int, b: int, *, small: bool = False) -> 
     center, colors = view.center.marginal([a, b]), component_colors(view.center.n_components)
     points, scale = view.values[view.rows][:, [a, b]], 0.6 if small else 1.0
     sizes, alpha = _point_sizes(view, points, center)
-    ax.scatter(
-        points[:, 0],
-        points[:, 1],
-        c=view.colors,
-        s=scale * sizes,
-        alpha=alpha,
-        linewidths=0,
-        zorder=2,
-        rasterized=len(points) > _CLOUD,
-    )
+    plain: dict[str, Any] = {"linewidths": 0}
+    cross: dict[str, Any] = {"linewidths": 0.9, "marker": "x"}
+    for some, marks in ((~view.stray, plain), (view.stray, cross)):
+        if some.any():
+            ax.scatter(
+                points[some, 0],
+                points[some, 1],
+                c=view.colors[some],
+                s=scale * sizes[some],
+                alpha=alpha[some],
+                zorder=2,
+                rasterized=len(points) > _CLOUD,
+                **marks,
+            )
+    if view.known.any():
+        known = points[view.known]
+        ring: dict[str, Any] = {"ms": 5 * scale, "mfc": "none", "mec": "black", "mew": 0.7}
+        ax.plot(known[:, 0], known[:, 1], "o", zorder=2, **ring)
+    view.mark_bounds(ax, a, vertical=True)
+    view.mark_bounds(ax, b, vertical=False)
     if view.thin is not None:
         thin = view.thin.marginal([a, b])
         outlines = ellipse_outline(thin.means, thin.scale_tril, view.radii[-1])
@@ -194,6 +226,11 @@ def draw_density(ax: Axes, view: View, j: int, *, small: bool = False) -> list[A
     grid = _grid(view, j, low, high)
     components = _component_densities(view.draws, j, grid)  # K arrays (S, grid)
     mixture = np.sum(components, axis=0)
+    view.mark_bounds(ax, j, vertical=True)
+    level = _noise_density(view.draws, j, grid)
+    mixture = mixture + level
+    if level.any():
+        ax.plot(grid, level.mean(axis=0), color=NOISE, lw=1.3, ls=":", zorder=5)
     mean, width = mixture.mean(axis=0), 0.65 if small else 1.0
     peak = max(np.max(heights), mean.max())
     if view.thin is not None:
@@ -201,6 +238,7 @@ def draw_density(ax: Axes, view: View, j: int, *, small: bool = False) -> list[A
         band = np.quantile(mixture, [tail, 1 - tail], axis=0)
         ax.fill_between(grid, *band, color="0.55", alpha=0.45, lw=0, zorder=3, label="interval")
         lines = np.sum(_component_densities(view.thin, j, grid), axis=0)
+        lines = lines + _noise_density(view.thin, j, grid)
         ax.add_collection(
             LineCollection(
                 [np.column_stack([grid, line]) for line in lines],
@@ -302,6 +340,16 @@ def _component_densities(
         height = w[:, k] / (s[:, k] * np.sqrt(2 * np.pi))
         densities.append(height[:, None] * np.exp(-0.5 * z * z))
     return densities
+
+
+def _noise_density(
+    draws: MixtureParameters, j: int, grid: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Weighted density (S, grid) of noise at each draw; zero where there is none to draw."""
+    noise = draws.noise
+    if noise is None or noise.box is None:
+        return np.zeros((len(draws.weights), len(grid)))
+    return noise.marginal(np.array([j])).density_on(grid)
 
 
 def _grid(view: View, j: int, low: float, high: float) -> NDArray[np.float64]:
