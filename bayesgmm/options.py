@@ -22,8 +22,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from bayesgmm.errors import SpecError
+from bayesgmm.errors import DataError, SpecError
 
 #: Called as ``progress(stage, done, total)``.
 Progress = Callable[[str, int, int], None]
@@ -194,6 +195,20 @@ PROGRESS: Kind[Progress | None] = optional(Kind("a function of (stage, done, tot
 MAPPING: Kind[Mapping[Any, Any]] = Kind("a mapping", _mapping)
 PATH: Kind[Path] = Kind("a path", _path)
 CORES = optional(whole(1, 4096))
+
+
+# Arrays -----------------------------------------------------------------------
+
+
+def numeric_array(name: str, values: Any) -> NDArray[np.float64]:
+    """An array of doubles, or a refusal by name."""
+    try:
+        array = np.asarray(values)
+        if array.dtype.kind not in "iufO":  # of complex numbers NumPy would drop a part
+            raise TypeError
+        return array.astype(np.float64, copy=False)
+    except (TypeError, ValueError, OverflowError):
+        raise DataError(f"{name} must be an array of numbers.") from None
 
 
 # Seeds ------------------------------------------------------------------------

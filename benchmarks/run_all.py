@@ -32,6 +32,7 @@ PARTS = {
     "laplace_calibration": ("How often Laplace's intervals hold the truth", []),
     "engines": ("The two engines on the same posteriors", []),
     "missing": ("Values missing at random, against the usual remedies", []),
+    "as_seen": ("Rows that were not seen as they are", []),
     "labels": ("Relabelling", []),
     "partitions": ("Partitions", []),
     "averaging": ("Averaging over K against a single K, on rows that none has seen", []),

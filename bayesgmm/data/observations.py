@@ -8,26 +8,26 @@ coordinates, row weights and scaling.  Bad data are refused in one sentence.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bayesgmm.data.fittable import refuse_unfittable
 from bayesgmm.data.lattice import recorded_steps, steps_in_words
 from bayesgmm.data.reading import (
     checked_weights,
     default_names,
     given_names,
-    largest_magnitudes,
     read,
     refuse_repeated,
     refuse_unusable,
     refuse_unwritable,
 )
 from bayesgmm.data.row_views import RowViews
-from bayesgmm.data.scaling import Scaling, center_and_scale
+from bayesgmm.data.scaling import Scaling, centers_and_scales
 from bayesgmm.errors import DataError
 from bayesgmm.model.spec import COVARIANCE
 from bayesgmm.model.structure import STRUCTURES, Covariance
@@ -213,19 +213,7 @@ class Observations:
 
     @cached_property
     def _moments(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        found = np.empty((2, self.n_features))
-        for j in range(self.n_features):  # a column at a time: no copy of all the data
-            column, weights, variances = self.matrix[:, j], self.row_weights, None
-            if self.views.errors is not None:
-                own = self.views.errors
-                variances = own[:, j] ** 2 if own.ndim == 2 else own[:, j, j]
-            if self.has_holes:
-                seen = ~np.isnan(column)
-                column = column[seen]
-                weights = None if weights is None else weights[seen]
-                variances = None if variances is None else variances[seen]
-            found[:, j] = center_and_scale(column, weights, variances)
-        return found[0], found[1]
+        return centers_and_scales(self.matrix, self.row_weights, self.views.error_variances)
 
     @cached_property
     def n_unseen(self) -> int:
@@ -280,12 +268,7 @@ class Observations:
 
     def noise_box(self) -> NDArray[np.float64] | None:
         """The box (2, D) over which noise is uniform; None where its density is given by row."""
-        given, box = self.views.background, self.views.selection
-        if given is not None:
-            return given if given.ndim == 2 else None
-        half = 0.5 * self.resolution
-        found = np.stack([np.fmin.reduce(self.matrix) - half, np.fmax.reduce(self.matrix) + half])
-        return found if box is None else np.clip(found, *box)
+        return self.views.noise_box(self.matrix, self.resolution)
 
     def require(
         self,
@@ -305,42 +288,16 @@ class Observations:
         likelihood_only = TRUTH("likelihood_only", likelihood_only)
         self.views.allowed_of(n_components, TRUTH("noise", noise))
         self.views.require(STRUCTURES[covariance].matrices, self.names)
-        counted = self.values if self.row_weights is None else self.values[self.row_weights > 0]
-        n, d = counted.shape
-        for name, weight in zip(self.names, self.seen_weight, strict=True):
-            if not weight > 0:
-                raise DataError(
-                    f"Column {name!r} has no value at all; drop it before fitting.", column=name
-                )
-        if n == 1:
-            raise DataError(
-                "Only one row counts (n_samples=1), which has no spread to fit; give two or more."
-            )
-        # The rounding of a mean is of this size; a column that varies less does not vary.
-        rounding = 8 * np.finfo(float).eps * largest_magnitudes(counted)
-        for j, name in enumerate(self.names):
-            if self.feature_scale[j] <= rounding[j]:
-                raise DataError(
-                    f"Column {name!r} is constant ({self.center[j]:g} in every row); "
-                    "drop it before fitting.",
-                    column=name,
-                )
-        distinct = _distinct_rows(counted, at_most=n_components)
-        if n_components > distinct:
-            raise DataError(
-                f"{n_components} components were asked of data with only {distinct} distinct "
-                f"rows; use n_components <= {distinct}.",
-                distinct=distinct,
-            )
-        # With one feature full is diag, which needs no more rows than components.
-        full = STRUCTURES[covariance].on(n_components, d)[:2] == (True, False)
-        if likelihood_only and full and n < n_components * (d + 1):
-            raise DataError(
-                f"{n} rows are too few for {n_components} full covariance matrices of {d} "
-                f"features, which need {n_components * (d + 1)}; use covariance='diag', fewer "
-                "components, or method='map'.",
-                rows=n,
-            )
+        refuse_unfittable(
+            self.values if self.row_weights is None else self.values[self.row_weights > 0],
+            self.names,
+            self.seen_weight,
+            self.center,
+            self.feature_scale,
+            n_components,
+            covariance,
+            likelihood_only=likelihood_only,
+        )
 
     def part(self, rows: Any) -> Observations:
         """Some of the rows, by number: what holds of all is not checked again of some."""
@@ -353,23 +310,6 @@ class Observations:
         put(some, "row_weights", None if weights is None else weights[rows])
         put(some, "views", self.views.part(rows))
         return some
-
-    def scaled(self, scaling: Scaling, *, background: Any = None) -> Observations:
-        """The same rows on another scale, with all that is known of them."""
-        views = self.views
-        if background is not None:
-            views = replace(views, background=background)
-        views = views.scaled(scaling, self.matrix)
-        found = Observations(
-            scaling.there(self.matrix),
-            row_weights=self.row_weights,
-            names=self.names,
-            resolution=self.resolution / scaling.unit,
-            missing=self.missing,
-            **vars(views),
-        )
-        object.__setattr__(found, "index", self.index)
-        return found
 
     def select(self, names: Sequence[str]) -> Observations:
         """The same rows with some features, in the order given."""
@@ -408,13 +348,3 @@ class Observations:
     def recorded(self) -> str:
         """The steps to which values were recorded, for people; empty where there are none."""
         return steps_in_words(self.resolution, self.names)
-
-
-def _distinct_rows(values: NDArray[np.float64], at_most: int) -> int:
-    """Number of distinct rows, counted only as far as ``at_most``."""
-    seen: set[bytes] = set()
-    for row in values + 0.0:  # + 0.0 makes -0.0 and 0.0 the same bytes
-        seen.add(row.tobytes())
-        if len(seen) >= at_most:
-            break
-    return len(seen)

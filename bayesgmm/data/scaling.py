@@ -42,7 +42,21 @@ _LEAST = 1e-3
 _STEPS = 20
 
 
-def center_and_scale(
+def centers_and_scales(
+    values: Array, weights: Array | None, variances: Array | None
+) -> tuple[Array, Array]:
+    """Means and standard deviations (D,) of what was seen of rows (N, D), without their errors."""
+    found = np.empty((2, values.shape[1]))
+    for j, column in enumerate(values.T):  # a column at a time: no copy of all the data
+        parts = [column, weights, None if variances is None else variances[:, j]]
+        seen = ~np.isnan(column)
+        if not seen.all():
+            parts = [None if part is None else part[seen] for part in parts]
+        found[:, j] = _center_and_scale(*parts)
+    return found[0], found[1]
+
+
+def _center_and_scale(
     column: Array, weights: Array | None, variances: Array | None
 ) -> tuple[float, float]:
     """Mean and standard deviation (divisor N) of a feature, of what was seen.

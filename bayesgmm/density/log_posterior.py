@@ -34,9 +34,9 @@ from bayesgmm.expectation.precision import PrecisionForm
 from bayesgmm.expectation.rows import CHUNK, Rows
 from bayesgmm.expectation.statistics import SufficientStatistics, expected_statistics
 from bayesgmm.mixture.noise import Noise
-from bayesgmm.mixture.parameters import MixtureParameters, numeric_array
+from bayesgmm.mixture.parameters import MixtureParameters
 from bayesgmm.model.spec import SPEC, MixtureSpec
-from bayesgmm.options import TRUTH
+from bayesgmm.options import TRUTH, numeric_array
 
 #: Thetas that one thread's turn takes: many enough that the turn costs nothing beside them,
 #: few enough that an interrupt need not wait.

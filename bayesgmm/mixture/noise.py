@@ -38,6 +38,14 @@ class Noise:
             )
         return self.box
 
+    def require_batch(self, shape: tuple[int, ...]) -> None:
+        """Refuse a weight for other mixtures."""
+        if np.shape(self.weight) != shape:
+            raise DataError(
+                f"The weight of noise has shape {np.shape(self.weight)} for mixtures of batch "
+                f"shape {shape}."
+            )
+
     def log_density(self, rows: Observations) -> Array:
         """Log density (N,) of rows, of what was seen of them; -inf outside of the box."""
         given = rows.views.background

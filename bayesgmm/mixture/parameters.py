@@ -26,9 +26,18 @@ from bayesgmm.expectation.point import Point
 from bayesgmm.expectation.precision import PrecisionForm
 from bayesgmm.expectation.rows import NO_ROWS, Rows
 from bayesgmm.expectation.statistics import row_log_density, row_memberships
+from bayesgmm.mixture.conditioning import factor_of, given_features
 from bayesgmm.mixture.noise import Noise, box_log_density
+from bayesgmm.mixture.simulation import simulated
 from bayesgmm.model.structure import STRUCTURES
-from bayesgmm.options import LIMIT_FROM_ZERO, generator, instance, refuse_beyond_memory, shown
+from bayesgmm.options import (
+    LIMIT_FROM_ZERO,
+    generator,
+    instance,
+    numeric_array,
+    refuse_beyond_memory,
+    shown,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,12 +84,7 @@ class MixtureParameters:
                 "(..., K), (..., K, D) and (..., K, D, D)."
             )
         if self.noise is not None:
-            instance("a Noise or None", Noise)("noise", self.noise)
-            if np.shape(self.noise.weight) != w[:-1]:
-                raise DataError(
-                    f"The weight of noise has shape {np.shape(self.noise.weight)} for a batch of "
-                    f"shape {w[:-1]}."
-                )
+            instance("a Noise or None", Noise)("noise", self.noise).require_batch(w[:-1])
         if not (
             np.all(self.weights >= 0) and np.allclose(self.class_weights.sum(-1), 1, atol=1e-6)
         ):
@@ -255,19 +259,9 @@ class MixtureParameters:
             8.0 * n * (d + 1) * len(flat.weights),
             "ask for fewer",
         )
-        cumulative = np.cumsum(flat.class_weights, axis=-1)
-        cumulative /= cumulative[:, -1:]
-        x = np.empty((len(cumulative), n, d))
-        component = np.empty((len(cumulative), n), dtype=np.int64)
-        for s, edges in enumerate(cumulative):
-            component[s] = np.searchsorted(edges, rng.random(n), side="right")
-            noise = rng.standard_normal((n, d))
-            for j in range(self.n_components):
-                mine = component[s] == j
-                x[s, mine] = flat.means[s, j] + noise[mine] @ flat.scale_tril[s, j].T
-            if self.noise is not None:
-                mine = component[s] == self.n_components
-                x[s, mine] = self.noise.simulate(int(mine.sum()), rng)
+        x, component = simulated(
+            flat.class_weights, flat.means, flat.scale_tril, self.noise, n, rng
+        )
         return x.reshape(*self.batch_shape, n, d), component.reshape(*self.batch_shape, n)
 
     def marginal(self, features: Sequence[int]) -> MixtureParameters:
@@ -275,7 +269,7 @@ class MixtureParameters:
         index = self._features(features)
         if not len(index):
             raise DataError("No feature is named; give at least one.")
-        tril = _factor_of(self.scale_tril[..., index, :])
+        tril = factor_of(self.scale_tril[..., index, :])
         noise = None if self.noise is None else self.noise.marginal(index)
         return MixtureParameters(self.weights, self.means[..., index], tril, noise)
 
@@ -298,24 +292,11 @@ class MixtureParameters:
         at = numeric_array("given", [given[int(j)] for j in seen])
         if at.shape != seen.shape or not np.all(np.isfinite(at)):
             raise DataError("The values to condition on must be finite numbers, one per feature.")
-        # Features seen first: the Cholesky factor of the reordered covariance holds
-        # the marginal of the seen, the regression on them and the conditional factor.
-        order = np.concatenate([seen, rest])
-        tril = _factor_of(self.scale_tril[..., order, :])
-        m = len(seen)
-        deviation = at - self.means[..., seen]
-        white = np.linalg.solve(tril[..., :m, :m], deviation[..., None])
-        means = self.means[..., rest] + (tril[..., m:, :m] @ white)[..., 0]
-        with np.errstate(over="ignore"):
-            distance = np.minimum((white[..., 0] ** 2).sum(-1), 1e300)  # a far value stays finite
-        log_seen = -0.5 * distance - np.log(np.diagonal(tril[..., :m, :m], axis1=-2, axis2=-1)).sum(
-            -1
-        )
+        log_seen, means, tril = given_features(self.means, self.scale_tril, seen, rest, at)
         noise = None
         if self.noise is not None:
             noise = self.noise.marginal(rest)
             log_noise = box_log_density(self.noise.marginal(seen).required_box, at[None])[0]
-            log_seen -= 0.5 * m * np.log(2 * np.pi)
             log_seen = np.concatenate(
                 [log_seen, np.broadcast_to(log_noise, (*self.batch_shape, 1))], axis=-1
             )
@@ -327,7 +308,7 @@ class MixtureParameters:
         if noise is not None:
             noise = Noise(weights[..., -1], noise.box)
         k = self.n_components
-        return MixtureParameters(weights[..., :k], means, tril[..., m:, m:], noise)
+        return MixtureParameters(weights[..., :k], means, tril, noise)
 
     def permute(self, permutation: Any) -> MixtureParameters:
         """Components in another order: ``permutation`` (K,) or (..., K) of indices."""
@@ -370,24 +351,3 @@ class MixtureParameters:
                 f"{self.n_features - 1}."
             )
         return np.array(index, dtype=int)
-
-
-def _factor_of(rows: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Cholesky factors of A A' for rows A (..., m, D) of other factors, m <= D.
-
-    From A itself: A A' of nearly collinear features is singular to rounding.
-    """
-    upper = np.linalg.qr(np.swapaxes(rows, -1, -2), mode="r")
-    signs = np.where(np.diagonal(upper, axis1=-2, axis2=-1) < 0, -1.0, 1.0)
-    return np.tril(np.swapaxes(signs[..., None] * upper, -1, -2))
-
-
-def numeric_array(name: str, values: Any) -> NDArray[np.float64]:
-    """An array of doubles, or a refusal by name."""
-    try:
-        array = np.asarray(values)
-        if array.dtype.kind not in "iufO":  # of complex numbers NumPy would drop a part
-            raise TypeError
-        return array.astype(np.float64, copy=False)
-    except (TypeError, ValueError, OverflowError):
-        raise DataError(f"{name} must be an array of numbers.") from None

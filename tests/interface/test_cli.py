@@ -410,3 +410,23 @@ def test_public_names_exist_and_are_listed():
     assert set(bg.__all__) == set(dir(bg))
     with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
         _ = bg.nonsense
+
+
+def test_missing_values_are_refused_with_the_command_that_takes_them(tmp_path, main):
+    path = tmp_path / "holes.csv"
+    rng = np.random.default_rng(1)
+    x = rng.normal(size=(40, 2)) + np.repeat([[0.0], [6.0]], 20, axis=0)
+    lines = [f"{a:.3f},{b:.3f}" for a, b in x]
+    lines[3] = f"{x[3, 0]:.3f},"
+    lines[7] = f"NA,{x[7, 1]:.3f}"
+    path.write_text("a,b\n" + "\n".join(lines) + "\n")
+    with pytest.raises(bg.DataError, match="no value in 1 of 40 rows") as caught:
+        read_csv(str(path))
+    assert caught.value.command == f"bayesgmm select {path} --missing"
+    rows = read_csv(str(path), missing=True)
+    assert rows.n_unseen == 2 and np.isnan(rows.values[3, 1])
+    code, out, _ = main("select", str(path), "--missing", "--noise", "-k", "2", "--posteriors", "0")
+    assert code == 0 and "K=2" in out and "noise" in out
+    path.write_text("a,b\n1,\n2,\n3,\n")
+    with pytest.raises(bg.DataError, match="no value in every row"):
+        read_csv(str(path), missing=True)

@@ -482,3 +482,30 @@ def test_one_model_is_enough():
     np.testing.assert_array_equal(
         star(plot_criteria(pd.DataFrame(row), criterion="log_evidence")), [2, -10]
     )
+
+
+@pytest.mark.parametrize("method", ["map", "laplace"])
+def test_noise_labels_and_bounds_are_in_the_picture(method):
+    """Crosses for noise, rings for known labels, dotted lines where a selection ends."""
+    rng = np.random.default_rng(2)
+    x = np.concatenate([rng.normal(size=(80, 2)), [[5.0, 4.5], [-4.5, 4.0], [4.0, -4.0]]])
+    x = x[x[:, 0] > -1.0]
+    labels = np.where(np.arange(len(x)) < 5, 0, -1)
+    rows = bg.Observations(x, labels=labels, selection={"x0": (-1.0, None)})
+    fit = bg.fit(bg.MixtureSpec(1, noise=True), rows, method=method, seed=1)
+    ax = plot_fit(fit)
+    words = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert any(word.startswith("noise: weight 0.0") for word in words)
+    assert {"known label", "nothing recorded beyond"} <= set(words)
+    plain, stray = ax.collections[:2]
+    assert len(plain.get_offsets()) + len(stray.get_offsets()) == len(x)
+    assert len(stray.get_offsets()) == (fit.predict().values == -1).sum() > 0
+    rings = [line for line in ax.lines if line.get_markerfacecolor() == "none"]
+    assert len(rings[0].get_xdata()) == 5
+    assert any(line.get_linestyle() == ":" and set(line.get_xdata()) == {-1.0} for line in ax.lines)
+    one = bg.fit(bg.MixtureSpec(1, noise=True), x[:, :1], method=method, seed=1)
+    line = plot_fit(one)
+    x_at, y_at = line.lines[-1].get_data()
+    assert line.get_ylim()[1] > 0 and len(x_at) == len(y_at)
+    area = [np.trapezoid(each.get_ydata(), each.get_xdata()) for each in line.lines[:3]]
+    assert any(abs(value - 1.0) < 0.03 for value in area)  # the mixture, noise included

@@ -279,7 +279,7 @@ WITHIN = {
     "LogPosterior.unconstrain", "CredibleBall.around", "PredictiveDistribution.positions",
     "LogPosterior.mixture", "LogPosterior.of_recorded", "LogPosterior.precision",
     "LogPosterior.relabelled", "LogPosterior.framed", "LogPosterior.at", "LogPosterior.few_rows",
-    "MixtureParameters.with_rows", "Observations.part", "Observations.scaled", "Priors.eta",
+    "MixtureParameters.with_rows", "Observations.part", "Priors.eta",
 }  # fmt: skip
 
 

@@ -63,7 +63,7 @@ class RowsLeftOut:
             self.scaling = observations.scaling(fit.spec.covariance)
         # On this scale the priors' numbers hold as they are, whichever rows are given.
         box = observations.noise_box() if fit.spec.noise else None  # the same whoever is left out
-        self.rows = observations.scaled(self.scaling, background=box)
+        self.rows = _scaled(observations, self.scaling, box)
         self.spec = fit.spec.replace(priors=replace(priors, units="data"))
 
     @cached_property
@@ -123,3 +123,20 @@ class RowsLeftOut:
 
     def _seed(self) -> int:
         return int(self.rng.integers(2**31))
+
+
+def _scaled(
+    observations: Observations, scaling: Scaling, noise_box: NDArray[np.float64] | None
+) -> Observations:
+    """The same rows on another scale, with all that is known of them."""
+    views = observations.views
+    if noise_box is not None:
+        views = replace(views, background=noise_box)
+    return Observations(
+        scaling.there(observations.matrix),
+        row_weights=observations.row_weights,
+        names=observations.names,
+        resolution=observations.resolution / scaling.unit,
+        missing=observations.missing,
+        **vars(views.scaled(scaling, observations.matrix)),
+    )

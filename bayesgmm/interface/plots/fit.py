@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 from bayesgmm.analysis.partitions.allocations import evenly_spaced
 from bayesgmm.errors import DataError, SpecError
 from bayesgmm.interface.plots.palette import legend_outside, membership_colors
-from bayesgmm.interface.plots.panels import View, draw_density, draw_pairs, draw_plane
+from bayesgmm.interface.plots.panels import draw_density, draw_pairs, draw_plane
+from bayesgmm.interface.plots.view import View
 from bayesgmm.interrupts import whole_imports
 from bayesgmm.methods import METHODS
 from bayesgmm.mixture.noise import Noise

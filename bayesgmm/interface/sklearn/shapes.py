@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayesgmm.errors import SpecError
-from bayesgmm.mixture.parameters import numeric_array
 from bayesgmm.model.structure import Structure
+from bayesgmm.options import numeric_array
 
 Array = NDArray[np.float64]
 

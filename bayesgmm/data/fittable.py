@@ -1,0 +1,71 @@
+"""Whether a mixture can be fitted to rows at all: what no method could make up for is refused."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bayesgmm.data.reading import largest_magnitudes
+from bayesgmm.errors import DataError
+from bayesgmm.model.structure import STRUCTURES, Covariance
+
+Array = NDArray[np.float64]
+
+
+def refuse_unfittable(
+    counted: Array,
+    names: tuple[str, ...],
+    seen_weight: Array,
+    center: Array,
+    scale: Array,
+    n_components: int,
+    covariance: Covariance,
+    *,
+    likelihood_only: bool,
+) -> None:
+    """Refuse rows ``counted`` (N, D), whose features have these weights and moments (D,)."""
+    n, d = counted.shape
+    for name, weight in zip(names, seen_weight, strict=True):
+        if not weight > 0:
+            raise DataError(
+                f"Column {name!r} has no value at all; drop it before fitting.", column=name
+            )
+    if n == 1:
+        raise DataError(
+            "Only one row counts (n_samples=1), which has no spread to fit; give two or more."
+        )
+    # The rounding of a mean is of this size; a column that varies less does not vary.
+    rounding = 8 * np.finfo(float).eps * largest_magnitudes(counted)
+    for j, name in enumerate(names):
+        if scale[j] <= rounding[j]:
+            raise DataError(
+                f"Column {name!r} is constant ({center[j]:g} in every row); "
+                "drop it before fitting.",
+                column=name,
+            )
+    distinct = _distinct_rows(counted, at_most=n_components)
+    if n_components > distinct:
+        raise DataError(
+            f"{n_components} components were asked of data with only {distinct} distinct "
+            f"rows; use n_components <= {distinct}.",
+            distinct=distinct,
+        )
+    # With one feature full is diag, which needs no more rows than components.
+    full = STRUCTURES[covariance].on(n_components, d)[:2] == (True, False)
+    if likelihood_only and full and n < n_components * (d + 1):
+        raise DataError(
+            f"{n} rows are too few for {n_components} full covariance matrices of {d} "
+            f"features, which need {n_components * (d + 1)}; use covariance='diag', fewer "
+            "components, or method='map'.",
+            rows=n,
+        )
+
+
+def _distinct_rows(values: NDArray[np.float64], at_most: int) -> int:
+    """Number of distinct rows, counted only as far as ``at_most``."""
+    seen: set[bytes] = set()
+    for row in values + 0.0:  # + 0.0 makes -0.0 and 0.0 the same bytes
+        seen.add(row.tobytes())
+        if len(seen) >= at_most:
+            break
+    return len(seen)
