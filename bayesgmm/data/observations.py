@@ -286,8 +286,8 @@ class Observations:
         n_components = COUNT("n_components", n_components)
         covariance = COVARIANCE("covariance", covariance)
         likelihood_only = TRUTH("likelihood_only", likelihood_only)
-        self.views.allowed_of(n_components, TRUTH("noise", noise))
-        self.views.require(STRUCTURES[covariance].matrices, self.names)
+        self.views.refuse_empty(n_components, TRUTH("noise", noise))
+        self.views.refuse_unknown_probability(STRUCTURES[covariance].matrices, self.names)
         refuse_unfittable(
             self.values if self.row_weights is None else self.values[self.row_weights > 0],
             self.names,

@@ -134,7 +134,7 @@ class RowViews:
         Raises
         ------
         DataError
-            For a label beyond them, and a component that no row may be of.
+            For a label beyond them.
         """
         classes = n_components + noise
         if self.labels is not None:
@@ -160,12 +160,6 @@ class RowViews:
                 )
         else:
             return None
-        empty = np.flatnonzero(~out[:, :n_components].any(axis=0))
-        if len(empty):
-            raise DataError(
-                f"No row may be of component {empty[0]}: every row is known to be of others; use "
-                "fewer components, or leave some rows without a label."
-            )
         return out
 
     def noise_box(self, values: Array, resolution: Array) -> Array | None:
@@ -210,7 +204,19 @@ class RowViews:
         box = None if box is None else scaling.there(box)
         return replace(self, errors=errors, background=background, selection=box)
 
-    def require(self, matrices: bool, names: tuple[str, ...]) -> None:
+    def refuse_empty(self, n_components: int, noise: bool) -> None:
+        """Refuse a component that no row may be of."""
+        allowed = self.allowed_of(n_components, noise)
+        if allowed is None:
+            return
+        empty = np.flatnonzero(~allowed[:, :n_components].any(axis=0))
+        if len(empty):
+            raise DataError(
+                f"No row may be of component {empty[0]}: every row is known to be of others; use "
+                "fewer components, or leave some rows without a label."
+            )
+
+    def refuse_unknown_probability(self, matrices: bool, names: tuple[str, ...]) -> None:
         """Refuse a selection whose probability is not known in closed form."""
         if self.selection is None or not (matrices or self.correlated):
             return

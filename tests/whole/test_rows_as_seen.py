@@ -211,6 +211,20 @@ def test_components_that_nothing_tells_apart_are_exchanged_among_themselves():
     assert exchangeable(bg.MixtureSpec(3, priors=priors), bg.Observations(X)).tolist() == [0, 1, 0]
 
 
+def test_a_class_that_few_rows_are_known_to_be_of_is_not_missed_in_a_part_of_them():
+    """Every row is known, one of them alone of the last component: densities of some rows, as
+    the verdict on convergence asks for, and a search on a sample, are of no such row."""
+    labels = np.append(TRUTH[:-1], 2)
+    rows = bg.Observations(X, labels=labels)
+    fit = bg.fit(bg.MixtureSpec(3, "tied"), rows, method="laplace", draws=200, seed=1)
+    np.testing.assert_array_equal(fit.predict().values, labels)
+    assert fit.predict(rows.part([0, 150])).values.tolist() == [0, 1]
+    many = np.tile(X, (130, 1)) + np.random.default_rng(0).normal(size=(26_000, 3)) * 0.01
+    every = np.where(np.arange(26_000) == 77, 2, np.tile(TRUTH, 130))
+    found = bg.fit(bg.MixtureSpec(3, "tied"), bg.Observations(many, labels=every), seed=1)
+    np.testing.assert_allclose(found.parameters.weights[0, 0, 2], 1 / 26_000, rtol=1e-9)
+
+
 def test_a_row_may_be_of_some_components():
     allowed = np.ones((len(X), 3), dtype=bool)
     allowed[:50, 2] = allowed[150:, 0] = False
