@@ -48,6 +48,7 @@ _WHERE = {
     "posterior_check": "analysis.checks.posterior_check",
     "PosteriorCheck": "analysis.checks.posterior_check",
     "two_sample_test": "analysis.checks.two_sample", "TwoSampleTest": "analysis.checks.two_sample",
+    "prior_predictive": "analysis.prior_predictive",
     "with_predictive": "analysis.checks.replicated_data",
     "plot_check": "interface.plots",
     "plot_criteria": "interface.plots", "plot_fit": "interface.plots",

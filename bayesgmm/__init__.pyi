@@ -27,6 +27,7 @@ from bayesgmm.analysis.partitions.comparison import compare_partitions as compar
 from bayesgmm.analysis.partitions.credible_ball import CredibleBall as CredibleBall
 from bayesgmm.analysis.partitions.partition import Partition as Partition
 from bayesgmm.analysis.partitions.partition import partition as partition
+from bayesgmm.analysis.prior_predictive import prior_predictive as prior_predictive
 from bayesgmm.analysis.selection.bootstrap import BootstrapTest as BootstrapTest
 from bayesgmm.analysis.selection.bootstrap import bootstrap_test as bootstrap_test
 from bayesgmm.analysis.selection.select import select as select

@@ -18,6 +18,7 @@ from bayesgmm.inference.convergence import (
     r_hat_and_ess,
 )
 from bayesgmm.interrupts import whole_imports
+from bayesgmm.markup import block, of_frame, sentences
 from bayesgmm.result.fit import MixtureFit, require_fit
 from bayesgmm.result.status import Status
 
@@ -27,6 +28,13 @@ if TYPE_CHECKING:
 #: Share of the variance of the energy that one step must be able to move (Betancourt 2016).
 _LOW_ENERGY = 0.3
 _SHOWN = 5
+
+_FORMATS = {
+    "mean": "{:.5g}".format,
+    "sd": "{:.3g}".format,
+    "r_hat": "{:.3f}".format,
+    "ess": "{:,.0f}".format,
+}
 
 
 @dataclass(frozen=True)
@@ -62,25 +70,32 @@ class Diagnosis:
         return self.status.ok and not self.warnings
 
     def __str__(self) -> str:
-        lines = [self.verdict, *self.warnings]
-        if not self.status.ok:
-            lines.append(f"{self.status.sentence} {self.status.remedy}".rstrip())
-        for free, title in ((True, "No relabelling changes"), (False, "By component")):
-            part = self.table[self.table["label_free"] == free].drop(columns="label_free")
-            if len(part):
-                told = f"{title} ({len(part)} quantities, worst first):"
-                shown = part.head(_SHOWN).to_string(
-                    formatters={
-                        "mean": "{:.5g}".format,
-                        "sd": "{:.3g}".format,
-                        "r_hat": "{:.3f}".format,
-                        "ess": "{:,.0f}".format,
-                    }
-                )
-                lines += ["", told, shown]
+        lines = self._lines()
+        for told, shown in self._worst():
+            lines += ["", f"{told}:", shown.to_string(formatters=_FORMATS)]
         return "\n".join(lines)
 
     __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        title, *lines = self._lines()
+        tables = [of_frame(told, shown, _FORMATS) for told, shown in self._worst()]
+        return block(title, sentences(lines), *tables)
+
+    def _lines(self) -> list[str]:
+        lines = [self.verdict, *self.warnings]
+        if not self.status.ok:
+            lines.append(f"{self.status.sentence} {self.status.remedy}".rstrip())
+        return lines
+
+    def _worst(self) -> list[tuple[str, pd.DataFrame]]:
+        found = []
+        for free, title in ((True, "No relabelling changes"), (False, "By component")):
+            part = self.table[self.table["label_free"] == free].drop(columns="label_free")
+            if len(part):
+                told = f"{title} ({len(part)} quantities, worst first)"
+                found.append((told, part.head(_SHOWN)))
+        return found
 
 
 @whole_imports

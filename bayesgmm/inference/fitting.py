@@ -21,6 +21,7 @@ from bayesgmm.options import (
     refuse_beyond_memory,
     shown,
 )
+from bayesgmm.progress import watched
 from bayesgmm.result.fit import MixtureFit
 
 Name = Literal["em", "map", "laplace", "nuts", "tempering"]
@@ -186,7 +187,8 @@ def fit(
     cores : int, optional
         Threads; all that the process may use by default.
     progress : callable, optional
-        Called as ``progress(stage, done, total)``.
+        Called as ``progress(stage, done, total)``.  Without one a bar shows itself after two
+        seconds, in terminals and notebooks.
 
     Other Parameters
     ----------------
@@ -248,16 +250,19 @@ def fit(
         "progressbar": progressbar,
     }
     given = {name: value for name, value in options.items() if value is not _DEFAULT}
-    result = fitted(
-        spec,
-        data,
-        _method(method, given),
-        seed=seed,
-        start=start,
-        row_weights=row_weights,
-        cores=cores,
-        progress=progress,
-    )
+    chosen = _method(method, given)
+    own = getattr(chosen, "progressbar", None) is not None  # nutpie's, or none at all
+    with watched(PROGRESS("progress", progress), unasked=not own) as report:
+        result = fitted(
+            spec,
+            data,
+            chosen,
+            seed=seed,
+            start=start,
+            row_weights=row_weights,
+            cores=cores,
+            progress=report,
+        )
     if not result.status.ok:
         told = [result.status.sentence, result.note, result.status.remedy]
         warn(f"{spec.label} by {result.method}: {' '.join(part for part in told if part)}")

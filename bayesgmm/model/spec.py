@@ -7,13 +7,13 @@ an EM fit and a posterior of the same spec are fits of the same model.
 
 from __future__ import annotations
 
-import html
 import json
 from dataclasses import dataclass, field, fields
 from dataclasses import replace as _replace
 from typing import Any
 
 from bayesgmm.errors import SpecError
+from bayesgmm.markup import facts
 from bayesgmm.model.priors import Priors
 from bayesgmm.model.structure import STRUCTURES, Covariance, Structure
 from bayesgmm.options import COUNT, MAPPING, TRUTH, instance, one_of
@@ -192,12 +192,7 @@ class MixtureSpec:
             del rows["correlations"]
         if not self.noise:
             del rows["noise"]
-        body = "".join(
-            f"<tr><th style='text-align:left'>{html.escape(name)}</th>"
-            f"<td style='text-align:left'>{html.escape(value)}</td></tr>"
-            for name, value in rows.items()
-        )
-        return f"<table><caption>MixtureSpec</caption>{body}</table>"
+        return facts("MixtureSpec", rows.items())
 
 
 #: What every method takes first.

@@ -19,6 +19,7 @@ from bayesgmm.data.features import features_like
 from bayesgmm.data.observations import Observations
 from bayesgmm.data.reading import default_names, given_names
 from bayesgmm.errors import DataError, warn
+from bayesgmm.markup import block, table
 from bayesgmm.mixture.parameters import MixtureParameters
 from bayesgmm.options import LIMIT, PROBABILITY, SEED, instance, shown
 from bayesgmm.predictive.asked import PROBABILITIES, given_values, positions
@@ -27,6 +28,7 @@ from bayesgmm.predictive.generation import Frame, generated
 from bayesgmm.predictive.regions import POINTS, HighestDensityRegion, Levels, checked_points
 from bayesgmm.predictive.univariate import UnivariateMixture
 
+_SHOWN = 20  # features in a notebook
 _FEW_DRAWS = 10  # effective draws below which a conditional rests on accidents of sampling
 
 
@@ -340,6 +342,15 @@ class PredictiveDistribution:
             f"PredictiveDistribution({s} draw{'s' * (s != 1)} x {k} component{'s' * (k != 1)}; "
             f"features {shown})"
         )
+
+    def _repr_html_(self) -> str:
+        mean, sd = self.mixture.mean(), np.sqrt(np.diag(self.mixture.covariance()))
+        rows = [
+            [name, f"{m:.5g}", f"{s:.3g}"]
+            for name, m, s in zip(self.feature_names, mean, sd, strict=True)
+        ]
+        header = ["feature", "mean", "sd"]
+        return block(repr(self), table("Of the next row", header, rows[:_SHOWN]))
 
 
 #: What functions of a distribution take.

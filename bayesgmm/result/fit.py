@@ -8,7 +8,6 @@ function that takes a fit.
 
 from __future__ import annotations
 
-import html
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,7 +32,7 @@ from bayesgmm.predictive.regression import regress
 from bayesgmm.result.rows import FitOfRows
 from bayesgmm.result.status import Status
 from bayesgmm.result.store import read_tree, write_tree
-from bayesgmm.result.text import parameter_table, printed
+from bayesgmm.result.text import page, parameter_table, printed
 from bayesgmm.result.tree import lay_out, relabelled
 
 #: Share of draws with ambiguous labels above which their mean is warned of.
@@ -199,7 +198,7 @@ class MixtureFit(FitOfRows):
         return printed(self)
 
     def _repr_html_(self) -> str:
-        return f"<pre>{html.escape(repr(self))}</pre>"
+        return page(self)
 
 
 @whole_imports

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from bayesgmm.markup import block, sentences, table
 from bayesgmm.methods import METHODS
 from bayesgmm.result.record import FitRecord
 from bayesgmm.result.tree import free_parameters
@@ -17,7 +18,22 @@ _SHOWN_FEATURES = 4
 
 def printed(fit: FitRecord) -> str:
     """The text that ``print(fit)`` shows."""
-    return "\n".join([*_headlines(fit), "", *_table(fit)])
+    rows, below = _table(fit)
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = [
+        "  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True))
+        for row in rows
+    ]
+    return "\n".join([*_headlines(fit), "", *lines, *below])
+
+
+def page(fit: FitRecord) -> str:
+    """The same for a notebook."""
+    title, *lines = _headlines(fit)
+    (header, *rows), below = _table(fit)
+    caption = "Components: mean and standard deviation over the draws" if fit.is_posterior else ""
+    parts = table(caption or "Components", header, rows), sentences(below)
+    return block(title, sentences(lines), *parts)
 
 
 def one_line(text: str) -> str:
@@ -77,7 +93,8 @@ def _how_sampled(facts: xr.Dataset) -> str:
     return ""
 
 
-def _table(fit: FitRecord) -> list[str]:
+def _table(fit: FitRecord) -> tuple[list[list[str]], list[str]]:
+    """Rows of cells, the header first, and lines to stand below them."""
     p = fit.parameters
     shown = min(p.n_components, _SHOWN_COMPONENTS)
     features = [one_line(name) for name in fit.feature_names[:_SHOWN_FEATURES]]
@@ -90,17 +107,13 @@ def _table(fit: FitRecord) -> list[str]:
         mean, sd = values.mean(axis=(0, 1)), values.std(axis=(0, 1))
         texts = [f"{m:.4g} ± {s:.2g}" for m, s in zip(mean, sd, strict=True)]
         cells.append([title, *(texts if fit.is_posterior else [f"{m:.4g}" for m in mean])])
-    widths = [max(len(cell) for cell in column) for column in cells]
-    lines = [
-        "  ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True))
-        for line in zip(*cells, strict=True)
-    ]
+    lines = []
     if noise is not None:
         spread = f" ± {noise.weight.std():.2g}" if fit.is_posterior else ""
         lines.append(f"noise: weight {noise.weight.mean():.4g}{spread}")
     if shown < p.n_components or len(features) < len(fit.feature_names):
         lines.append("(more in .summary())")
-    return lines
+    return [list(row) for row in zip(*cells, strict=True)], lines
 
 
 def parameter_table(fit: FitRecord) -> Any:

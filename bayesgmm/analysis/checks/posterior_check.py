@@ -25,6 +25,7 @@ from bayesgmm.analysis.checks.replicated_statistics import (
 from bayesgmm.compiled.threads import available_cores
 from bayesgmm.inference.sampling.laplace import K_HAT_LIMIT
 from bayesgmm.interrupts import whole_imports
+from bayesgmm.markup import block, of_frame, sentences
 from bayesgmm.options import (
     FUNCTION,
     LIMIT,
@@ -45,6 +46,11 @@ _SHOWN = 6
 _NAMED = 3
 #: Replicated data sets, without which no p-value gets below a usual level.
 _FEWEST = 100
+
+_STYLE = {
+    **dict.fromkeys(("observed", "replicated", "lower", "upper"), "{:.4g}".format),
+    **dict.fromkeys(("p_value", "p_adjusted", "distance"), "{:.3f}".format),
+}
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -155,18 +161,24 @@ class PosteriorCheck:
         )
 
     def __repr__(self) -> str:
-        style = {
-            **dict.fromkeys(("observed", "replicated", "lower", "upper"), "{:.4g}".format),
-            **dict.fromkeys(("p_value", "p_adjusted", "distance"), "{:.3f}".format),
-        }
+        lines = [self.verdict, *self.notes]
+        for told, worst in self._worst():
+            style = {name: _STYLE[name] for name in worst.columns}
+            lines += ["", f"{told}:", worst.to_string(formatters=style)]
+        return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        tables = [of_frame(told, worst, _STYLE) for told, worst in self._worst()]
+        return block(self.verdict, sentences(self.notes), *tables)
+
+    def _worst(self) -> list[tuple[str, Any]]:
         statistics = self.statistics.drop(columns=["statistic", "features"])
         seen = "PIT" if not self.left_out else "LOO-PIT"
-        lines = [self.verdict, *self.notes]
+        found = []
         for title, table in (("Test statistics", statistics), (f"{seen} uniform?", self.pit)):
             worst = table.sort_values(["p_adjusted", "p_value"], kind="stable").head(_SHOWN)
-            lines += ["", f"{title} ({len(table)}, worst first):"]
-            lines.append(worst.to_string(formatters={name: style[name] for name in worst.columns}))
-        return "\n".join(lines)
+            found.append((f"{title} ({len(table)}, worst first)", worst))
+        return found
 
 
 @whole_imports

@@ -107,7 +107,7 @@ def with_predictive(
     rng = generator(seed)
     names = fit.feature_names
     if by_feature:
-        _refuse_names(fit)
+        refuse_names(fit.feature_names)
     size = fit.observations.matrix.size
     parameters, kept = thinned(fit, min(max_draws, max(LARGEST_POINTWISE // size, 1)))
     groups = {name: group.to_dataset() for name, group in fit.tree.children.items()}
@@ -125,7 +125,10 @@ def with_predictive(
         },
     )
     if by_feature:
-        made, groups["observed_data"] = _by_feature(made["x"]), _by_feature(observed["x"])
+        made, groups["observed_data"] = (
+            variables_by_feature(made["x"]),
+            variables_by_feature(observed["x"]),
+        )
         if "log_likelihood" in groups:
             pointwise = groups["log_likelihood"]["x"]
             groups["log_likelihood"] = xr.Dataset(dict.fromkeys(names, pointwise))
@@ -135,15 +138,17 @@ def with_predictive(
     return tree
 
 
-def _by_feature(values: xr.DataArray) -> xr.Dataset:
+def variables_by_feature(values: xr.DataArray) -> xr.Dataset:
+    """A variable (..., obs) for each feature, named like it."""
     return xr.Dataset(
         {str(name): values.sel(feature=name, drop=True) for name in values["feature"].values}
     )
 
 
-def _refuse_names(fit: MixtureFit) -> None:
+def refuse_names(names: tuple[str, ...]) -> None:
+    """Refuse features whose names no variable of a tree can have."""
     taken = next(
-        (name for name in fit.feature_names if name in ("chain", "draw", "obs") or "/" in name),
+        (name for name in names if name in ("chain", "draw", "obs") or "/" in name),
         None,
     )
     if taken is not None:

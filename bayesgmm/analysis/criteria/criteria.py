@@ -20,6 +20,7 @@ from bayesgmm.analysis.criteria.pointwise import named_rows
 from bayesgmm.errors import FitError
 from bayesgmm.inference.sampling.laplace import K_HAT_LIMIT
 from bayesgmm.interrupts import whole_imports
+from bayesgmm.markup import block, sentences, table
 from bayesgmm.options import CORES, LIMIT, SEED, TRUTH, one_of
 from bayesgmm.result.fit import MixtureFit, require_fit
 from bayesgmm.result.record import reason_to_doubt
@@ -64,6 +65,22 @@ class Criteria:
         return float(self.table.loc[name, "value"])
 
     def __str__(self) -> str:
+        rows, notes = self._cells(), self._notes()
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        lines = [
+            "  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])])
+            for row in rows
+        ]
+        return "\n".join([self.title, "", *lines, *notes])
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        header, *rows = self._cells()
+        return block(self.title, table("Criteria", header, rows), sentences(self._notes()))
+
+    def _cells(self) -> list[list[str]]:
+        """Rows of cells, the header first."""
         there = self.table.dropna(subset="value")
         columns = {
             "": [_TITLES[name] for name in there.index],
@@ -72,21 +89,16 @@ class Criteria:
             "p": [f"{p:.1f}" for p in there["p"]],
             "better": list(there["better"]),
         }
-        lines = [self.title, ""]
         filled = [[name, *cells] for name, cells in columns.items() if any(cells)]
-        widths = [max(map(len, cells)) for cells in filled]
-        for first, *rest in zip(*filled, strict=True):
-            cells = [cell.rjust(width) for cell, width in zip(rest, widths[1:], strict=True)]
-            lines.append("  ".join([first.ljust(widths[0]), *cells]))
+        return [list(row) for row in zip(*filled, strict=True)]
+
+    def _notes(self) -> list[str]:
         notes: dict[str, list[str]] = {}
         for name, row in self.table.iterrows():
             if row["note"]:
                 none = "No " if np.isnan(row["value"]) else ""
                 notes.setdefault(row["note"], [none]).append(_TITLES[str(name)])
-        lines += [f"{none}{', '.join(names)}: {note}" for note, (none, *names) in notes.items()]
-        return "\n".join(lines)
-
-    __repr__ = __str__
+        return [f"{none}{', '.join(names)}: {note}" for note, (none, *names) in notes.items()]
 
 
 @whole_imports

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
@@ -10,6 +9,7 @@ import numpy as np
 
 from bayesgmm.analysis.partitions.loss import CrossTable
 from bayesgmm.errors import DataError
+from bayesgmm.markup import block, table
 from bayesgmm.result.fit import MixtureFit
 
 
@@ -43,14 +43,18 @@ class PartitionComparison:
     table: Any
 
     def __repr__(self) -> str:
-        return (
-            f"Adjusted Rand index {self.adjusted_rand:.4g} (1 is the same), variation of "
-            f"information {self.variation_of_information:.4g} bits, Binder loss "
-            f"{self.binder:.4g}\n\n{self.table.to_string()}"
-        )
+        return f"{self._line()}\n\n{self.table.to_string()}"
 
     def _repr_html_(self) -> str:
-        return f"<pre>{html.escape(repr(self))}</pre>"
+        header = ["", *map(str, self.table.columns)]
+        rows = [[str(name), *map(str, counts)] for name, counts in self.table.iterrows()]
+        return block(self._line(), table("Rows counted by both", header, rows))
+
+    def _line(self) -> str:
+        return (
+            f"Adjusted Rand index {self.adjusted_rand:.4g} (1 is the same), variation of "
+            f"information {self.variation_of_information:.4g} bits, Binder loss {self.binder:.4g}"
+        )
 
 
 def compare_partitions(first: Any, second: Any) -> PartitionComparison:

@@ -7,7 +7,6 @@ the probability of each row's place, and the number of occupied components.
 
 from __future__ import annotations
 
-import html
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,6 +26,7 @@ from bayesgmm.analysis.partitions.minimise import minimise
 from bayesgmm.analysis.partitions.similarity import similarity
 from bayesgmm.compiled.threads import available_cores
 from bayesgmm.errors import DataError, warn
+from bayesgmm.markup import block, sentences
 from bayesgmm.options import (
     COUNT,
     LIMIT,
@@ -140,7 +140,8 @@ class Partition:
         return "\n".join(self._lines())
 
     def _repr_html_(self) -> str:
-        return f"<pre>{html.escape(repr(self))}</pre>"
+        title, *lines = self._lines()
+        return block(title, sentences(lines))
 
     def _lines(self) -> list[str]:
         draws, n = self.allocations.shape

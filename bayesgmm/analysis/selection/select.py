@@ -39,12 +39,14 @@ from bayesgmm.options import (
     PATH,
     PROGRESS,
     SHARE,
+    Progress,
     instance,
     one_of,
     optional,
     seed_value,
     shown,
 )
+from bayesgmm.progress import watched
 from bayesgmm.result.fit import MixtureFit
 from bayesgmm.result.status import Status
 
@@ -164,6 +166,24 @@ def select(
     observations = data if isinstance(data, Observations) else Observations(data)
     models = _distinct(specs, observations.n_features)
     candidates = Candidates.of(observations, out, seed)
+    with watched(progress) as report:
+        return _selected(
+            candidates, models, by, most, unsampled, prior_on_k, sampling, cores, report
+        )
+
+
+def _selected(
+    candidates: Candidates,
+    models: dict[MixtureSpec, list[Covariance]],
+    by: str,
+    most: int,
+    unsampled: float,
+    prior_on_k: dict[int, float] | None,
+    sampling: NUTS,
+    cores: int | None,
+    progress: Progress | None,
+) -> Selection:
+    """Screen by EM, then sample what may be most probable."""
     fits, table = screened(candidates, models, by, available_cores(cores), progress)
     drawn: dict[str, MixtureFit] = {}
     left_out: dict[str, LeaveOneOut] = {}
@@ -197,7 +217,8 @@ def select(
         for label, values in stacked(left_out).items():
             for name in ("elpd_diff", "dse", "weight"):
                 table.loc[label, name] = values[name]
-    table["probability"], table["probability_se"] = probabilities(table, prior_on_k, seed)
+    found = probabilities(table, prior_on_k, candidates.seed)
+    table["probability"], table["probability_se"] = found
     left = float("nan")
     if table["log_evidence"].notna().any():
         left = float(share_of(table, prior_on_k)[table["log_evidence"].isna()].sum())

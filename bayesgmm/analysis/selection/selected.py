@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from bayesgmm.analysis.selection.bootstrap import BootstrapTest, bootstrap_test
 from bayesgmm.errors import FitError, warn
 from bayesgmm.inference.maximum.soundness import fewest_rows
+from bayesgmm.markup import block, of_frame, sentences
 from bayesgmm.mixture.parameters import MixtureParameters
 from bayesgmm.options import Progress, one_of, shown
 from bayesgmm.predictive.averaged import AveragedMixture
@@ -285,6 +286,18 @@ class Selection:
         return f"; {label} has {count} components with fewer than {fewest} rows"
 
     def __repr__(self) -> str:
+        shown = self._shown().to_string()
+        return f"Selection of {len(self.table)} models\n{shown}\n{self.verdict}"
+
+    def _repr_html_(self) -> str:
+        number, whole = "{:.2f}".format, "{:.0f}".format
+        shown = self._shown()
+        formats = dict.fromkeys(shown.select_dtypes("number").columns, number)
+        formats |= {"n_components": whole, "n_parameters": whole}
+        many = f"Selection of {len(self.table)} models"
+        return block(many, sentences([self.verdict]), of_frame("Best first", shown, formats))
+
+    def _shown(self) -> pd.DataFrame:
         hidden = [
             "bad_rows",
             "sampling",
@@ -295,8 +308,7 @@ class Selection:
             "evidence_note",
         ]
         hidden += [] if self.table["same_as"].any() else ["same_as"]
-        shown = self.table.drop(columns=hidden).dropna(axis=1, how="all").head(10)
-        return f"Selection of {len(self.table)} models\n{shown.to_string()}\n{self.verdict}"
+        return self.table.drop(columns=hidden).dropna(axis=1, how="all").head(10)
 
 
 def _shared(parameters: MixtureParameters, share: float, k: int) -> tuple[NDArray[np.float64], ...]:

@@ -25,6 +25,7 @@ from bayesgmm.inference.sampling.modes import Mode, pivot_of, prepare, shares_of
 from bayesgmm.inference.sampling.student_mixture import NORMAL, StudentMixture, effective_number
 from bayesgmm.methods import Laplace, Run
 from bayesgmm.model.spec import MixtureSpec
+from bayesgmm.options import Progress
 from bayesgmm.result.fit import MixtureFit
 from bayesgmm.result.status import Status
 
@@ -68,7 +69,7 @@ def fitted(spec: MixtureSpec, observations: Observations, method: Laplace, run: 
     draws = method.draws
     rng = np.random.default_rng(root)
     with one_blas_thread():
-        found = _weighted(density, modes, draws, rng)
+        found = _weighted(density, modes, draws, rng, run.progress)
     kept = resampled(found.weights, draws, rng)
     parameters = density.constrain(found.theta[kept][None])
     pivot = pivot_of(density, modes[0])
@@ -121,7 +122,11 @@ class _Weighted(NamedTuple):
 
 
 def _weighted(
-    density: LogPosterior, modes: list[Mode], draws: int, rng: np.random.Generator
+    density: LogPosterior,
+    modes: list[Mode],
+    draws: int,
+    rng: np.random.Generator,
+    progress: Progress | None,
 ) -> _Weighted:
     """Weighted proposals that are worth ``draws`` independent ones, or as many as may be.
 
@@ -131,6 +136,8 @@ def _weighted(
     used, left = 0, _evaluations(density, draws)
     more = max(_SPARE * draws, _FEWEST)
     while True:
+        if progress is not None:
+            progress("weighing proposals", used, used + more)
         theta = proposal.simulate(more, rng)
         found = _judged(theta, density.values(theta), proposal)
         used, left = used + more, left - more
