@@ -241,6 +241,51 @@ def test_a_chosen_feature_is_the_marginal():
     assert ax.get_xlabel() == "width"
 
 
+def test_a_collapsed_component_leaves_the_panel_to_the_others():
+    fit = made([0.6, 0.35, 0.05], [[0.0], [4.0], [1.5]], [[[1.0]], [[0.5]], [[1e-10]]])
+    ax = plot_fit(fit)
+    assert ax.get_ylim()[1] < 1 < 100 < curve(ax)[:, 1].max()
+    assert any("higher" in text for text in legend_texts(ax))
+    assert sum(line.get_marker() == "^" for line in ax.lines) == 1
+
+
+def test_numbers_of_many_components_do_not_hide_each_other():
+    rng = np.random.default_rng(1)
+    k = 12
+    fit = made(np.full(k, 1 / k), 0.1 * rng.normal(size=(k, 2)), [np.eye(2)] * k)
+    ax = plot_fit(fit)
+    at = ax.transData.transform([text.get_position() for text in ax.texts])
+    gaps = np.linalg.norm(at[:, None] - at, axis=-1)[np.triu_indices(k, 1)]
+    assert gaps.min() * 72 / ax.figure.dpi > 12  # points, the diameter of a number's circle
+    line_ax = plot_fit(fit, features=[0])
+    x = line_ax.transData.transform([[t.get_position()[0], 0] for t in line_ax.texts])[:, 0]
+    assert np.diff(np.sort(x)).min() * 72 / line_ax.figure.dpi > 10
+    assert [text.get_text() for text in ax.texts] == [str(i) for i in range(k)]
+
+
+def test_small_axes_stay_panels():
+    """A legend never takes more than half of what there is, and none of what is too small."""
+    fig, axes = plt.subplots(3, 3, figsize=(6, 5))
+    before = axes[0, 0].get_position().bounds
+    ax = plot_fit(plane(draws=20), ax=axes[0, 0])
+    assert ax.get_legend() is None and ax.get_position().bounds == before
+    wide = plt.figure(figsize=(9, 3)).subplots()
+    width = wide.get_position().width
+    assert plot_fit(plane(), ax=wide).get_position().width > width / 2
+    plt.close(fig)
+
+
+def test_only_the_rows_that_are_drawn_are_asked_for_their_memberships(monkeypatch):
+    asked = []
+    plain = bg.MixtureFit.predict_proba
+    fit = space(3, n=4000)
+    monkeypatch.setattr(
+        bg.MixtureFit, "predict_proba", lambda self, data: asked.append(data) or plain(self, data)
+    )
+    plot_fit(fit, max_points=50)
+    assert [one.n_rows for one in asked] == [50]
+
+
 # Posteriors -----------------------------------------------------------------
 
 
@@ -316,11 +361,36 @@ def test_pairs_take_chosen_features_axes_and_figures():
     assert plot_fit(fit, features=[0, 3], ax=right).get_figure(root=False) is right
 
 
-def test_many_features_show_the_first_six():
-    fit = space(8, names=[f"f{j}" for j in range(8)], n=60)
+def test_many_features_show_what_separates_the_components():
+    """Two components differ along one line, four apart in each of five of eight features."""
+    means = np.zeros((3, 8))
+    means[1, :4], means[2, 4:] = 4.0, 4.0
+    fit = made(np.full(3, 1 / 3), means, [np.eye(8)] * 3, names=[f"f{j}" for j in range(8)], n=90)
+    ax = plot_fit(fit)
+    assert "projected on the 2 directions that separate most (100% of all)" in ax.get_title()
+    centers = np.array([text.get_position() for text in ax.texts])
+    # Within components every direction has unit variance: distances are Mahalanobis distances.
+    gaps = np.linalg.norm(centers[:, None] - centers, axis=-1)
+    np.testing.assert_allclose(gaps[np.triu_indices(3, 1)], [8, 8, np.sqrt(128)], rtol=1e-6)
+    assert ax.get_xlabel().startswith("1: ") and "f" in ax.get_xlabel()
+    small = plot_fit(space(3), features="projection")
+    assert "direction 1 separates means most" in small.get_title()
+    assert plot_fit(fit, features=[f"f{j}" for j in range(3)]).shape == (3, 3)
+
+
+def test_a_projection_of_one_component_of_holes_noise_and_many_directions():
+    one = made([1.0], [np.zeros(8)], [np.eye(8) + 0.5], n=40, names=[f"f{j}" for j in range(8)])
+    assert "most correlation" in plot_fit(one).get_title()
+    rng = np.random.default_rng(3)
+    x = np.repeat(3.0 * rng.normal(size=(5, 7)), 30, axis=0) + rng.normal(size=(150, 7))
+    x[rng.random(x.shape) < 0.1] = np.nan
+    rows = bg.Observations(x, missing="marginal")
+    fit = bg.fit(bg.MixtureSpec(5, covariance="tied", noise=True), rows, method="map", seed=1)
     axes = plot_fit(fit)
-    assert axes.shape == (6, 6)
-    assert "first 6 of 8 features" in axes[0, 0].get_title(loc="left")
+    assert axes.shape == (3, 3)
+    points = sum(len(one.get_offsets()) for one in axes[1, 0].collections)
+    assert points == 150  # holes are filled, of rows that are drawn
+    axes[0, 0].figure.canvas.draw()
 
 
 def test_a_tied_fit_of_real_data_draws_and_leaves_settings_and_fit_alone():

@@ -161,10 +161,10 @@ def _draw_pit(ax: Axes, check: PosteriorCheck) -> list[Any]:
         )
     others = len(names) - len(named)
     if others:
-        p = check.pit.drop(index=named)["p_adjusted"].min()
-        told = f"{others} more (p {_p(p)} or more)"
+        more = len(set(misplaced) - set(named))
+        told = f"{others} more, " + (f"{more} of them misplaced" if more else "as expected")
         handles.append(Line2D([], [], color="0.55", lw=0.7, label=told))
-    handles.append(Patch(fc="0.9", label="95 % of uniform lines"))
+    handles.append(Patch(fc="0.9", label="where lines stay if the model is right"))
     ax.set(
         xlim=(0, 1),
         xlabel="p",

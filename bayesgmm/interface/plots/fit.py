@@ -9,28 +9,23 @@ its draws, so doubtful components look doubtful too.  Nothing here calls
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
-import matplotlib.pyplot as plt
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure, SubFigure
 from numpy.typing import NDArray
 
 from bayesgmm.analysis.partitions.allocations import evenly_spaced
-from bayesgmm.errors import DataError, SpecError
+from bayesgmm.interface.plots.directions import Shown, center_of, choose
 from bayesgmm.interface.plots.palette import legend_outside, membership_colors
 from bayesgmm.interface.plots.panels import draw_density, draw_pairs, draw_plane
+from bayesgmm.interface.plots.places import place
 from bayesgmm.interface.plots.view import View
 from bayesgmm.interrupts import whole_imports
 from bayesgmm.methods import METHODS
-from bayesgmm.mixture.noise import Noise
-from bayesgmm.mixture.parameters import MixtureParameters
-from bayesgmm.options import LIMIT, PROBABILITY, TRUTH, optional, shown, whole
+from bayesgmm.options import LIMIT, PROBABILITY, TRUTH, optional, whole
+from bayesgmm.predictive.imputation import expected_rows
 from bayesgmm.result.fit import MixtureFit, require_fit
 
-#: Features of a pairs plot where none are chosen: more panels than 6 x 6 cannot be read.
-_PANELS = 6
 #: Draws behind a mean density and its band, where there are more.
 _BAND_DRAWS = 2000
 _MOST_BINS = 10_000  # bars that each are less than a pixel
@@ -40,7 +35,7 @@ _MOST_BINS = 10_000  # bars that each are less than a pixel
 def plot_fit(
     fit: MixtureFit,
     *,
-    features: Sequence[str | int] | None = None,
+    features: Sequence[str | int] | Literal["projection"] | None = None,
     levels: Sequence[float] = (0.5, 0.9),
     n_draws: int = 40,
     interval: float = 0.9,
@@ -62,9 +57,11 @@ def plot_fit(
     ----------
     fit : MixtureFit
         From any method.
-    features : sequence of str or int, optional
+    features : sequence of str or int, or "projection", optional
         Names or positions of the features to draw, in this order; the others are
-        integrated out.  All by default, or the first 6 where there are more.
+        integrated out.  ``"projection"`` is the directions that separate the components
+        most, at most four, each named by its largest coefficients.  All features by
+        default, and the projection where there are more than 6.
     levels : sequence of float, default (0.5, 0.9)
         Mass of a component inside each of its ellipses: half says where it is,
         nine tenths how far it reaches.  In a panel it is the mass of the
@@ -82,7 +79,8 @@ def plot_fit(
     bins : int, optional
         Bars of a histogram; by default Scott's rule for the average component.
     legend : bool, default True
-        Add a legend, beside the data and never over them.
+        Add a legend, beside the data and never over them: to the right, or below where there
+        is no room.  Axes so small that it would take half of them get none.
     ax : Axes, array of Axes, Figure or SubFigure, optional
         Where to draw.  One or two features need one Axes; d > 2 need an array of
         (d, d) Axes; a Figure or SubFigure is filled with what is needed.  A new
@@ -106,10 +104,22 @@ def plot_fit(
     -----
     Rows that are most probably noise are crosses, those of known class are ringed, and the bounds
     of a selection are dotted.  A point's colour mixes its components' colours in the proportions of
-    ``fit.predict_proba`` and turns grey as the two most probable become equal.
+    ``fit.predict_proba`` and turns grey as the two most probable become equal.  Numbers that
+    would hide each other stand beside their means, with a line to them; a component four times as
+    high as all else, a collapsed one, is cut off and marked.
     Memberships use all features, also where some are not drawn.  In bold, an ellipse
     of a posterior is that of the posterior means of the mean and the covariance.
     Point sizes follow row weights.  A density and its band use at most 2000 draws.
+
+    A projection's directions are generalised eigenvectors of the covariance between the means
+    and the one within components (of the posterior means, where there are draws), in units in
+    which the latter is one; a name has coefficients of standardised features whose squares sum
+    to one.  Holes of rows that are drawn are filled by their expectations, the bounds of a
+    selection and the density of noise are not shown.
+
+    References
+    ----------
+    Scrucca (2010), Dimension reduction for model-based clustering, Statistics and Computing 20.
 
     Examples
     --------
@@ -124,13 +134,17 @@ def plot_fit(
     shares, interval = _levels(levels), PROBABILITY("interval", interval)
     n_draws, max_points = LIMIT("n_draws", n_draws), LIMIT("max_points", max_points)
     bins, legend = optional(whole(1, _MOST_BINS))("bins", bins), TRUTH("legend", legend)
-    index = _feature_index(fit, features)
-    axes = _axes(ax, len(index))
-    view = _view(fit, index, shares, n_draws, interval, max_points, bins)
-    title = _title(fit, view, features is None)
-    if len(index) > 2:
+    chosen = choose(fit, features)
+    d = len(chosen.names)
+    shape = (d, d) if d > 2 else ()
+    axes = place(ax, shape, (1.9 * d + 1.0, 1.8 * d + 0.6) if d > 2 else (7.2, 4.6))
+    view = _view(fit, chosen, shares, n_draws, interval, max_points, bins)
+    axes, title = axes(), _title(fit, view, chosen)
+    if d > 2:
         handles = draw_pairs(axes, view)
-        axes[0, 0].set_title(title, loc="left")
+        axes[0, 0].set_title(title, loc="left", fontsize="medium").set_in_layout(False)
+        # Its height is kept free and its width is not, which would widen one column.
+        axes[0, 0].set_title("\n".join(" " for _ in title.split("\n")), fontsize="medium")
         if legend:  # in the empty triangle, so no room need be made
             axes[0, -1].legend(
                 handles=handles,
@@ -138,10 +152,10 @@ def plot_fit(
                 borderaxespad=0,
                 frameon=False,
                 fontsize="small",
-                ncols=1 + (len(handles) - 1) // (10 * (len(index) - 1)),
+                ncols=1 + (len(handles) - 1) // (10 * (d - 1)),
             ).set_in_layout(False)
         return axes
-    if len(index) == 1:
+    if d == 1:
         handles = draw_density(axes, view, 0)
         axes.set(xlabel=view.names[0], ylabel="density")
     else:
@@ -155,7 +169,7 @@ def plot_fit(
 
 def _view(
     fit: MixtureFit,
-    index: list[int],
+    chosen: Shown,
     levels: tuple[float, ...],
     n_draws: int,
     interval: float,
@@ -163,51 +177,44 @@ def _view(
     bins: int | None,
 ) -> View:
     observations = fit.observations
-    values = observations.values[:, index]
+    values = chosen.rows(observations.values)
     rows = _rows_to_draw(values, max_points)
     drawn = observations.part(rows)
     flat = fit.parameters.flat()
-    draws = flat[evenly_spaced(len(flat.weights), _BAND_DRAWS)].marginal(index)
-    posterior = fit.is_posterior
-    center = draws[0]
-    if posterior:
-        noise = draws.noise
-        center = MixtureParameters(
-            draws.weights.mean(axis=0),
-            draws.means.mean(axis=0),
-            np.linalg.cholesky(draws.covariances.mean(axis=0)),
-            None if noise is None else Noise(noise.weight.mean(axis=0), noise.box),
-        )
+    some = flat[evenly_spaced(len(flat.weights), _BAND_DRAWS)]
+    draws, posterior = chosen.mixture(some), fit.is_posterior
+    if chosen.matrix is not None and drawn.has_holes:
+        whole_mixture = center_of(some)[None]
+        values[rows] = chosen.rows(expected_rows(whole_mixture, drawn)[0])
     memberships = fit.predict_proba(drawn).values
     labels = drawn.views.labels
-    box = observations.views.selection
     return View(
-        names=tuple(fit.feature_names[j] for j in index),
+        names=chosen.names,
         values=values,
         row_weights=observations.row_weights,
         rows=rows,
         colors=membership_colors(memberships, fit.spec.n_components),
         stray=memberships.argmax(axis=1) == fit.spec.n_components,
         known=np.zeros(len(rows), dtype=bool) if labels is None else labels >= 0,
-        bounds=None if box is None else box[:, index],
+        bounds=chosen.box(observations.views.selection),
         draws=draws,
         thin=draws[evenly_spaced(len(draws.weights), n_draws)] if posterior else None,
-        center=center,
+        center=center_of(draws),
         levels=levels,
         interval=interval,
         bins=bins,
     )
 
 
-def _title(fit: MixtureFit, view: View, all_features: bool) -> str:
+def _title(fit: MixtureFit, view: View, chosen: Shown) -> str:
     title = f"{fit.spec.label} ({METHODS[fit.method].short})"
     if not fit.status.ok:
         title += f", {fit.status}"
     notes = []
     if len(view.rows) < len(view.values) and len(view.names) > 1:
         notes.append(f"{len(view.rows):,} of {len(view.values):,} rows shown")
-    if all_features and len(view.names) < len(fit.feature_names):
-        notes.append(f"first {len(view.names)} of {len(fit.feature_names)} features")
+    if chosen.note:
+        notes.append(chosen.note)
     return title + ("\n" + ", ".join(notes) if notes else "")
 
 
@@ -217,54 +224,23 @@ def _levels(given: Any) -> tuple[float, ...]:
     return tuple(sorted({PROBABILITY("levels", share) for share in listed}))
 
 
-def _feature_index(fit: MixtureFit, features: Sequence[str | int] | None) -> list[int]:
-    names = list(fit.feature_names)
-    if features is None:
-        return list(range(min(len(names), _PANELS)))
-    several = isinstance(features, (list, tuple, np.ndarray))
-    asked: list[Any] = list(features) if several else [features]
-    index = []
-    for feature in asked:
-        whole_number = isinstance(feature, (int, np.integer)) and not isinstance(feature, bool)
-        if isinstance(feature, str) and feature in names:
-            index.append(names.index(feature))
-        elif whole_number and 0 <= feature < len(names):
-            index.append(int(feature))
-        else:
-            raise DataError(
-                f"There is no feature {shown(feature)} in this fit; it has {', '.join(names)}."
-            )
-    if not index or len(set(index)) < len(index):
-        raise DataError(
-            f"features must name at least one feature and none twice, got {shown(asked)}."
-        )
-    return index
-
-
 def _rows_to_draw(values: NDArray[np.float64], most: int) -> NDArray[np.int64]:
     """Rows drawn as points: all, or the extremes and a fixed random choice."""
     n = len(values)
     if n <= most:
         return np.arange(n)
-    extremes = np.unique([np.nanargmin(values, axis=0), np.nanargmax(values, axis=0)])[:most]
-    others = np.setdiff1d(np.arange(n), extremes)
-    chosen = np.random.default_rng(0).choice(others, most - len(extremes), replace=False)
-    return np.sort(np.concatenate([extremes, chosen]))
+    extremes = np.unique(np.concatenate([_extremes(column) for column in values.T]))[:most]
+    chosen = np.random.default_rng(0).choice(n, most, replace=False)
+    others = chosen[~np.isin(chosen, extremes)][: most - len(extremes)]
+    return np.sort(np.concatenate([extremes, others]))
 
 
-def _axes(ax: Any, d: int) -> Any:
-    """One Axes, or (d, d) of them for more than two features."""
-    shape = (d, d) if d > 2 else (1, 1)
-    if ax is None:
-        size = (1.9 * d + 1.0, 1.8 * d + 0.6) if d > 2 else (7.2, 4.6)
-        ax = plt.figure(figsize=size, layout="constrained")
-    if isinstance(ax, (Figure, SubFigure)):
-        axes = ax.subplots(*shape, squeeze=False)
-    else:
-        axes = np.asarray(ax, dtype=object)
-        if axes.ndim == 0 and d <= 2:
-            axes = axes.reshape(1, 1)
-        if axes.shape != shape or not all(isinstance(one, Axes) for one in axes.flat):
-            need = "one Axes" if d <= 2 else f"an array of {d} x {d} Axes"
-            raise SpecError(f"ax must be {need} or a Figure for {d} features, got {shown(ax)}.")
-    return axes if d > 2 else axes[0, 0]
+def _extremes(column: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Where the least and the largest value are; nowhere if none was seen."""
+    ends = np.array([column.argmin(), column.argmax()])
+    if not np.isnan(column[ends]).any():  # a hole is both
+        return ends
+    seen = ~np.isnan(column)
+    if not seen.any():
+        return ends[:0]
+    return np.array([np.nanargmin(column), np.nanargmax(column)])

@@ -13,11 +13,13 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
+from matplotlib.transforms import ScaledTranslation
 from numpy.typing import NDArray
 
-#: Okabe and Ito's colours, those that read well as thin lines on white first.
+#: Okabe and Ito's colours, those that read well as thin lines on white first; a brown is in
+#: the place of their yellow, which white paper swallows.
 PALETTE = (
-    "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442",
+    "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#7A5C00",
 )  # fmt: skip
 #: Colour of noise, which is none of the components.
 NOISE = "0.25"
@@ -25,6 +27,10 @@ NOISE = "0.25"
 AMBIGUOUS = "0.62"
 _STYLES = ("-", "--", ":", "-.")
 _LEGEND_ROWS = 16
+#: Part of a panel's width, or height, that a legend may take.
+_MOST_TAKEN, _MOST_TAKEN_BELOW = 0.55, 0.3
+#: Inches under the axes that ticks and the name of the axis take.
+_UNDER = 0.5
 
 
 def component_colors(n_components: int) -> NDArray[np.float64]:
@@ -56,20 +62,59 @@ def membership_colors(memberships: Any, n_components: int) -> NDArray[np.float64
 
 
 def legend_outside(ax: Axes, handles: Sequence[Any]) -> Any:
-    """A legend to the right of the axes, with room made for it."""
-    legend = ax.legend(
-        handles=handles,
-        loc="upper left",
-        bbox_to_anchor=(1.02, 1),
+    """A legend beside the axes, with room made for it; None where there is none to be had.
+
+    To the right, or below where that would take half of the panel's width; in a panel so
+    small that either would leave too little to see, the legend is left out.
+    """
+    dpi = ax.figure.get_figure(root=True).dpi
+    frame = ax.get_window_extent()
+    height = 72 * frame.height / dpi
+    for size, line in (("small", 13.5), ("x-small", 11.5)):
+        rows = int(np.clip(height / line, 3, _LEGEND_ROWS))
+        legend = _legend(ax, handles, size, "upper left", (1.02, 1), 1 + (len(handles) - 1) // rows)
+        if legend.get_window_extent().width <= _MOST_TAKEN * frame.width:
+            _make_room(ax, legend, below=False)
+            return legend
+    for columns in range(min(4, len(handles)), 0, -1):
+        legend = _legend(ax, handles, "x-small", "upper center", (0.5, 0.0), columns)
+        taken = legend.get_window_extent()
+        if taken.width <= 1.1 * frame.width:
+            if taken.height <= _MOST_TAKEN_BELOW * frame.height:
+                _make_room(ax, legend, below=True)
+                return legend
+            break
+    legend.remove()
+    return None
+
+
+def _legend(
+    ax: Axes, handles: Sequence[Any], size: str, loc: str, anchor: Any, columns: int
+) -> Any:
+    options: dict[str, Any] = {"loc": loc, "bbox_to_anchor": anchor, "fontsize": size}
+    if anchor[1] == 0:  # under the ticks and the axis label, whatever the axes become
+        inches = ax.figure.get_figure(root=True).dpi_scale_trans
+        options["bbox_transform"] = ax.transAxes + ScaledTranslation(0, -_UNDER, inches)
+    return ax.legend(
+        handles=list(handles),
         borderaxespad=0,
         frameon=False,
-        fontsize="small",
-        ncols=1 + (len(handles) - 1) // _LEGEND_ROWS,
+        ncols=columns,
+        handlelength=1.6,
+        columnspacing=1.2,
+        **options,
     )
+
+
+def _make_room(ax: Axes, legend: Any, *, below: bool) -> None:
+    """Where no layout engine does it, the axes give up what the legend takes."""
     figure = ax.figure
-    if figure is not None and figure.get_layout_engine() is None:
-        # Nothing else makes room here, so the axes give up what the legend takes.
-        box = ax.get_position()
-        taken = legend.get_window_extent().width / figure.bbox.width + 0.02 * box.width
-        ax.set_position((box.x0, box.y0, max(box.width - taken, box.width / 3), box.height))
-    return legend
+    if figure is None or figure.get_layout_engine() is not None:
+        return
+    box, taken = ax.get_position(), legend.get_window_extent()
+    if below:
+        less = taken.height / figure.bbox.height
+        ax.set_position((box.x0, box.y0 + less, box.width, box.height - less))
+    else:
+        less = taken.width / figure.bbox.width + 0.02 * box.width
+        ax.set_position((box.x0, box.y0, box.width - less, box.height))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -44,18 +45,48 @@ class View:
 
     def seen(self, j: int) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
         """The values of a feature that were seen, and their row weights."""
-        column, weights = self.values[:, j], self.row_weights
-        there = ~np.isnan(column)
-        return column[there], None if weights is None else weights[there]
+        return self._columns[j]
+
+    @cached_property
+    def _columns(self) -> list[tuple[NDArray[np.float64], NDArray[np.float64] | None]]:
+        """For each feature once: there may be millions of rows."""
+        columns = []
+        for column in self.values.T:
+            there = ~np.isnan(column)
+            if there.all():
+                columns.append((np.ascontiguousarray(column), self.row_weights))
+            else:
+                weights = self.row_weights
+                columns.append((column[there], None if weights is None else weights[there]))
+        return columns
+
+    @cached_property
+    def reaches(self) -> list[tuple[float, float]]:
+        """Least and largest value of each feature; a mean's where none was seen."""
+        return [
+            (float(column.min()), float(column.max())) if len(column) else (float(m), float(m))
+            for (column, _), m in zip(self._columns, self.center.means[0], strict=True)
+        ]
 
     def limits(self, j: int) -> tuple[float, float]:
-        """Range of a feature that leaves out no row and next to no mass."""
-        column, _ = self.seen(j)
+        """Range of a feature that leaves out no row and next to no mass.
+
+        Nor is there more room about the rows than a third of their range: a component of
+        few rows can be as wide as its prior.
+        """
+        return self._limits[j]
+
+    @cached_property
+    def _limits(self) -> list[tuple[float, float]]:
+        return [self._limits_of(j) for j in range(len(self.names))]
+
+    def _limits_of(self, j: int) -> tuple[float, float]:
+        first, last = self.reaches[j]
         w, m, s = self.center.weights, self.center.means[:, j], self.center.scales[:, j]
         points = np.sort((m + np.linspace(-4, 4, 161)[:, None] * s).ravel())
         cumulative = (w * ndtr((points[:, None] - m) / s)).sum(axis=1) / w.sum()
         tails = points[np.searchsorted(cumulative, [0.001, 0.999]).clip(max=len(points) - 1)]
-        ends = [column.min(), column.max(), *tails]
+        ends = [first, last, *tails]
         if len(self.names) > 1:
             reach = self.radii[-1]
             ends += [*(m - reach * s), *(m + reach * s)]
@@ -64,6 +95,9 @@ class View:
                 ends += [*np.quantile(mean - reach * sd, 0.1, axis=0)]
                 ends += [*np.quantile(mean + reach * sd, 0.9, axis=0)]
         low, high = float(min(ends)), float(max(ends))
+        if last > first:
+            room = (last - first) / 3
+            low, high = max(low, first - room), min(high, last + room)
         margin = 0.03 * (high - low)
         return low - margin, high + margin
 
@@ -140,11 +174,12 @@ def grid_of(view: View, j: int, low: float, high: float) -> NDArray[np.float64]:
 
 def bin_edges(view: View, j: int) -> NDArray[np.float64]:
     """Scott's rule for the average component, not for the data: their spread hides modes."""
-    column, _ = view.seen(j)
-    low, high = float(column.min()), float(column.max())
+    low, high = view.reaches[j]
+    if high <= low:  # one value, or none
+        low, high = low - 0.5, high + 0.5
     if view.bins is not None:
         return np.linspace(low, high, view.bins + 1)
     within = float(np.sqrt(view.center.weights @ view.center.scales[:, j] ** 2))
-    width = 3.49 * within * len(column) ** (-1 / 3)
+    width = 3.49 * within * max(len(view.seen(j)[0]), 1) ** (-1 / 3)
     # An outlier asks for more bars than a screen has; the cap keeps bars visible.
     return np.linspace(low, high, int(np.clip(np.ceil((high - low) / width), 8, 150)) + 1)
