@@ -48,8 +48,12 @@ from bayesgmm.inference.sampling.pymc_model import to_pymc as to_pymc
 from bayesgmm.interface.plots import plot_check as plot_check
 from bayesgmm.interface.plots import plot_criteria as plot_criteria
 from bayesgmm.interface.plots import plot_fit as plot_fit
+from bayesgmm.interface.report import report as report
 from bayesgmm.interface.sklearn import GaussianMixture as GaussianMixture
+from bayesgmm.interface.sklearn import GaussianMixtureClassifier as GaussianMixtureClassifier
 from bayesgmm.interface.sklearn import MCMCGaussianMixture as MCMCGaussianMixture
+from bayesgmm.interface.sklearn import bic_scorer as bic_scorer
+from bayesgmm.interface.sklearn import elpd_scorer as elpd_scorer
 from bayesgmm.methods import EM as EM
 from bayesgmm.methods import MAP as MAP
 from bayesgmm.methods import NUTS as NUTS

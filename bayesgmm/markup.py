@@ -39,7 +39,8 @@ def table(caption: str, header: Sequence[str], rows: Iterable[Sequence[str]]) ->
         for first, *rest in rows
     )
     return (
-        '<div style="overflow-x:auto"><table style="border-collapse:collapse">'
+        f'<div style="overflow-x:auto" tabindex="0" role="region" aria-label="{escape(caption)}">'
+        '<table style="border-collapse:collapse">'
         f"<caption {_CAPTION}>{escape(caption)}</caption>"
         f"<thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table></div>"
     )
@@ -66,7 +67,8 @@ def facts(caption: str, rows: Iterable[tuple[str, str]]) -> str:
         for name, value in rows
     )
     return (
-        '<div style="overflow-x:auto"><table style="border-collapse:collapse">'
+        f'<div style="overflow-x:auto" tabindex="0" role="region" aria-label="{escape(caption)}">'
+        '<table style="border-collapse:collapse">'
         f"<caption {_CAPTION}>{escape(caption)}</caption>"
         f"<tbody>{body}</tbody></table></div>"
     )

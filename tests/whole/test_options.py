@@ -227,6 +227,7 @@ WRONG = SCALAR | {
     "selection": (object(), [], 3, 1j, "x", [1, 2], {"depth": (0, 1)}, {"x0": 3}, {"x0": (1, 0)},
                   [[0, 0], [0, 0]], {"x0": (5, None)}, {"x0": ("a", 3)}),
     "noise": TRUTH,
+    "subject": FIT,
     "label": (object(), None, [], {}, 3, "K=9, full"),
     "resolution": (object(), None, {"depth": 1}, [], 1j, "x", True, -1, 1e300, float("nan"), [1],
                    [1, 2, 3], [1, "x"], [1, None], {"x0": "x"}, {"x0": -1}, {1: 1}, 1e9, [[1], [2]],
@@ -434,6 +435,7 @@ def valid(name, parameter, made):
         "second": np.repeat([0, 1], 15),
         "other": np.repeat([0, 1], 15),
         "content": {"n_components": 2},
+        "subject": made["em"],
         "text": "{}",
         "index": 0,
     }[parameter]

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 _WORDS = ((3.0, "hardly"), (20.0, "moderately"), (150.0, "strongly"), (np.inf, "very strongly"))
 #: A probability that is too much to be left in models that are not known.
 _MUCH = 0.02
+#: Columns that a notebook shows first, what decides before what is the way to it.
+_FIRST = ("probability", "log_evidence", "log_evidence_se", "elpd_loo", "elpd_loo_se", "bic")
 #: A model with a smaller share in an average is not warned of.
 _NOTHING = 0.01
 
@@ -291,7 +293,9 @@ class Selection:
 
     def _repr_html_(self) -> str:
         number, whole = "{:.2f}".format, "{:.0f}".format
-        shown = self._shown()
+        shown = self._shown().drop(columns=["n_components", "covariance"])  # the label says both
+        first = [name for name in _FIRST if name in shown.columns]
+        shown = shown[first + [name for name in shown.columns if name not in first]]
         formats = dict.fromkeys(shown.select_dtypes("number").columns, number)
         formats |= {"n_components": whole, "n_parameters": whole}
         many = f"Selection of {len(self.table)} models"
