@@ -6,6 +6,7 @@ SHELL := /bin/sh
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+DOCS_READY := $(VENV)/.ready-docs
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
 PYTEST_ARGS :=
 ROOM :=
@@ -34,7 +35,7 @@ MAKE_ENVIRONMENT = \
 	fi
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test recompile test-rounding test-rounding-quick check lint types imports bench lock clean $(VENV)
+.PHONY: help demo test recompile test-rounding test-rounding-quick check lint types imports bench docs docs-linkcheck package lock clean $(VENV)
 
 help:  ## Say what there is
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile \
@@ -79,11 +80,21 @@ bench: $(READY)  ## Run the benchmarks against their peers, write docs/benchmark
 	@$(BIN)/python $(PIP_INSTALL) -c constraints.txt -e ".[bench]"
 	@$(BIN)/python benchmarks/run_all.py
 
+docs: $(DOCS_READY)  ## Build the documentation into build/docs; a warning is an error
+	@$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet --builder html docs build/docs
+	@echo "Open build/docs/index.html"
+
+docs-linkcheck: $(DOCS_READY)  ## Try every link of the documentation, which needs a network
+	@$(BIN)/python -m sphinx --quiet --builder linkcheck docs build/docs-links
+
+package: $(DOCS_READY)  ## Build the wheel and the source distribution into dist/
+	@$(BIN)/python -m build
+
 lock:  ## Write the newest versions that work together to constraints.txt
 	@echo "Resolving the newest versions (a few minutes)..."
 	@$(FIND_PYTHON); set -e; \
 	$(call MAKE_ENVIRONMENT,build/lock); \
-	build/lock/bin/python $(PIP_INSTALL) -e ".[dev]"; \
+	build/lock/bin/python $(PIP_INSTALL) -e ".[dev,docs]"; \
 	{ sed -n '/^#/p' constraints.txt; build/lock/bin/python -m pip freeze --exclude-editable; } \
 		> build/constraints.txt; \
 	mv build/constraints.txt constraints.txt; \
@@ -105,4 +116,9 @@ $(READY): pyproject.toml constraints.txt
 	fi
 	@echo "Installing (a few minutes the first time)..."
 	@$(BIN)/python $(PIP_INSTALL) -c constraints.txt -e ".[dev]"
+	@touch $@
+
+$(DOCS_READY): $(READY)
+	@echo "Installing what the documentation needs..."
+	@$(BIN)/python $(PIP_INSTALL) -c constraints.txt -e ".[docs]"
 	@touch $@
