@@ -1,40 +1,56 @@
-"""A CSV file for the command line: read right, or refused with all that is wrong in it.
+"""A table for the command line: read right, or refused with all that is wrong in it.
 
-Every problem of a file is found in one go, and the columns that have none make the command
-that works.
+Every problem of a file is found in one go, and the command that ends the message is made by
+reading the file once more as the command would: so it works.
 
 A first line of nothing but numbers is refused.  It may be data, and to take it for names
 would lose a row; or it may be names, years say or pandas' 0, 1, 2, and to take it for data
-would add a row that nobody measured.  Only who made the file knows.
+would add a row that nobody measured.  Only who made the file knows, and says --no-header.
 """
 
 from __future__ import annotations
 
-import csv
-import math
-import re
-import shlex
-from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from bayesgmm.data.observations import Observations
 from bayesgmm.errors import DataError
-from bayesgmm.interface.csv_text import (
-    Lines,
-    has_decimal_comma,
-    is_number,
-    lines_of,
-    records,
-)
-from bayesgmm.result.text import one_line
+from bayesgmm.interface.refused_table import refusal
+from bayesgmm.interface.table_columns import Column, filled
+from bayesgmm.interface.table_options import TableOptions, listed
+from bayesgmm.interface.table_source import SHIPPED, Source, bytes_of, shipped, source_of
 
-#: What stands for a missing value, in lower case.
-_MISSING = {"", "na", "n/a", "#n/a", "<na>", "nan", "null", "none"}
+if TYPE_CHECKING:
+    from bayesgmm.data.observations import Observations
+
+__all__ = ["Table", "listed", "read_csv", "read_table", "refuse_unknown"]
+
 _SHOWN = 12  # problems of columns that a message lists
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows that can be fitted, and beside them everything that the file has."""
+
+    observations: Observations
+    source: Source
+    features: list[int]  # places of the fitted columns among the file's own
+    kept: list[int] | None  # numbers of the rows that are fitted, where some were left out
+    said: tuple[str, ...] = ()
+
+    def own_rows(self) -> Iterator[Sequence[str]]:
+        """All fields of each row that is fitted, as they stand in the file."""
+        kept = None if self.kept is None else set(self.kept)
+        for number, (_, fields) in enumerate(self.source.rows()):
+            if kept is None or number in kept:
+                yield fields
+
+    def places(self) -> list[int]:
+        """The line or row of the file at which each row that is fitted stands."""
+        every = [place for place, _ in self.source.rows()]
+        return every if self.kept is None else [every[number] for number in self.kept]
 
 
 def read_csv(path: str, wanted: Sequence[str] = (), *, missing: bool = False) -> Observations:
@@ -46,56 +62,169 @@ def read_csv(path: str, wanted: Sequence[str] = (), *, missing: bool = False) ->
         Of all that is wrong in one sentence; as facts the ``problems`` one by one, and a
         ``command`` that uses the columns that are right, or None.
     """
-    found = lines_of(path)
-    rows = records(path, found)
-    _, header = next(rows)
-    names = [name.strip() for name in header]
-    wrong = []
-    if all(is_number(name) or _is_missing(name) for name in names) and any(map(is_number, names)):
-        wrong.append(_no_header(names, found))
-        rows, names = records(path, found), [f"x{j}" for j in range(len(names))]  # all of them
-    columns = [_Column(at, name, missing) for at, name in enumerate(names, start=1)]
-    wrong += _fill(columns, rows)
-    refuse_unknown(wanted, names, repr(path))
-    asked = [column for column in columns if column.name in wanted] if wanted else columns
-    twice = {name for name in names if name and names.count(name) > 1}
-    told = [problem for column in asked for problem in column.problems()]
-    told += [
-        _repeated(name, columns) for name in dict.fromkeys(c.name for c in asked) if name in twice
-    ]
-    if wrong or told:
-        usable = [
-            [c.name for c in some if c.name not in twice and not c.problems()]
-            for some in (asked, columns)
-        ]
-        holes = all(column.only_missing or not column.problems() for column in asked)
-        if not wrong and holes and not twice:
-            raise _holes(path, told, wanted)
-        raise _refusal(path, wrong, told, usable[0] or usable[1])
-    own = {column.name: column.values for column in columns}
-    chosen = list(wanted) or names
-    return Observations(
-        np.column_stack([np.asarray(own[name]) for name in chosen]),
-        names=chosen,
-        missing="marginal" if missing else None,
+    return read_table(path, TableOptions(columns=tuple(wanted), missing=missing)).observations
+
+
+def read_table(path: str, options: TableOptions) -> Table:
+    """A file, a data set by name, or standard input (``-``), as the options have it."""
+    if path in SHIPPED and not Path(path).is_file():
+        source = shipped(path)
+        return _judged(source, options, lambda _: source)
+    content = bytes_of(path)
+    return _judged(
+        source_of(path, options, content), options, lambda other: source_of(path, other, content)
     )
 
 
-def listed(text: str) -> list[str]:
-    """Names separated by commas; one that has a comma itself stands in double quotes."""
-    try:
-        fields = [
-            name for line in csv.reader([text], skipinitialspace=True, strict=True) for name in line
-        ]
-    except csv.Error as error:
+@dataclass
+class _Reading:
+    """The columns that are asked for, and what is wrong with them and their rows."""
+
+    columns: list[Column]
+    wrong: list[str]
+    amends: dict[str, Any] = field(default_factory=dict)
+    left_out: list[Column] = field(default_factory=list)
+
+    @property
+    def repeated(self) -> set[str]:
+        names = [column.name for column in self.columns]
+        return {name for name in names if name and names.count(name) > 1}
+
+    def usable(self) -> list[Column]:
+        twice = self.repeated
+        return [c for c in self.columns if c.name not in twice and not c.problems()]
+
+
+def _judged(source: Source, options: TableOptions, again: Any) -> Table:
+    import numpy as np
+    import pandas as pd
+
+    from bayesgmm.data.observations import Observations
+
+    refuse_unknown(options.columns, source.names, repr(source.path))
+    if options.id:
+        refuse_unknown([options.id], source.names, repr(source.path))
+    reading = _read(source, options, options.columns)
+    told = _problems(reading)
+    if reading.wrong or told:
+        raise refusal(
+            source.path, options, reading.columns, reading.wrong, told, reading.amends,
+            lambda other: _usable(again(other), other),
+        )  # fmt: skip
+    order = options.columns or [column.name for column in reading.columns]
+    columns = sorted(reading.columns, key=lambda column: order.index(column.name))
+    if not columns:
+        raise DataError(f"{source.path!r} has no column of numbers; give a file with some.")
+    values = np.column_stack([np.asarray(column.values) for column in columns])
+    kept, said = None, list(source.said)
+    if reading.left_out:
+        names = ", ".join(repr(c.name or f"column {c.at}") for c in reading.left_out)
+        said.append(f"Left out, for they are not numbers: {names}.")
+    if options.drop_na:
+        whole = ~np.isnan(values).any(axis=1)
+        if not whole.all():
+            kept = np.flatnonzero(whole).tolist()
+            said.append(f"{(~whole).sum()} of {len(whole)} rows with empty fields are left out.")
+            values = values[whole]
+    if len(values) < 2 and kept is not None:
         raise DataError(
-            f"The column names {text!r} cannot be read ({error}); separate them by commas, and "
-            "put a name that has a comma in double quotes."
-        ) from None
-    names = [name.strip() for name in fields if name.strip()]
-    if text and not names:
-        raise DataError(f"There is no column name in {text!r}; name one, or leave --columns out.")
-    return names
+            f"{source.path!r} has {len(values)} row{'s' * (len(values) != 1)} without empty "
+            "fields, where at least two are needed; take what was seen of each row (--missing)."
+        )
+    for column in columns:
+        if why := column.looks_like_an_identifier:
+            said.append(
+                f"Warning: column {column.name!r} looks like an identifier ({why}) and is fitted; "
+                f"--id {column.name} keeps it without fitting it."
+            )
+    frame = pd.DataFrame(values, columns=[column.name for column in columns])
+    if options.id:
+        frame.index = pd.Index(_labels(source, options.id, kept))
+    elif kept is not None:
+        frame.index = pd.Index(kept)
+    rows = Observations(frame, missing="marginal" if options.missing else None)
+    return Table(rows, source, [column.at - 1 for column in columns], kept, tuple(said))
+
+
+def _usable(source: Source, options: TableOptions) -> tuple[list[Column], list[Column], list[str]]:
+    """What a refusal asks of the file read otherwise."""
+    reading = _read(source, options, options.columns)
+    return reading.columns, reading.usable(), reading.wrong
+
+
+def _labels(source: Source, name: str, kept: list[int] | None) -> list[str]:
+    at = source.names.index(name)
+    every = [fields[at].strip() for _, fields in source.rows()]
+    return every if kept is None else [every[number] for number in kept]
+
+
+def _read(source: Source, options: TableOptions, wanted: Sequence[str]) -> _Reading:
+    """The columns that are asked for, or all."""
+    columns = [
+        Column(
+            at + 1, name, options.missing or options.drop_na, source.decimal, options.thousands,
+            source.place,
+        )
+        for at, name in enumerate(source.names)
+        if (name in wanted if wanted else name != options.id or not name)
+        and not (source.row_names and at == 0)
+    ]  # fmt: skip
+    if all(column.at - 1 in source.native for column in columns) and source.native:
+        for column in columns:
+            _take(column, source.native[column.at - 1])
+        ragged, count = [], len(columns[0].values) if columns else 0
+    else:
+        ragged = filled(columns, len(source.names), source.rows())
+        count = len(columns[0].values) if columns else 0
+    reading = _Reading(columns, list(source.wrong), dict(source.amends))
+    if ragged:
+        reading.wrong.append(_ragged(ragged, len(source.names), count, reading.amends))
+    count += len(ragged)
+    if count < 2:
+        some = "one row" if count else "no rows"
+        reading.wrong.append(f"{some} of data, where at least two are needed")
+    if options.ignore_text and not wanted:
+        reading.left_out = [column for column in columns if column.is_text]
+        reading.columns = [column for column in columns if not column.is_text]
+    return reading
+
+
+def _take(column: Column, values: Any) -> None:
+    """Numbers that the file holds as such."""
+    import numpy as np
+
+    column.values = np.where(np.isinf(values), np.nan, values)
+    for seen, bad in ((column.missing, np.isnan(values)), (column.infinite, np.isinf(values))):
+        if bad.any():
+            first = int(np.argmax(bad))
+            seen.count, seen.line, seen.example = int(bad.sum()), first, str(values[first])
+
+
+def _ragged(ragged: list[tuple[int, int]], width: int, others: int, amends: dict[str, Any]) -> str:
+    line, first = ragged[0]
+    told = f"line {line}: {_fields(first)} where the header has {width}"
+    if len(ragged) > 1:
+        told += f", and {len(ragged)} lines in all differ from it"
+    if not others and {size for _, size in ragged} == {2 * width}:
+        told += " (numbers need decimal points, not commas)"
+        amends.setdefault("decimal", ",")
+    return told
+
+
+def _fields(count: int) -> str:
+    return f"{count} field{'s' * (count != 1)}"
+
+
+def _problems(reading: _Reading) -> list[str]:
+    told = [problem for column in reading.columns for problem in column.problems()]
+    names = dict.fromkeys(column.name for column in reading.columns)
+    return told + [_twice(name, reading.columns) for name in names if name in reading.repeated]
+
+
+def _twice(name: str, columns: list[Column]) -> str:
+    places = [str(column.at) for column in columns if column.name == name]
+    all_of = "both" if len(places) == 2 else "all"
+    return f"columns {', '.join(places[:-1])} and {places[-1]}: {all_of} named {name!r}"
 
 
 def refuse_unknown(wanted: Sequence[str], names: Sequence[str], where: str) -> None:
@@ -112,169 +241,3 @@ def refuse_unknown(wanted: Sequence[str], names: Sequence[str], where: str) -> N
             )
         if list(wanted).count(name) > 1:
             raise DataError(f"Column {name!r} is asked for twice; name it once.", column=name)
-
-
-@dataclass
-class _Seen:
-    """Fields of a column that cannot be used: how many, and the first."""
-
-    count: int = 0
-    line: int = 0
-    example: str = ""
-
-    def add(self, line: int, example: str) -> None:
-        if not self.count:
-            short = example if len(example) <= 40 else example[:39] + "…"
-            self.line, self.example = line, short
-        self.count += 1
-
-
-@dataclass
-class _Column:
-    """A column as it is read: its numbers, and what was none."""
-
-    at: int  # from 1
-    name: str
-    may_lack: bool  # whether values may be missing
-    values: array[float] = field(default_factory=lambda: array("d"))
-    missing: _Seen = field(default_factory=_Seen)
-    infinite: _Seen = field(default_factory=_Seen)
-    commas: _Seen = field(default_factory=_Seen)
-    text: _Seen = field(default_factory=_Seen)
-
-    def add(self, line: int, entry: str) -> None:
-        """One field, which need not be a number."""
-        value = float(entry) if is_number(entry) else math.nan
-        if not math.isfinite(value):
-            seen = self.missing
-            if math.isinf(value):
-                seen = self.infinite
-            elif has_decimal_comma(entry):
-                seen = self.commas
-            elif not _is_missing(entry):
-                seen = self.text
-            seen.add(line, entry.strip())
-        self.values.append(value)
-
-    @property
-    def only_missing(self) -> bool:
-        """Whether all that is wrong is values that are missing, some of them."""
-        wrong = self.text.count + self.infinite.count + self.commas.count
-        return bool(self.name) and not wrong and 0 < self.missing.count < len(self.values)
-
-    def problems(self) -> list[str]:
-        """All that keeps the column from being used."""
-        n, seen_values = len(self.values), [v for v in self.values if not math.isnan(v)]
-        name = f"column {self.name!r}" if self.name else f"column {self.at}"
-        told = [] if self.name else ["no name"]
-        for seen, what in (
-            (self.text, "text"),
-            (self.missing, "no value"),
-            (self.infinite, "an infinite value"),
-            (self.commas, "a comma inside the number"),
-        ):
-            lacks = seen is self.missing and self.may_lack and seen.count < n
-            if seen.count and not lacks:
-                example = "" if seen is self.missing else f" {seen.example!r}"
-                how_many = "every row" if seen.count == n else f"{seen.count} of {n} rows"
-                told.append(f"{what} in {how_many}, first{example} in line {seen.line}")
-        if not told and n > 1 and min(seen_values) == max(seen_values):
-            told.append(f"constant, {seen_values[0]:g} in every row")
-        return [f"{name}: {'; '.join(told)}"] if told else []
-
-
-def _is_missing(entry: str) -> bool:
-    return entry.strip().lower() in _MISSING
-
-
-def _fill(columns: list[_Column], rows: Iterator[tuple[int, list[str]]]) -> list[str]:
-    """Put the rows into the columns; what is wrong with the rows themselves."""
-    width, count, ragged = len(columns), 0, []
-    for line, fields in rows:
-        count += 1
-        if len(fields) != width:
-            ragged.append((line, len(fields)))
-            continue
-        try:
-            numbers = list(map(float, fields))
-        except ValueError:
-            numbers = []
-        if numbers and math.isfinite(sum(numbers)) and "_" not in "".join(fields):
-            for column, number in zip(columns, numbers, strict=True):
-                column.values.append(number)
-        else:
-            for column, entry in zip(columns, fields, strict=True):
-                column.add(line, entry)
-    wrong = []
-    if ragged:
-        line, first = ragged[0]
-        told = f"line {line}: {_fields(first)} where the header has {width}"
-        if len(ragged) > 1:
-            told += f", and {len(ragged)} lines in all differ from it"
-        if len(ragged) == count and {size for _, size in ragged} == {2 * width}:
-            told += " (numbers need decimal points, not commas)"
-        wrong.append(told)
-    if count < 2:
-        wrong.append(f"{'one row' if count else 'no rows'} of data, where at least two are needed")
-    return wrong
-
-
-def _fields(count: int) -> str:
-    return f"{count} field{'s' * (count != 1)}"
-
-
-def _no_header(names: list[str], found: Lines) -> str:
-    numbers = ", ".join(names[:3]) + (", …" if len(names) > 3 else "")
-    told = f"line {found.first}: numbers ({numbers}) and not the names of the columns, "
-    if found.comment:
-        return told + "which may be in the comment above and need its # taken away"
-    example = ",".join(f"x{j}" for j in range(min(len(names), 3))) + ",…" * (len(names) > 3)
-    return told + f"which need a line of their own above it, such as {example}"
-
-
-def _repeated(name: str, columns: list[_Column]) -> str:
-    places = [str(column.at) for column in columns if column.name == name]
-    all_of = "both" if len(places) == 2 else "all"
-    return f"columns {', '.join(places[:-1])} and {places[-1]}: {all_of} named {name!r}"
-
-
-def _holes(path: str, told: list[str], wanted: Sequence[str]) -> DataError:
-    """Of a file in which nothing is wrong but that values are missing."""
-    columns = f" --columns {shlex.quote(','.join(map(_quoted, wanted)))}" if wanted else ""
-    command = f"bayesgmm select {shlex.quote(path)}{columns} --missing"
-    if len(told) > _SHOWN:
-        told = [*told[:_SHOWN], f"{len(told) - _SHOWN} more columns like these"]
-    remedy = "take what was seen of each row"
-    return DataError(
-        f"{path!r} cannot be used as it is: {'; '.join(told)}; {remedy} ({one_line(command)}).",
-        path=path,
-        problems=tuple(told),
-        remedy=remedy,
-        command=command,
-    )
-
-
-def _refusal(path: str, wrong: list[str], told: list[str], usable: list[str]) -> DataError:
-    if len(told) > _SHOWN:
-        told = [*told[:_SHOWN], f"{len(told) - _SHOWN} more columns like these"]
-    problems = [*wrong, *told]
-    command = None
-    remedy = "mend the file and run this again"
-    if told and usable:
-        names = shlex.quote(",".join(map(_quoted, usable)))
-        command = f"bayesgmm select {shlex.quote(path)} --columns {names}"
-        first = "mend the lines first and then" if wrong else "mend the file or"
-        remedy = f"{first} choose the columns that are right"
-    example = f" ({one_line(command)})" if command else ""
-    return DataError(
-        f"{path!r} cannot be used as it is: {'; '.join(problems)}; {remedy}{example}.",
-        path=path,
-        problems=tuple(problems),
-        remedy=remedy,
-        command=command,
-    )
-
-
-def _quoted(name: str) -> str:
-    """A name as :func:`listed` reads it."""
-    return '"' + name.replace('"', '""') + '"' if re.search(r'[,"\r\n]', name) else name

@@ -1,7 +1,8 @@
-"""The text of a CSV file, and whether it is one: encoding, separator, records by line.
+"""The text of a CSV file, and whether it is one: encoding, separator, decimal mark, records.
 
-Fields are separated by commas and numbers have decimal points.  What is otherwise is
-refused by name and never guessed at, since a wrong guess is an analysis of wrong numbers.
+Separator and decimal mark are found by looking.  What can be read in one way only is read
+so; where another way makes as much sense it is left to who made the file, since a wrong
+guess is an analysis of wrong numbers.
 """
 
 from __future__ import annotations
@@ -10,48 +11,75 @@ import csv
 import gzip
 import io
 import re
+import sys
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from bayesgmm.datasets import NAMES
 from bayesgmm.errors import DataError
+from bayesgmm.interface.numbers_as_written import has_decimal_comma, is_number, is_proof
 
-#: Other separators, and what messages call them.
-_SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "vertical bars", " ": "spaces"}
-_SAMPLE = 200  # lines that tell the separator
-_DECIMAL_COMMA = re.compile(r"\s*[+-]?\d*,\d+([eE][+-]?\d+)?\s*")
+#: Separators, and what messages call them.
+SEPARATORS = {
+    ",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars", " ": "spaces"
+}  # fmt: skip
+_SAMPLE = 200  # lines that tell the separator, and how numbers are written
+_RIVAL = 0.25  # by how much less of another separator's fields may be numbers to rival the best
 #: How files begin that people take for CSV.
 _BINARY = {
-    b"PK": "a zip archive or an Excel workbook", b"PAR1": "a Parquet file",
-    b"\x89HDF": "an HDF5 file", b"\xff\xfe": "UTF-16 text", b"\xfe\xff": "UTF-16 text",
+    b"PK": "a zip archive or an Excel workbook", b"\xff\xfe": "UTF-16 text",
+    b"\xfe\xff": "UTF-16 text",
 }  # fmt: skip
+STDIN = "-"
 
 
 class Lines(NamedTuple):
-    """A file from its header on."""
+    """A file from its header on, and how its fields are written."""
 
     lines: list[str]
     first: int  # the header's line number, from 1
     comment: str  # the last of the comment lines above it, or nothing
+    sep: str
+    decimal: str  # "" where the numbers could be read in two ways
+    rival: str = ""  # another separator that makes as much sense
+    example: str = ""  # a number that can be read in two ways
 
 
-def lines_of(path: str) -> Lines:
+def content_of(path: str, known: tuple[str, ...] = ()) -> bytes:
+    """The bytes of a file, or of standard input, unpacked."""
+    try:
+        content = sys.stdin.buffer.read() if path == STDIN else Path(path).read_bytes()
+        return gzip.decompress(content) if content.startswith(b"\x1f\x8b") else content
+    except FileNotFoundError:
+        shipped = f", and the shipped data sets are {', '.join(known)}" if known else ""
+        one = "one of them or " if known else ""
+        raise DataError(
+            f"There is no file {path!r}{shipped}; give {one}the path of a CSV file."
+        ) from None
+    except IsADirectoryError:
+        raise DataError(f"{path!r} is a folder; give the path of a CSV file.") from None
+    except (OSError, EOFError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise DataError(f"{path!r} cannot be read ({reason}); give a CSV file that can.") from None
+
+
+def lines_of(path: str, content: bytes, *, sep: str = "", decimal: str = "") -> Lines:
     """The lines of a file, less comments (``#``) and blank lines above the header.
 
     Comments are looked for there only: further down, a row that begins with ``#`` might be
     data, and would be lost.
     """
-    every = list(io.StringIO(_text(path), newline=""))
+    every = list(io.StringIO(_text(path, content), newline=""))
     comment = ""
     for at, line in enumerate(every):
         named = re.fullmatch(r'"?sep=(.)"?\s*', line)  # how Excel is told of a separator
         if line.lstrip().startswith("#"):
             comment = line.strip()
         elif line.strip() and not named:
-            found = Lines(every[at:], at + 1, comment)
-            _refuse_other_separators(path, found)
-            return found
+            return _as_written(Lines(every[at:], at + 1, comment, sep, decimal))
+        elif named and not sep:
+            sep = named[1]
     raise DataError(
         f"{path!r} has no data; give a file with a line of names and rows of numbers below it."
     )
@@ -59,7 +87,7 @@ def lines_of(path: str) -> Lines:
 
 def records(path: str, found: Lines) -> Iterator[tuple[int, list[str]]]:
     """Each record with the number of the line in which it begins; blank lines are none."""
-    reader = csv.reader(found.lines, skipinitialspace=True, strict=True)
+    reader = _reader(found.lines, found.sep, strict=True)
     width, begins = 0, found.first
     try:
         for fields in reader:
@@ -75,26 +103,12 @@ def records(path: str, found: Lines) -> Iterator[tuple[int, list[str]]]:
         ) from None
 
 
-def has_decimal_comma(field: str) -> bool:
-    """Whether a field is a number but for a comma inside, as in ``1,5``."""
-    return _DECIMAL_COMMA.fullmatch(field) is not None
+def _reader(lines: list[str], sep: str, *, strict: bool = False) -> Any:
+    taken = (line.strip() + "\n" for line in lines) if sep == " " else lines
+    return csv.reader(taken, delimiter=sep, skipinitialspace=True, strict=strict)
 
 
-def _text(path: str) -> str:
-    try:
-        content = Path(path).read_bytes()
-        if content.startswith(b"\x1f\x8b"):
-            content = gzip.decompress(content)
-    except FileNotFoundError:
-        raise DataError(
-            f"There is no file {path!r}, and the shipped data sets are {', '.join(NAMES)}; give "
-            "one of them or the path of a CSV file."
-        ) from None
-    except IsADirectoryError:
-        raise DataError(f"{path!r} is a folder; give the path of a CSV file.") from None
-    except (OSError, EOFError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise DataError(f"{path!r} cannot be read ({reason}); give a CSV file that can.") from None
+def _text(path: str, content: bytes) -> str:
     kind = next((kind for start, kind in _BINARY.items() if content.startswith(start)), "")
     if kind or b"\0" in content:
         raise DataError(
@@ -111,37 +125,33 @@ def _text(path: str) -> str:
         ) from None
 
 
-def _refuse_other_separators(path: str, found: Lines) -> None:
-    """Name a separator that makes more of the lines than the comma does."""
-    sample = [line for line in found.lines[:_SAMPLE] if line.strip()]
-    tables = {mark: _split(sample, mark) for mark in (",", *_SEPARATORS)}
-    likely = max(tables, key=lambda mark: _sense(tables[mark]))  # the comma where they are equal
-    if likely == ",":
-        return
-    commas = any(has_decimal_comma(field) for row in tables[likely][1:] for field in row)
-    also = " and its numbers have decimal commas" if commas else ""
-    save = "commas and decimal points" if commas else "commas"
-    first = tables[likely][0]
-    options = {
-        "sep": r"r'\s+'" if likely == " " else repr(likely),
-        "decimal": repr(",") if commas else "",
-        "skiprows": str(found.first - 1) if found.first > 1 else "",
-        "header": "None" if all(is_number(f) or has_decimal_comma(f) for f in first) else "",
-    }
-    told = ", ".join(f"{name}={value}" for name, value in options.items() if value)
-    call = f"pd.read_csv({path!r}, {told})"
-    raise DataError(
-        f"{path!r} is separated by {_SEPARATORS[likely]}{also}; save it again with {save}, or "
-        f"give bayesgmm.select in Python what {call} reads.",
-        separator=likely,
-    )
+def _as_written(found: Lines) -> Lines:
+    """The same lines with what is found of their separator and decimal mark."""
+    sample = [line for line in islice(found.lines, _SAMPLE) if line.strip()]
+    sep, rival = (found.sep, "") if found.sep else _separator(sample, found.decimal)
+    found = found._replace(sep=sep, rival=rival)
+    if found.decimal:
+        return found
+    decimal, example = _decimal_mark(found)
+    return found._replace(decimal=decimal, example=example)
+
+
+def _separator(sample: list[str], decimal: str) -> tuple[str, str]:
+    """The separator that makes most of the lines, and one that makes about as much."""
+    # Where commas are decimal marks they seldom separate, and one column needs no mark.
+    marks = sorted(SEPARATORS, key=lambda mark: mark == decimal)
+    sense = {mark: _sense(_split(sample, mark)) for mark in marks}
+    likely = max(marks, key=sense.__getitem__)  # the first where they are equal
+    for mark in marks:
+        numbers = sense[mark] - 1
+        if mark != likely and numbers >= max(0.5, sense[likely] - 1 - _RIVAL):
+            return likely, mark
+    return likely, ""
 
 
 def _split(lines: list[str], mark: str) -> list[list[str]]:
-    if mark == " ":
-        return [line.split() for line in lines]
     try:
-        return list(csv.reader(lines, delimiter=mark, skipinitialspace=True))
+        return list(_reader(lines, mark))
     except csv.Error:
         return []
 
@@ -160,10 +170,27 @@ def _sense(table: list[list[str]]) -> float:
     return 1.0 + sum(numbers) / max(len(numbers), 1)
 
 
-def is_number(field: str) -> bool:
-    """Whether a field is a number as people write one: not ``1_000``, which Python reads."""
-    try:
-        float(field)
-    except ValueError:
-        return False
-    return "_" not in field
+def _decimal_mark(found: Lines) -> tuple[str, str]:
+    """The decimal mark; or none, and a number with a comma that could be either."""
+    if found.sep == "," and not any('"' in line for line in found.lines):
+        return ".", ""
+    points = commas = 0
+    unclear = ""
+    for at, fields in enumerate(_reader(found.lines, found.sep)):
+        for field in fields if at else ():
+            if "," in field and has_decimal_comma(field):
+                if is_proof(field, ","):
+                    commas += 1
+                else:
+                    unclear = unclear or field.strip()
+            elif "." in field and is_proof(field, "."):
+                points += 1
+        if at > _SAMPLE and points + commas:
+            break
+    # Of commas and points, those that are fewer are refused column by column.
+    if commas > points and not (points and found.sep == ","):
+        return ",", ""
+    # Beside decimal points, and between commas, a comma groups thousands, which is asked for.
+    if unclear and not points and found.sep != ",":
+        return "", unclear
+    return ".", ""

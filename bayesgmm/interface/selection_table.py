@@ -11,8 +11,6 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from bayesgmm.inference.maximum.soundness import fewest_rows
-
 if TYPE_CHECKING:
     from bayesgmm.analysis.selection.selected import Selection
 
@@ -73,6 +71,8 @@ def what_columns_say(chosen: Selection) -> list[str]:
     if sampled:
         told.append(f"prob.: posterior probability among the {sampled} models sampled.")
     if (chosen.table["few_rows"] >= _SHOWN_FEW).any():
+        from bayesgmm.inference.maximum.soundness import fewest_rows
+
         some = next(iter(chosen.fits.values()))
         told.append(
             f"few rows: components with fewer than {fewest_rows(len(some.feature_names))} rows, "

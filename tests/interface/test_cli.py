@@ -15,8 +15,9 @@ import bayesgmm as bg
 from bayesgmm.analysis.selection import candidates
 from bayesgmm.analysis.selection.select import CRITERIA
 from bayesgmm.interface import cli
-from bayesgmm.interface.csv_file import listed, read_csv
+from bayesgmm.interface.csv_file import listed, read_csv, read_table
 from bayesgmm.interface.selection_table import selection_table
+from bayesgmm.interface.table_options import TableOptions
 
 FAST = ["--posteriors", "0", "-k", "2", "--covariances", "full,tied"]
 
@@ -144,29 +145,44 @@ def refused(tmp_path, content, *wanted):
     return caught.value
 
 
-@pytest.mark.parametrize(("content", "name", "call"), [
-    ("a;b\n1,5;2\n2,5;3\n", "semicolons and its numbers have decimal commas",
-     "sep=';', decimal=',')"),
-    ("a;b\n1.5;2\n2.5;3\n", "semicolons;", "sep=';')"),
-    ("a\tb\n1,5\t2\n2,5\t3\n", "tabs and its numbers", "sep='\\t', decimal=',')"),
-    ("a|b\n1|2\n2|3\n", "vertical bars;", "sep='|')"),
-    ("a b\n1  2\n2 3 \n", "spaces;", r"sep=r'\s+')"),
+@pytest.mark.parametrize(("content", "said", "options", "header"), [
+    ("a;b\n1,5;2\n2,5;3\n", "semicolons between fields and decimal commas",
+     {"sep": ";", "decimal": ","}, ("a", "b")),
+    ("a;b\n1.5;2\n2.5;3\n", "semicolons between fields", {"sep": ";"}, ("a", "b")),
+    ("a\tb\n1,5\t2\n2,5\t3\n", "tabs between fields and decimal commas",
+     {"sep": "\t", "decimal": ","}, ("a", "b")),
+    ("a|b\n1|2\n2|3\n", "vertical bars between fields", {"sep": "|"}, ("a", "b")),
+    ("a b\n1  2\n2 3 \n", "spaces between fields", {"sep": r"\s+"}, ("a", "b")),
     # Commas in names and numbers make as many fields in every line, of which few are numbers.
-    ('length, cm;width, cm\n1,5;2,5\n2,5;3,5\n', "semicolons and", "sep=';', decimal=',')"),
-    # A first line for Excel, or of comments, and no header.
-    ("sep=;\n1,5;2\n2,5;3\n", "semicolons and",
-     "sep=';', decimal=',', skiprows=1, header=None)"),
-    ('"a" "b"\n"1" 3.6 79\n"2" 1.8 54\n', "spaces;", r"sep=r'\s+')"),  # R's write.table
+    ('length, cm;width, cm\n1,5;2,5\n2,5;3,5\n',
+     "semicolons between fields and decimal commas",
+     {"sep": ";", "decimal": ","}, ("length, cm", "width, cm")),
+    # A first line for Excel.
+    ("sep=;\na;b\n1,5;2\n2,5;3\n", "semicolons between fields and decimal commas",
+     {"sep": ";", "decimal": ",", "skiprows": 1}, ("a", "b")),
+    ('"a" "b"\n"1" 3.6 79\n"2" 1.8 54\n', "spaces between fields", {"sep": r"\s+"},
+     ("a", "b")),  # R's write.table
 ])  # fmt: skip
-def test_another_separator_is_named_with_the_call_that_reads_it(tmp_path, content, name, call):
+def test_another_separator_is_found_and_said(tmp_path, content, said, options, header):
     import pandas as pd
 
-    message = str(refused(tmp_path, content))
-    assert f"is separated by {name}" in message
-    assert call in message
-    frame = eval(message[message.index("pd.read_csv") : message.index(" reads.")], {"pd": pd})
-    assert frame.shape == (2, 2)
-    assert all(kind.kind in "if" for kind in frame.dtypes)
+    path = tmp_path / "d.csv"
+    path.write_text(content)
+    table = read_table(str(path), TableOptions())
+    assert table.said[0] == f"{str(path)!r} is read with {said}."
+    assert table.observations.names == header
+    expected = pd.read_csv(path, **options)
+    assert expected.shape == (2, 2)
+    np.testing.assert_array_equal(table.observations.values, expected.to_numpy())
+
+
+def test_a_first_line_of_numbers_is_refused_with_another_separator_too(tmp_path, main):
+    error = refused(tmp_path, "sep=;\n1,5;2\n2,5;3\n")
+    path = str(tmp_path / "d.csv")
+    assert "line 2: numbers (1,5, 2)" in str(error)
+    assert error.command == f"bayesgmm select {path} --no-header"
+    read = read_table(path, TableOptions(header=False)).observations
+    assert (read.names, read.values.tolist()) == (("x0", "x1"), [[1.5, 2], [2.5, 3]])
 
 
 @pytest.mark.parametrize("content", [
@@ -181,11 +197,24 @@ def test_other_separators_in_names_are_names(tmp_path, content):
 
 
 def test_decimal_commas_without_another_separator_are_refused(tmp_path):
-    told = str(refused(tmp_path, "a\n1,5\n2,5\n"))
+    error = refused(tmp_path, "a\n1,5\n2,5\n")
+    told, path = str(error), str(tmp_path / "d.csv")
     assert "line 2: 2 fields where the header has 1, and 2 lines in all" in told
     assert "decimal points, not commas" in told
-    told = str(refused(tmp_path, 'a,b\n"1,5",3\n"1,234",4\n'))
-    assert "column 'a': a comma inside the number in every row, first '1,5' in line 2" in told
+    assert error.command == f"bayesgmm select {path} --decimal ,"
+    found = read_table(path, TableOptions(decimal=",")).observations
+    assert found.values.tolist() == [[1.5], [2.5]]
+    told = str(refused(tmp_path, 'a,b\n"1,5",3.5\n"1,234",4\n'))  # beside a decimal point
+    assert "column 'a': thousands apart by ',' in 1 of 2 rows, first '1,234' in line 3" in told
+    assert "a comma inside the number in 1 of 2 rows, first '1,5' in line 2" in told
+
+
+def test_decimal_commas_in_quotes_are_read_where_nothing_else_can_be_meant(tmp_path):
+    path = tmp_path / "d.csv"
+    path.write_text('a,b\n"1,5",3\n"1,234",4\n')
+    table = read_table(str(path), TableOptions())
+    assert table.observations.values.tolist() == [[1.5, 3], [1.234, 4]]
+    assert table.said == (f"{str(path)!r} is read with decimal commas.",)
 
 
 def test_a_first_line_of_numbers_is_refused_and_so_loses_no_row(tmp_path):
@@ -236,7 +265,11 @@ def test_every_problem_of_a_file_is_in_one_message_with_a_command_that_works(
     assert first == f"Error: {path!r} cannot be used as it is:"
     assert problems == [f"  {problem}" for problem in error.problems]
     assert remedy == "Mend the file or choose the columns that are right:"
-    assert command == f"  bayesgmm select {path} --columns 'id,\"length, cm\",-x'"
+    assert command == (
+        f"  bayesgmm select {path} --id id --columns '[/b],\"length, cm\",-x' --missing"
+    )
+    found = read_csv(path, listed('[/b],"length, cm",-x'), missing=True)
+    assert found.names == ("[/b]", "length, cm", "-x")
     assert read_csv(path, listed('id,"length, cm",-x')).names == ("id", "length, cm", "-x")
 
 

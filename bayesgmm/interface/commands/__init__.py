@@ -1,0 +1,1 @@
+"""The commands, one topic a module; each loads what it needs when it is run."""
