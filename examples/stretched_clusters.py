@@ -68,7 +68,7 @@ def main(arguments: list[str] | None = None) -> None:
     shown = {
         "the truth": colours[true],
         "K-means": colours[labels["K-means"]],
-        "mixture (grey where it is in doubt)": membership_colors(shares),
+        "mixture (grey where it is in doubt)": membership_colors(shares, shares.shape[1]),
     }
     for ax, (title, rows) in zip(axes, shown.items(), strict=True):
         ax.scatter(*x.T, s=12, c=rows)

@@ -65,6 +65,8 @@ def _center_and_scale(
     less, the larger its error is (DerSimonian and Laird 1986), so that a few rows that say
     nothing do not decide on the scale.
     """
+    if not (len(column) if weights is None else weights.sum()) > 0:
+        return np.nan, np.nan  # of nothing; a fit refuses such a feature by its name
     center = float(np.average(column, weights=weights))
     deviation = column - center
     variance = float(np.average(deviation * deviation, weights=weights))
