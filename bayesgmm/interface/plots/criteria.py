@@ -90,13 +90,13 @@ def plot_criteria(
         table = getattr(table, "table", table)
     lines = [_lines(table, name) for name in names]
     axes = _axes(ax, len(names))
-    structures = _in_order(label for panel in lines for label in panel)
+    structures = in_order(label for panel in lines for label in panel)
     beyond = 0
     for panel, name, values in zip(axes, names, lines, strict=True):
         _draw(panel, name, values, structures)
         beyond += _zoom(panel, name, values, structures) if zoom else 0
     handles: list[Any] = [
-        Line2D([], [], color=_color(structures, s), marker=_marker(structures, s), label=s)
+        Line2D([], [], color=structure_color(structures, s), marker=_marker(structures, s), label=s)
         for s in structures
     ]
     handles.append(Line2D([], [], ls="", marker="*", ms=14, mfc="white", mec="black", label="best"))
@@ -124,14 +124,14 @@ def _lines(table: Any, name: str) -> dict[str, NDArray[np.float64]]:
     error = np.zeros(len(k))
     if f"{name}_se" in table.columns:
         error = np.nan_to_num(np.asarray(table[f"{name}_se"], dtype=float))
-    labels = np.array([str(label) for label in table["covariance"]])
+    labels = np.array(structure_labels(table))
     kept = np.isfinite(value)
     if not kept.any():
         raise DataError(
             f"Column {name!r} holds no value in any row; compute it first.", column=name
         )
     lines = {}
-    for label in _in_order(labels[kept]):
+    for label in in_order(labels[kept]):
         mine = kept & (labels == label)
         rows = np.column_stack([k[mine], value[mine], error[mine]])
         rows = rows[np.argsort(rows[:, 0])]
@@ -155,7 +155,7 @@ def _draw(
         # Bars at one K stand side by side, or none could be read.
         shift = 0.07 * (place - (len(structures) - 1) / 2) if bars else 0.0
         style: dict[str, Any] = {
-            "color": _color(structures, label),
+            "color": structure_color(structures, label),
             "marker": _marker(structures, label),
             "ms": 5,
             "lw": 1.5,
@@ -173,7 +173,7 @@ def _draw(
         *star,
         "*",
         ms=15,
-        mfc=_color(structures, best[1]),
+        mfc=structure_color(structures, best[1]),
         mec="black",
         mew=0.8,
         zorder=6,
@@ -228,20 +228,28 @@ def _zoom(ax: Axes, name: str, lines: dict[str, NDArray[np.float64]], structures
             ms=7,
             zorder=5,
             marker="^" if up else "v",
-            color=_color(structures, label),
+            color=structure_color(structures, label),
             transform=ax.get_xaxis_transform(),
         )
     return int((worse > farthest + margin).sum())
 
 
-def _in_order(labels: Any) -> list[str]:
+def structure_labels(table: Any) -> list[str]:
+    """The structure of each model, and its noise: of a selection, whose index says so."""
+    return [
+        f"{label} + noise" if str(name).endswith(", noise") else str(label)
+        for name, label in zip(table.index, table["covariance"], strict=True)
+    ]
+
+
+def in_order(labels: Any) -> list[str]:
     """Distinct structures, the known ones in their usual order first."""
     found = dict.fromkeys(str(label) for label in labels)
     known: list[str] = [s for s in STRUCTURES if s in found]
     return known + [s for s in found if s not in known]
 
 
-def _color(structures: list[str], label: str) -> str:
+def structure_color(structures: list[str], label: str) -> str:
     return PALETTE[_place(structures, label) % len(PALETTE)]
 
 

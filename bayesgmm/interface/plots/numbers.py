@@ -68,14 +68,14 @@ def spread_points(ax: Axes, points: Array, apart: float) -> Array:
     return np.where(moved[:, None], back, points)
 
 
-def spread_line(ax: Axes, x: Array, apart: float) -> Array:
-    """Positions on the x axis, those nearer than ``apart`` (in points of type) moved apart."""
+def spread_line(ax: Axes, values: Array, apart: float, *, axis: int = 0) -> Array:
+    """Positions on an axis, x by default, those nearer than ``apart`` (in points of type) moved
+    apart."""
     frame, scale = _frame(ax)
-    inverse = ax.transData.inverted()
-    at = (ax.transData.transform(np.column_stack([x, x]))[:, 0] - frame[0, 0]) * scale
-    order = np.argsort(at, kind="stable")
-    new, width = at[order], (frame[1, 0] - frame[0, 0]) * scale
-    apart = min(apart, width / max(len(x), 1))
+    at = ax.transData.transform(np.column_stack([values, values]))[:, axis] - frame[0, axis]
+    at = at * scale
+    order, width = np.argsort(at, kind="stable"), (frame[1, axis] - frame[0, axis]) * scale
+    new, apart = at[order], min(apart, width / max(len(values), 1))
     # Blocks of neighbours about their mean, as least squares under the gaps has it.
     blocks: list[list[float]] = []
     for value in (new - apart * np.arange(len(new))).tolist():
@@ -85,15 +85,14 @@ def spread_line(ax: Axes, x: Array, apart: float) -> Array:
             blocks[-2:] = [[(a * n + b * m) / (n + m), n + m]]
     placed = np.concatenate([np.full(int(n), value) for value, n in blocks])
     placed = placed + apart * np.arange(len(new))
-    placed += max(0.0, 0.5 * apart - placed[0])
-    placed -= max(0.0, placed[-1] - (width - 0.5 * apart))
-    out = np.empty(len(x))
-    out[order] = inverse.transform(
-        np.column_stack([placed / scale + frame[0, 0], np.full(len(x), frame[0, 1])])
-    )[:, 0]
-    close = np.empty(len(x), dtype=bool)
-    close[order] = np.abs(placed - at[order]) < 0.3
-    return np.where(close, x, out)
+    # From the ends inwards, so that none leaves the axes.
+    placed = np.maximum(placed, 0.5 * apart + apart * np.arange(len(new)))
+    placed = np.minimum(placed, width - 0.5 * apart - apart * np.arange(len(new))[::-1])
+    out, close = np.empty(len(values)), np.empty(len(values), dtype=bool)
+    pixels = placed / scale + frame[0, axis]
+    out[order] = ax.transData.inverted().transform(np.column_stack([pixels, pixels]))[:, axis]
+    close[order] = np.abs(placed - new) < 0.3
+    return np.where(close, values, out)
 
 
 def _frame(ax: Axes) -> tuple[Array, float]:
