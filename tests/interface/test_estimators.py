@@ -8,9 +8,11 @@ import warnings
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn import config_context
 from sklearn.base import clone
 from sklearn.datasets import load_iris
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
+from sklearn.linear_model import LogisticRegression
 from sklearn.mixture import GaussianMixture as Theirs
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
@@ -87,7 +89,18 @@ def test_a_start_that_sits_on_single_rows_is_fitted(covariance_type):
     np.testing.assert_allclose(ours.lower_bound_, theirs.lower_bound_)
 
 
-@parametrize_with_checks([GaussianMixture(), GaussianMixture(2, covariance_type="tied")])
+def starts_at_random(estimator):
+    """Weights are repeated rows where EM starts from the same memberships; k-means of one and
+    of the other draws otherwise, and so scikit-learn expects of its own KMeans."""
+    if estimator.n_components == 1:
+        return {}
+    return {"check_sample_weight_equivalence_on_dense_data": "k-means starts at random"}
+
+
+@parametrize_with_checks(
+    [GaussianMixture(), GaussianMixture(2, covariance_type="tied")],
+    expected_failed_checks=starts_at_random,
+)
 def test_conventions(estimator, check):
     check(estimator)
 
@@ -278,7 +291,7 @@ def test_read_only_and_single_precision_data():
     frozen.flags.writeable = False
     model = GaussianMixture(2, random_state=0).fit(frozen)
     single = GaussianMixture(2, random_state=0).fit(FAITHFUL.astype(np.float32))
-    assert single.means_.dtype == np.float64
+    assert single.means_.dtype == np.float32
     np.testing.assert_allclose(single.means_, model.means_, rtol=1e-5)
 
 
@@ -526,3 +539,133 @@ def test_the_two_that_scikit_learn_lacks_are_those_of_fit(covariance_type, shape
     ).fit(IRIS)
     assert again.n_iter_ <= 2
     assert model.sample(7)[0].shape == (7, 4)
+
+
+# Weights, transformation, single precision, grid searches -----------------------------
+
+
+@pytest.mark.parametrize("covariance_type", STRUCTURES)
+def test_weights_are_repeated_rows(covariance_type):
+    """From the same start; and scikit-learn, which has no weights, on the repeated rows."""
+    weights = np.random.default_rng(0).integers(0, 4, size=len(FAITHFUL))
+    repeated = FAITHFUL.repeat(weights, axis=0)
+    arguments = {
+        "n_components": 2,
+        "covariance_type": covariance_type,
+        "weights_init": [0.4, 0.6],
+        "means_init": [[2.0, 55.0], [4.3, 80.0]],
+        "precisions_init": {
+            "full": [np.diag([5.0, 0.03])] * 2,
+            "tied": np.diag([5.0, 0.03]),
+            "diag": [[5.0, 0.03]] * 2,
+            "spherical": [0.03] * 2,
+        }[covariance_type],
+    }
+    weighted = GaussianMixture(**arguments).fit(FAITHFUL, sample_weight=weights)
+    assert_same(weighted, Theirs(**arguments).fit(repeated), repeated)
+    free = GaussianMixture(2, covariance_type=covariance_type, random_state=0, tol=1e-8)
+    free.fit(FAITHFUL, sample_weight=weights)
+    same = clone(free).fit(repeated)
+    assert free.score(repeated) == pytest.approx(same.score(repeated), abs=1e-5)
+
+
+@pytest.mark.parametrize("init_params", INITS)
+def test_rows_without_weight_are_not_there(init_params):
+    weights = np.ones(len(FAITHFUL))
+    far = np.concatenate([FAITHFUL, [[1e3, 1e3]]])
+    model = GaussianMixture(2, init_params=init_params, random_state=1, max_iter=500)
+    model.fit(far, sample_weight=[*weights, 0.0])
+    assert model.means_.max() < 100
+    with pytest.raises(DataError, match="2 rows are too few for 3"):
+        GaussianMixture(3).fit(FAITHFUL, sample_weight=[1, 1, *np.zeros(270)])
+
+
+@pytest.mark.parametrize(("wrong", "message"), [
+    (np.ones(3), r"sample_weight has shape \(3,\)"),
+    (-np.ones(272), r"sample_weight\[0\] is -1"),
+    (np.zeros(272), "sample_weight are all zero"),
+    (["a"] * 272, "sample_weight must be numbers"),
+])  # fmt: skip
+def test_bad_weights(wrong, message):
+    with pytest.raises(DataError, match=message) as caught:
+        GaussianMixture(2).fit(FAITHFUL, sample_weight=wrong)
+    assert "row_weights" not in str(caught.value)
+
+
+def test_weights_are_routed():
+    weights = np.where(FAITHFUL[:, 0] < 3, 1.0, 0.0)
+    with config_context(enable_metadata_routing=True):
+        model = GaussianMixture().set_fit_request(sample_weight=True)
+        scale = StandardScaler().set_fit_request(sample_weight=False)
+        pipeline = make_pipeline(scale, model).fit(FAITHFUL, sample_weight=weights)
+    back = pipeline[0].inverse_transform(pipeline[1].means_)
+    np.testing.assert_allclose(back, FAITHFUL[weights > 0].mean(axis=0, keepdims=True))
+
+
+def test_memberships_as_features():
+    X = pd.DataFrame(FAITHFUL, columns=["eruptions", "waiting"])
+    model = GaussianMixture(3, random_state=0).set_output(transform="pandas")
+    features = model.fit_transform(X)
+    names = [f"gaussianmixture{k}" for k in range(3)]
+    assert list(features.columns) == list(model.get_feature_names_out()) == names
+    np.testing.assert_array_equal(features.to_numpy(), model.predict_proba(X))
+    np.testing.assert_array_equal(features.to_numpy().argmax(axis=1), model.predict(X))
+    long = (FAITHFUL[:, 0] > 3).astype(int)
+    judge = make_pipeline(GaussianMixture(3, random_state=0), LogisticRegression())
+    assert judge.fit(FAITHFUL, long).score(FAITHFUL, long) > 0.95
+
+
+@pytest.mark.parametrize("covariance_type", [*STRUCTURES, "tied-diag", "tied-spherical"])
+def test_single_precision_goes_in_and_out(covariance_type):
+    single = FAITHFUL.astype(np.float32)
+    model = GaussianMixture(2, covariance_type=covariance_type, random_state=0).fit(single)
+    assert {getattr(model, name).dtype for name in FITTED} == {np.dtype(np.float32)}
+    double = GaussianMixture(2, covariance_type=covariance_type, random_state=0).fit(FAITHFUL)
+    for one, X, dtype in (
+        (model, single, np.float32), (model, FAITHFUL, float), (double, single, float),
+    ):  # fmt: skip
+        assert one.predict_proba(X).dtype == one.transform(X).dtype == dtype
+        assert one.score_samples(X).dtype == dtype
+        np.testing.assert_allclose(one.score_samples(X), double.score_samples(FAITHFUL), atol=1e-4)
+    assert model.bic(single) == pytest.approx(double.bic(FAITHFUL), abs=0.01)
+    assert model.parameters().n_components == 2
+
+
+def test_posterior_takes_weights_and_single_precision(sampler):
+    single = FAITHFUL.astype(np.float32)
+    model = MCMCGaussianMixture(2, random_state=0).fit(single, sample_weight=np.full(272, 2.0))
+    assert model.fit_.observations.total_weight == 544
+    assert model.means_.dtype == model.covariances_.dtype == np.float32
+    assert model.predict_proba(single).dtype == model.score_samples(single).dtype == np.float32
+    assert model.transform(FAITHFUL).dtype == np.float64
+    assert list(model.get_feature_names_out()) == ["mcmcgaussianmixture0", "mcmcgaussianmixture1"]
+
+
+def test_scorers(sampler):
+    rows = np.arange(len(FAITHFUL))
+    grid = {"n_components": [1, 2, 3, 4], "covariance_type": ["full", "diag"]}
+    model = GaussianMixture(random_state=0)
+    search = GridSearchCV(model, grid, scoring=bg.bic_scorer, cv=[(rows, rows)]).fit(FAITHFUL)
+    for point, score in zip(
+        search.cv_results_["params"], search.cv_results_["mean_test_score"], strict=True
+    ):
+        fit = clone(model).set_params(**point).fit(FAITHFUL)
+        assert score == pytest.approx(-fit.bic(FAITHFUL))
+    assert search.best_params_ == {"n_components": 2, "covariance_type": "full"}
+    left_out = GridSearchCV(model, {"n_components": [1, 2]}, scoring=bg.elpd_scorer, cv=4)
+    left_out.fit(FAITHFUL)
+    plain = GridSearchCV(model, {"n_components": [1, 2]}, cv=4).fit(FAITHFUL)
+    np.testing.assert_allclose(
+        left_out.cv_results_["mean_test_score"], plain.cv_results_["mean_test_score"] * 68
+    )
+    pipeline = make_pipeline(StandardScaler(), GaussianMixture(2, random_state=0)).fit(FAITHFUL)
+    scaled = pipeline[0].transform(FAITHFUL)
+    assert bg.bic_scorer(pipeline, FAITHFUL) == pytest.approx(-pipeline[1].bic(scaled))
+    assert bg.elpd_scorer(make_pipeline(model).fit(FAITHFUL), FAITHFUL) == pytest.approx(
+        model.fit(FAITHFUL).score_samples(FAITHFUL).sum()
+    )
+    posterior = MCMCGaussianMixture(2, random_state=0).fit(FAITHFUL)
+    assert bg.elpd_scorer(posterior, FAITHFUL) == pytest.approx(posterior.score(FAITHFUL) * 272)
+    with pytest.raises(SpecError, match=r"bic_scorer needs a method bic, .* use its elpd_scorer"):
+        bg.bic_scorer(posterior, FAITHFUL)
+    assert pickle.loads(pickle.dumps(bg.elpd_scorer)).name == "elpd"

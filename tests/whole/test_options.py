@@ -263,6 +263,12 @@ ELSE = {
     ("GaussianMixture", "random_state"): (*SEED, HUGE, np.random.default_rng(1)),
     ("Observations.select", "names"): FEATURES[:-1],
     ("GaussianMixture", "max_iter"): FROM_ZERO,
+    ("GaussianMixtureClassifier", "n_components"): (0, 2.5, "2", True, None, [1], [1, 0], {0: 1},
+                                                    {0: 1, 1: 1, 2: 1}, [[1, 1]], object(), 1j),
+    ("GaussianMixtureClassifier", "priors"): (0.5, "x", True, 1j, object(), [1], [1, 0],
+                                              [0.5, 0.6], [0.5, np.nan], {0: 1.0}, [[0.5, 0.5]]),
+    ("GaussianMixtureClassifier", "shared"): (*OBJECTS, None, "size", 1, 2.5, ["size"], [[]]),
+    ("GaussianMixtureClassifier", "model_priors"): (*OBJECTS, "flat", 3, True),
     ("Observations", "data"): DATA[:-1],
     ("PredictiveDistribution.of", "names"): NAMES[:-1],
     **{("Priors", name): tuple(v for v in POSITIVE if not isinstance(v, (list, np.ndarray)))
@@ -274,6 +280,7 @@ ELSE = {
 FREE = {
     "y": "scikit-learn's methods take and ignore it",
     "changes": "fields of the spec, checked by its constructor",
+    "unlabelled": "any label may mean that the class is not known",
 }
 #: What is public by its name and made for the package itself.
 WITHIN = {
@@ -329,7 +336,7 @@ MADE_BY_HAND = (
     "MixtureParameters",
     "LogPosterior",
 )
-SKLEARN = ("GaussianMixture", "MCMCGaussianMixture")
+SKLEARN = ("GaussianMixture", "GaussianMixtureClassifier", "MCMCGaussianMixture")
 
 
 def subjects():
@@ -346,7 +353,8 @@ def subjects():
 
 def callable_of(name, made):
     if name in SKLEARN:
-        return lambda **options: getattr(bg, name)(**options).fit(X)
+        labels = np.repeat([0, 1], 15)
+        return lambda **options: getattr(bg, name)(**options).fit(X, labels)
     if name == "GaussianMixture.sample":
         return bg.GaussianMixture(2, random_state=1).fit(X).sample
     if name == "datasets.load":

@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
+from bayesgmm.interface.sklearn.classifier import GaussianMixtureClassifier
 from bayesgmm.interface.sklearn.gaussian_mixture import GaussianMixture
 from bayesgmm.interface.sklearn.posterior_estimator import MCMCGaussianMixture
+from bayesgmm.interface.sklearn.scorers import MixtureScorer, bic_scorer, elpd_scorer
 
-__all__ = ["GaussianMixture", "MCMCGaussianMixture"]
+__all__ = [
+    "GaussianMixture",
+    "GaussianMixtureClassifier",
+    "MCMCGaussianMixture",
+    "MixtureScorer",
+    "bic_scorer",
+    "elpd_scorer",
+]

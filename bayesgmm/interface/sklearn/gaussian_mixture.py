@@ -13,17 +13,16 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import BaseEstimator, DensityMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from bayesgmm.compiled.threads import available_cores, one_blas_thread, thread_map
-from bayesgmm.data.observations import Observations
 from bayesgmm.errors import DataError, SpecError, warn
 from bayesgmm.expectation.precision import PrecisionForm
 from bayesgmm.expectation.rows import Rows
 from bayesgmm.expectation.statistics import row_log_density, row_memberships
+from bayesgmm.interface.sklearn.conventions import DTYPES, MixtureEstimator
 from bayesgmm.interface.sklearn.plain_em import Mixture, PlainRun, plain_em
 from bayesgmm.interface.sklearn.plain_start import INITS, first_mixture
 from bayesgmm.interface.sklearn.shapes import (
@@ -49,12 +48,13 @@ from bayesgmm.options import (
 Array = NDArray[np.float64]
 
 
-class GaussianMixture(DensityMixin, BaseEstimator):
+class GaussianMixture(MixtureEstimator):
     """Gaussian mixture by EM, in place of ``sklearn.mixture.GaussianMixture``.
 
     The arguments and defaults are scikit-learn's, and so is the fit: with the same
     ``random_state`` it makes the same random draws, takes the same steps and stops at
-    the same iteration.  Computation is in float64 whatever the data.
+    the same iteration.  Computation is in float64 whatever the data; of float32 data, what
+    comes out is float32.
 
     Parameters
     ----------
@@ -159,17 +159,22 @@ class GaussianMixture(DensityMixin, BaseEstimator):
     # Fitting --------------------------------------------------------------
 
     @whole_imports
-    def fit(self, X: Any, y: Any = None) -> GaussianMixture:
-        """Fit to rows ``X`` (N, D); ``y`` is not used."""
+    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> GaussianMixture:
+        """Fit to rows ``X`` (N, D), weighted by ``sample_weight`` (N,); ``y`` is not used.
+
+        A weight of 2 counts a row twice, and one of 0 leaves it out; scikit-learn's own
+        mixture takes none.
+        """
         _check_arguments(self)
-        checked = validate_data(self, X, dtype=np.float64, ensure_min_samples=2)
-        values = Observations(checked).matrix  # refuses what overflows, copies what is read-only
-        if len(values) < self.n_components:
+        observations, dtype = self._read(X, sample_weight)
+        values, weights = observations.matrix, observations.row_weights
+        n_rows = len(values) if weights is None else int(np.count_nonzero(weights))
+        if n_rows < self.n_components:
             raise DataError(
-                f"{len(values)} rows are too few for {self.n_components} components; use "
-                f"n_components <= {len(values)}."
+                f"{n_rows} rows are too few for {self.n_components} components; use "
+                f"n_components <= {n_rows}."
             )
-        best = self._best(values)
+        best = self._best(values, weights)
         if not best.converged and self.max_iter > 0:
             warn(
                 f"EM had not converged after {self.max_iter} iterations of its best start; raise "
@@ -178,19 +183,20 @@ class GaussianMixture(DensityMixin, BaseEstimator):
             )
         mixture, structure = best.mixture, best.mixture.structure
         root = inverse_factors(mixture.factors, structure)
-        self.weights_, self.means_ = mixture.weights, mixture.means
-        self.covariances_ = from_factors(squares(mixture.factors, structure), structure)
-        self.precisions_ = from_factors(squares(root, structure), structure)
-        self.precisions_cholesky_ = from_factors(root, structure)
+        found = {
+            "weights_": mixture.weights,
+            "means_": mixture.means,
+            "covariances_": from_factors(squares(mixture.factors, structure), structure),
+            "precisions_": from_factors(squares(root, structure), structure),
+            "precisions_cholesky_": from_factors(root, structure),
+        }
+        for name, array in found.items():
+            setattr(self, name, array.astype(dtype, copy=False))
         self.converged_, self.n_iter_ = best.converged, len(best.bounds)
         self.lower_bound_, self.lower_bounds_ = best.bound, best.bounds
         return self
 
-    def fit_predict(self, X: Any, y: Any = None) -> NDArray[np.int64]:
-        """Fit, and the most probable component of each row (N,)."""
-        return self.fit(X).predict(X)
-
-    def _best(self, values: Array) -> PlainRun:
+    def _best(self, values: Array, row_weights: Array | None) -> PlainRun:
         if self.warm_start and hasattr(self, "converged_"):
             if self.means_.shape != (self.n_components, values.shape[1]):
                 raise SpecError(
@@ -198,18 +204,22 @@ class GaussianMixture(DensityMixin, BaseEstimator):
                     f"features and this one has {self.n_components} of {values.shape[1]}; use "
                     "warm_start=False."
                 )
-            return self._run(values, self._mixture(), self.lower_bound_)
+            return self._run(values, row_weights, self._mixture(), self.lower_bound_)
         random_state = check_random_state(self.random_state)
         runs = []
         for number in range(self.n_init):
             if self.verbose:
                 print(f"Start {number}")
-            runs.append(self._run(values, first_mixture(self, values, random_state), -np.inf))
+            first = first_mixture(self, values, row_weights, random_state)
+            runs.append(self._run(values, row_weights, first, -np.inf))
         return max(runs, key=lambda run: run.bound)  # the first of equals
 
-    def _run(self, values: Array, mixture: Mixture, bound: float) -> PlainRun:
+    def _run(
+        self, values: Array, row_weights: Array | None, mixture: Mixture, bound: float
+    ) -> PlainRun:
         return plain_em(
             values,
+            row_weights,
             mixture,
             bound,
             max_iter=self.max_iter,
@@ -229,30 +239,22 @@ class GaussianMixture(DensityMixin, BaseEstimator):
 
     # Using ----------------------------------------------------------------
 
-    def predict(self, X: Any) -> NDArray[np.int64]:
-        """The most probable component of each row (N,)."""
-        return self.predict_proba(X).argmax(axis=1)
-
-    def predict_proba(self, X: Any) -> Array:
+    def predict_proba(self, X: Any) -> NDArray[np.floating]:
         """Posterior membership of each row in each component, (N, K)."""
         return self._by_row(X, row_memberships)
 
-    def score_samples(self, X: Any) -> Array:
+    def score_samples(self, X: Any) -> NDArray[np.floating]:
         """Log density of each row (N,)."""
         return self._by_row(X, row_log_density)
 
-    def score(self, X: Any, y: Any = None) -> float:
-        """Mean log density of a row."""
-        return float(self.score_samples(X).mean())
-
     def aic(self, X: Any) -> float:
         """Akaike's criterion on ``X``; smaller is better (Akaike 1974)."""
-        return float(2 * self._n_parameters() - 2 * self.score_samples(X).sum())
+        return float(2 * self._n_parameters() - 2 * self.score_samples(X).sum(dtype=np.float64))
 
     def bic(self, X: Any) -> float:
         """Schwarz's criterion on ``X``; smaller is better (Schwarz 1978)."""
         scores = self.score_samples(X)
-        return float(np.log(len(scores)) * self._n_parameters() - 2 * scores.sum())
+        return float(np.log(len(scores)) * self._n_parameters() - 2 * scores.sum(dtype=np.float64))
 
     def _n_parameters(self) -> int:
         return self.spec().n_parameters(self.means_.shape[1])
@@ -285,11 +287,10 @@ class GaussianMixture(DensityMixin, BaseEstimator):
         tril = mixture.structure.to_tril(mixture.factors, len(mixture.means))
         return MixtureParameters(mixture.weights, mixture.means, tril)
 
-    def _by_row(self, X: Any, what: Callable[[Rows, PrecisionForm], Array]) -> Array:
+    def _by_row(self, X: Any, what: Callable[[Rows, PrecisionForm], Array]) -> NDArray[np.floating]:
         check_is_fitted(self)
-        values = validate_data(
-            self, X, dtype=np.float64, order="C", force_writeable=True, reset=False
-        )
+        read = validate_data(self, X, dtype=DTYPES, order="C", force_writeable=True, reset=False)
+        values = read.astype(np.float64, copy=False)
         mixture = self._mixture()
         if values.shape[1] != mixture.means.shape[1]:
             raise DataError(
@@ -304,7 +305,7 @@ class GaussianMixture(DensityMixin, BaseEstimator):
                 Rows.of(values, center).chunks(),
                 available_cores(None),
             )
-        return np.concatenate(parts)
+        return self._as_precise_as(read, np.concatenate(parts))
 
 
 def _check_arguments(model: GaussianMixture) -> None:

@@ -84,6 +84,7 @@ class PlainRun:
 
 def plain_em(
     values: Array,
+    row_weights: Array | None,
     mixture: Mixture,
     bound: float,
     *,
@@ -96,14 +97,16 @@ def plain_em(
 
     Every ``print_every``-th iteration is printed, and the end; nothing if it is 0.
     """
-    rows, cores = Rows.of(values, values.mean(axis=0)), available_cores(None)
+    center = np.average(values, axis=0, weights=row_weights)
+    rows, cores = Rows.of(values, center, row_weights=row_weights), available_cores(None)
+    total = len(values) if row_weights is None else float(row_weights.sum())
     bounds: list[float] = []
     converged = False
     with one_blas_thread():
         while len(bounds) < max_iter and not converged:
             form = mixture.form(rows.center)
             statistics = expected_statistics(rows, form, cores=cores)
-            previous, bound = bound, statistics.log_likelihood / len(values)
+            previous, bound = bound, statistics.log_likelihood / total
             mixture = _maximised(statistics, form, rows, reg_covar, mixture.structure)
             bounds.append(bound)
             converged = abs(bound - previous) < tol
@@ -140,7 +143,9 @@ def _maximised(
             variances = np.diagonal(covariances, axis1=1, axis2=2)
         if np.any(variances + reg_covar < _LOST * means**2):  # such as a row by itself
             memberships = row_memberships(rows, form)
-            return Mixture.of(*moments(rows.values, memberships, reg_covar, structure), structure)
+            weights = rows.row_weights if len(rows.row_weights) else None
+            found = moments(rows.values, weights, memberships, reg_covar, structure)
+            return Mixture.of(*found, structure)
     covariances = _with_ridge(covariances, n, reg_covar, structure)
     return Mixture.of(n / n.sum(), means + rows.center, covariances, structure)
 
@@ -158,9 +163,16 @@ def _with_ridge(covariances: Array, n: Array, reg_covar: float, structure: Struc
 
 
 def moments(
-    values: Array, memberships: Array, reg_covar: float, structure: Structure
+    values: Array,
+    row_weights: Array | None,
+    memberships: Array,
+    reg_covar: float,
+    structure: Structure,
 ) -> tuple[Array, Array, Array]:
     """The M-step from memberships (N, K), whose rows need not sum to one."""
+    each: Array = np.ones(len(values)) if row_weights is None else row_weights
+    if row_weights is not None:
+        memberships = memberships * each[:, None]
     n = memberships.sum(axis=0) + _TINY
     means = memberships.T @ values / n[:, None]
     if structure.matrices:
@@ -171,7 +183,7 @@ def moments(
             ]
         )
         if structure.shared:  # rows without a component count about the origin, to be the same
-            alone = ((1 - memberships.sum(axis=1)) * values.T) @ values
+            alone = ((each - memberships.sum(axis=1)) * values.T) @ values
             covariances = (covariances.sum(axis=0) + alone)[None]
         covariances /= n.sum() if structure.shared else n[:, None, None]
     else:
@@ -182,4 +194,4 @@ def moments(
             about = [memberships[:, j] @ (values - mean) ** 2 for j, mean in enumerate(means)]
             covariances = np.stack(about) / n[:, None]
         covariances = covariances[None]
-    return n / len(values), means, _with_ridge(covariances, n, reg_covar, structure)
+    return n / each.sum(), means, _with_ridge(covariances, n, reg_covar, structure)

@@ -23,14 +23,18 @@ Array = NDArray[np.float64]
 INITS = ("kmeans", "k-means++", "random", "random_from_data")
 
 
-def first_mixture(model: Any, values: Array, random_state: np.random.RandomState) -> Mixture:
+def first_mixture(
+    model: Any, values: Array, row_weights: Array | None, random_state: np.random.RandomState
+) -> Mixture:
     """The start that the arguments of a ``GaussianMixture`` ask for on ``values``."""
     k, d = model.n_components, values.shape[1]
     structure = STRUCTURES[model.covariance_type]
     given = (model.weights_init, model.means_init, model.precisions_init)
     if any(array is None for array in given):
-        memberships = _memberships(values, k, model.init_params, random_state)
-        weights, means, covariances = moments(values, memberships, model.reg_covar, structure)
+        memberships = _memberships(values, row_weights, k, model.init_params, random_state)
+        weights, means, covariances = moments(
+            values, row_weights, memberships, model.reg_covar, structure
+        )
     if model.weights_init is not None:
         weights = _weights(model.weights_init, k)
     if model.means_init is not None:
@@ -40,7 +44,13 @@ def first_mixture(model: Any, values: Array, random_state: np.random.RandomState
     return Mixture.of(weights, means, covariances, structure)
 
 
-def _memberships(values: Array, k: int, how: str, random_state: np.random.RandomState) -> Array:
+def _memberships(
+    values: Array,
+    row_weights: Array | None,
+    k: int,
+    how: str,
+    random_state: np.random.RandomState,
+) -> Array:
     """Memberships (N, K); a row without any is zeros where single rows are the start."""
     from sklearn.cluster import KMeans, kmeans_plusplus
 
@@ -51,13 +61,16 @@ def _memberships(values: Array, k: int, how: str, random_state: np.random.Random
     memberships = np.zeros((n, k))
     if how == "kmeans":
         with one_blas_thread():  # it runs on OpenMP's
-            labels = KMeans(k, n_init=1, random_state=random_state).fit(values).labels_
+            search = KMeans(k, n_init=1, random_state=random_state)
+            labels = search.fit(values, sample_weight=row_weights).labels_
         memberships[np.arange(n), labels] = 1
         return memberships
     if how == "random_from_data":
-        chosen = random_state.choice(n, size=k, replace=False)
+        shares = None if row_weights is None else row_weights / row_weights.sum()
+        chosen = random_state.choice(n, size=k, replace=False, p=shares)
     else:
-        chosen = kmeans_plusplus(values, k, random_state=random_state)[1]
+        found = kmeans_plusplus(values, k, sample_weight=row_weights, random_state=random_state)
+        chosen = found[1]
     memberships[chosen, np.arange(k)] = 1
     return memberships
 

@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.base import BaseEstimator, DensityMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from bayesgmm.data.observations import Observations
+from bayesgmm.interface.sklearn.conventions import DTYPES, MixtureEstimator
 from bayesgmm.interface.sklearn.shapes import from_factors
 from bayesgmm.interrupts import whole_imports
 from bayesgmm.model.priors import Priors
@@ -23,10 +23,10 @@ from bayesgmm.model.structure import Covariance
 from bayesgmm.options import RANDOM_STATE
 from bayesgmm.result.fit import MixtureFit
 
-Array = NDArray[np.float64]
+Array = NDArray[np.floating]
 
 
-class MCMCGaussianMixture(DensityMixin, BaseEstimator):
+class MCMCGaussianMixture(MixtureEstimator):
     """Gaussian mixture by NUTS, with scikit-learn's methods.
 
     Every prediction is averaged over the posterior draws, so that it carries the
@@ -105,17 +105,21 @@ class MCMCGaussianMixture(DensityMixin, BaseEstimator):
         self.cores = cores
 
     @whole_imports
-    def fit(self, X: Any, y: Any = None) -> MCMCGaussianMixture:
-        """Sample the posterior given rows ``X`` (N, D); ``y`` is not used."""
+    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> MCMCGaussianMixture:
+        """Sample the posterior given rows ``X`` (N, D); ``y`` is not used.
+
+        ``sample_weight`` (N,) multiplies a row's log density: 2 is a row that is there twice.
+        Weights that are no counts make a posterior that is narrower or wider than it should
+        be, unless they sum to the number of rows that the data are worth (docs/seen.md).
+        """
         from bayesgmm.inference import fitting
 
         spec, seed = self.spec(), self._seed()
-        values = validate_data(self, X, dtype=np.float64, ensure_min_samples=2)
-        names = getattr(self, "feature_names_in_", None)
+        observations, dtype = self._read(X, sample_weight)
         options: dict[str, Any] = {} if self.engine is None else {"engine": self.engine}
         self.fit_: MixtureFit = fitting.fit(
             spec,
-            Observations(values, names=names),
+            observations,
             method="nuts",
             draws=self.draws,
             tune=self.tune,
@@ -125,37 +129,25 @@ class MCMCGaussianMixture(DensityMixin, BaseEstimator):
             **options,
         )
         drawn = self.fit_.parameters
-        self.weights_ = drawn.weights.mean(axis=(0, 1))
-        self.means_ = drawn.means.mean(axis=(0, 1))
+        self.weights_ = drawn.weights.mean(axis=(0, 1)).astype(dtype, copy=False)
+        self.means_ = drawn.means.mean(axis=(0, 1)).astype(dtype, copy=False)
         covariances = drawn.covariances.mean(axis=(0, 1))
         structure = spec.structure
         factors = covariances[: structure.owners(len(covariances))]
         if not structure.matrices:
             factors = np.diagonal(covariances, axis1=1, axis2=2)[None]
-        self.covariances_ = from_factors(factors, structure).copy()
+        self.covariances_ = from_factors(factors, structure).astype(dtype)
         return self
-
-    def fit_predict(self, X: Any, y: Any = None) -> NDArray[np.int64]:
-        """Fit, and the most probable component of each row (N,)."""
-        return self.fit(X).predict(X)
-
-    def predict(self, X: Any) -> NDArray[np.int64]:
-        """The most probable component of each row (N,), from the averaged memberships."""
-        return self.predict_proba(X).argmax(axis=1)
 
     def predict_proba(self, X: Any) -> Array:
         """Membership of each row in each component, averaged over draws, (N, K)."""
-        rows = self._rows(X)
-        return np.asarray(self.fit_.predict_proba(rows))
+        values, rows = self._rows(X)
+        return self._as_precise_as(values, np.asarray(self.fit_.predict_proba(rows)))
 
     def score_samples(self, X: Any) -> Array:
         """Log posterior predictive density of each row (N,)."""
-        rows = self._rows(X)
-        return np.asarray(self.fit_.score_samples(rows))
-
-    def score(self, X: Any, y: Any = None) -> float:
-        """Mean log posterior predictive density of a row."""
-        return float(self.score_samples(X).mean())
+        values, rows = self._rows(X)
+        return self._as_precise_as(values, np.asarray(self.fit_.score_samples(rows)))
 
     def sample(self, n_samples: int = 1) -> tuple[Array, NDArray[np.int64]]:
         """Posterior predictive rows (n_samples, D) and their components (n_samples,)."""
@@ -175,8 +167,8 @@ class MCMCGaussianMixture(DensityMixin, BaseEstimator):
             return state
         return int(check_random_state(state).randint(2**31 - 1))
 
-    def _rows(self, X: Any) -> Observations:
+    def _rows(self, X: Any) -> tuple[Array, Observations]:
         check_is_fitted(self)
-        values = validate_data(self, X, dtype=np.float64, reset=False)
+        values = validate_data(self, X, dtype=DTYPES, reset=False)
         # Columns are in the order of the fit by now: named so, nothing looks further.
-        return Observations(values, names=self.fit_.feature_names)
+        return values, Observations(values, names=self.fit_.feature_names)
