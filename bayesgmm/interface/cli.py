@@ -13,6 +13,7 @@ from bayesgmm.interface.commands import asking, fitting, next_rows, pictures, se
 from bayesgmm.interface.commands.selecting import Criterion, Engine
 from bayesgmm.interface.commands.terminal import (
     print_error,
+    tell,
     warnings_as_sentences,
     write_any_character,
 )
@@ -21,8 +22,9 @@ __all__ = ["Criterion", "Engine", "app", "main"]
 
 _ENDS = (
     "Exit status: 0 with {}; 2 if the command, the file or {} was refused, with the reason on "
-    "standard error; 1 after anything else."
+    "standard error; 130 after Ctrl-C; 1 after anything else."
 )
+_INTERRUPTED = 130
 
 #: Columns below which the boxes of a help page would cut the names of options.
 _NARROW = 72
@@ -69,3 +71,7 @@ def main() -> None:
     except BayesGMMError as error:
         print_error(error)
         raise SystemExit(2) from None
+    except SystemExit as end:
+        if end.code == _INTERRUPTED:
+            tell(["Interrupted; nothing half-written is left."])
+        raise

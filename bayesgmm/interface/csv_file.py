@@ -200,12 +200,14 @@ def _take(column: Column, values: Any) -> None:
             seen.count, seen.line, seen.example = int(bad.sum()), first, str(values[first])
 
 
-def _ragged(ragged: list[tuple[int, int]], width: int, others: int, amends: dict[str, Any]) -> str:
-    line, first = ragged[0]
+def _ragged(
+    ragged: list[tuple[int, int, bool]], width: int, others: int, amends: dict[str, Any]
+) -> str:
+    line, first, _ = ragged[0]
     told = f"line {line}: {_fields(first)} where the header has {width}"
     if len(ragged) > 1:
         told += f", and {len(ragged)} lines in all differ from it"
-    if not others and {size for _, size in ragged} == {2 * width}:
+    if not others and all(size == 2 * width and numbers for _, size, numbers in ragged):
         told += " (numbers need decimal points, not commas)"
         amends.setdefault("decimal", ",")
     return told

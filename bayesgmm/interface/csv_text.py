@@ -32,6 +32,8 @@ _BINARY = {
     b"\xfe\xff": "UTF-16 text",
 }  # fmt: skip
 STDIN = "-"
+#: What text mostly is that is no UTF-8.
+LIKELY = "cp1252"
 
 
 class Lines(NamedTuple):
@@ -44,6 +46,7 @@ class Lines(NamedTuple):
     decimal: str  # "" where the numbers could be read in two ways
     rival: str = ""  # another separator that makes as much sense
     example: str = ""  # a number that can be read in two ways
+    undecoded: str = ""  # the first byte that is no UTF-8, in words
 
 
 def content_of(path: str, known: tuple[str, ...] = ()) -> bytes:
@@ -64,20 +67,24 @@ def content_of(path: str, known: tuple[str, ...] = ()) -> bytes:
         raise DataError(f"{path!r} cannot be read ({reason}); give a CSV file that can.") from None
 
 
-def lines_of(path: str, content: bytes, *, sep: str = "", decimal: str = "") -> Lines:
+def lines_of(
+    path: str, content: bytes, *, encoding: str = "", sep: str = "", decimal: str = ""
+) -> Lines:
     """The lines of a file, less comments (``#``) and blank lines above the header.
 
     Comments are looked for there only: further down, a row that begins with ``#`` might be
     data, and would be lost.
     """
-    every = list(io.StringIO(_text(path, content), newline=""))
+    text, undecoded = _text(path, content, encoding)
+    every = list(io.StringIO(text, newline=""))
     comment = ""
     for at, line in enumerate(every):
         named = re.fullmatch(r'"?sep=(.)"?\s*', line)  # how Excel is told of a separator
         if line.lstrip().startswith("#"):
             comment = line.strip()
         elif line.strip() and not named:
-            return _as_written(Lines(every[at:], at + 1, comment, sep, decimal))
+            found = Lines(every[at:], at + 1, comment, sep, decimal, undecoded=undecoded)
+            return _as_written(found)
         elif named and not sep:
             sep = named[1]
     raise DataError(
@@ -108,21 +115,23 @@ def _reader(lines: list[str], sep: str, *, strict: bool = False) -> Any:
     return csv.reader(taken, delimiter=sep, skipinitialspace=True, strict=strict)
 
 
-def _text(path: str, content: bytes) -> str:
+def _text(path: str, content: bytes, encoding: str) -> tuple[str, str]:
+    """The text, and what in it is not the UTF-8 that it should be; then read as cp1252."""
     kind = next((kind for start, kind in _BINARY.items() if content.startswith(start)), "")
     if kind or b"\0" in content:
         raise DataError(
             f"{path!r} is {kind or 'a binary file'} and no CSV; save the table as CSV in UTF-8."
         )
     try:
-        return content.decode("utf-8-sig")
+        return content.decode(encoding or "utf-8-sig"), ""
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
-        raise DataError(
-            f"{path!r} is not in UTF-8 (byte 0x{content[error.start]:02x} in line {line}); save "
-            "it again in UTF-8.",
-            line=line,
-        ) from None
+        byte = f"byte 0x{content[error.start]:02x} in line {line}"
+        if encoding:
+            raise DataError(
+                f"{path!r} is not in {encoding} ({byte}); give another --encoding.", line=line
+            ) from None
+        return content.decode(LIKELY, errors="replace"), byte
 
 
 def _as_written(found: Lines) -> Lines:

@@ -13,6 +13,7 @@ from bayesgmm.interface.numbers_as_written import (
     grouping,
     has_decimal_comma,
     is_missing,
+    is_number,
     number,
 )
 
@@ -115,8 +116,11 @@ class Column:
 
 def filled(
     columns: list[Column], width: int, rows: Iterator[tuple[int, Sequence[str]]]
-) -> list[tuple[int, int]]:
-    """Put rows into some of ``width`` columns; rows of another length as (line, length)."""
+) -> list[tuple[int, int, bool]]:
+    """Put rows into some of ``width`` columns.
+
+    Rows of another length come back: line, length, and whether all of it are numbers.
+    """
     ragged = []
     at = [column.at - 1 for column in columns]
     whole = at == list(range(width))
@@ -124,14 +128,17 @@ def filled(
     put = [column.values.append for column in columns]
     for line, fields in rows:
         if len(fields) != width:
-            ragged.append((line, len(fields)))
+            ragged.append((line, len(fields), all(map(is_number, fields))))
             continue
         chosen = fields if whole else [fields[j] for j in at]
         text = "\0".join(chosen)
         if comma:
             text = "_" if "." in text else text.replace(",", ".")
+            plain: Sequence[str] = text.split("\0")
+        else:
+            plain = chosen
         try:
-            numbers = list(map(float, text.split("\0"))) if "_" not in text else []
+            numbers = [] if "_" in text else list(map(float, plain))
         except ValueError:
             numbers = []
         if numbers and math.isfinite(sum(numbers)):

@@ -6,6 +6,7 @@ together, and know how they are written: whatever else stood in the command stay
 
 from __future__ import annotations
 
+import codecs
 import csv
 import re
 import shlex
@@ -15,7 +16,7 @@ from dataclasses import dataclass
 from bayesgmm.errors import DataError, SpecError
 
 #: Options of reading, as they are written: those with a value, and those without.
-_VALUES = ("--sep", "--decimal", "--thousands", "--id", "--columns")
+_VALUES = ("--encoding", "--sep", "--decimal", "--thousands", "--id", "--columns")
 _FLAGS = ("--no-header", "--ignore-text", "--missing", "--drop-na")
 #: Words for separators that are awkward to type.
 _SPOKEN = {
@@ -30,6 +31,7 @@ class TableOptions:
     """What is known of a table before it is read; empty is what is found by looking."""
 
     columns: tuple[str, ...] = ()
+    encoding: str = ""
     sep: str = ""
     decimal: str = ""
     thousands: str = ""
@@ -48,6 +50,10 @@ class TableOptions:
             raise SpecError(
                 f"--sep must be one character, or tab, space, comma, semicolon or pipe, got "
                 f"{self.sep!r}."
+            )
+        if self.encoding and not _is_encoding(self.encoding):
+            raise SpecError(
+                f"--encoding {self.encoding!r} is not known; it is mostly utf-8 or cp1252."
             )
         if self.decimal not in ("", ".", ","):
             raise SpecError(f"--decimal must be . or , and not {self.decimal!r}.")
@@ -74,6 +80,7 @@ class TableOptions:
         """The command line with these options, ready to be run."""
         kept = list(_others(self.given)) if path in self.given else ["select", path]
         said = {
+            "--encoding": self.encoding,
             "--sep": {"\t": "tab", " ": "space"}.get(self.sep, self.sep),
             "--decimal": self.decimal,
             "--thousands": self.thousands,
@@ -85,6 +92,13 @@ class TableOptions:
         words += ["--ignore-text"] * self.ignore_text
         words += ["--missing"] * self.missing + ["--drop-na"] * self.drop_na
         return shlex.join(["bayesgmm", *kept, *words])
+
+
+def _is_encoding(name: str) -> bool:
+    try:
+        return bool(codecs.lookup(name))
+    except LookupError:
+        return False
 
 
 def _others(given: Iterable[str]) -> Iterable[str]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from bayesgmm.errors import DataError
-from bayesgmm.interface.csv_text import SEPARATORS, Lines, content_of, lines_of, records
+from bayesgmm.interface.csv_text import LIKELY, SEPARATORS, Lines, content_of, lines_of, records
 from bayesgmm.interface.numbers_as_written import is_missing, is_number
 from bayesgmm.interface.table_options import TableOptions
 
@@ -51,7 +51,8 @@ def source_of(path: str, options: TableOptions, content: bytes) -> Source:
         return framed(path, _frame(path, kind, content))
     # What groups thousands is no decimal mark, so the other one is.
     decimal = options.decimal or {",": ".", ".": ","}.get(options.thousands, "")
-    return _csv(path, options, lines_of(path, content, sep=options.sep, decimal=decimal))
+    found = lines_of(path, content, encoding=options.encoding, sep=options.sep, decimal=decimal)
+    return _csv(path, options, found)
 
 
 def bytes_of(path: str) -> bytes:
@@ -66,6 +67,9 @@ def _csv(path: str, options: TableOptions, found: Lines) -> Source:
     source = Source(path, names, lambda: records(path, found), found.sep, found.decimal or ".")
     wrong: list[str] = []
     amends: dict[str, Any] = {}
+    if found.undecoded:
+        wrong.append(f"not in UTF-8 ({found.undecoded}), but maybe in {LIKELY}")
+        amends["encoding"] = LIKELY
     if found.rival:
         one, other = SEPARATORS[found.sep], SEPARATORS[found.rival]
         wrong.append(f"its fields may be separated by {one} or by {other}")
@@ -115,7 +119,7 @@ def _below_header(rows: Rows) -> Rows:
 def _told(source: Source, options: TableOptions) -> Source:
     """With a sentence on how the text is read, where that is not what CSV is by default."""
     told = []
-    if source.sep != "," and not options.sep:
+    if source.sep != "," and not options.sep and len(source.names) > 1:
         told.append(f"{SEPARATORS.get(source.sep, repr(source.sep))} between fields")
     if source.decimal == "," and not options.decimal:
         told.append("decimal commas")

@@ -101,6 +101,16 @@ def test_separators_that_make_as_much_sense_are_refused(tmp_path):
     assert found.values[1].tolist() == [2, 4]
 
 
+def test_words_above_the_header_are_lines_of_another_length(tmp_path):
+    error = refused(tmp_path, "Report for 2024\n\na,b\n1,3\n2,5\n")
+    assert "line 3: 2 fields where the header has 1" in str(error)
+    assert "decimal points" not in str(error) and error.command is None
+
+
+def test_one_column_has_no_separator_to_speak_of(tmp_path):
+    assert read(tmp_path, "a\n1,5\n2,5\n", decimal=",").said == ()
+
+
 def test_fewer_numbers_are_no_rival(tmp_path):
     content = "a;b,c;d\n" + "".join(f"{i};2,{i}5;{i * i}\n" for i in range(1, 5))
     assert read(tmp_path, content).observations.names == ("a", "b,c", "d")
@@ -134,6 +144,20 @@ def test_thousands_are_groups_of_three(field, decimal, mark):
 ])  # fmt: skip
 def test_a_comma_is_decimal_where_it_cannot_group(field, proof):
     assert is_proof(field, ",") == proof
+
+
+def test_text_in_another_encoding_is_one_problem_among_others(tmp_path):
+    content = "größe;ort\n1,5;Köln\n2,5;Bonn\n".encode("cp1252")
+    error = refused(tmp_path, content)
+    assert error.problems == (
+        "not in UTF-8 (byte 0xf6 in line 1), but maybe in cp1252",
+        "column 'ort': text in every row, first 'Köln' in line 2",
+    )
+    assert error.command.endswith("d.csv --encoding cp1252 --columns 'größe'")
+    found = read(tmp_path, content, encoding="latin-1", columns=("größe",)).observations
+    assert found.values.ravel().tolist() == [1.5, 2.5]
+    with pytest.raises(bg.DataError, match="is not in ascii"):
+        read(tmp_path, content, encoding="ascii")
 
 
 def test_german_thousands_are_asked_for(tmp_path):
@@ -198,6 +222,7 @@ def test_a_file_without_names_is_read_from_its_first_line(tmp_path):
 
 @pytest.mark.parametrize(("options", "words"), [
     ({"sep": "ab"}, "--sep must be one character"),
+    ({"encoding": "utf-0"}, "--encoding 'utf-0' is not known"),
     ({"decimal": ";"}, "--decimal must be . or ,"),
     ({"thousands": "x"}, "--thousands must be one of"),
     ({"thousands": ",", "decimal": ","}, "are both ','"),

@@ -186,7 +186,7 @@ def test_outliers_are_listed_and_written(main, here, saved):
     path = str(saved / "em.nc")
     flagged = bg.load(path).outliers(rate=0.02).values
     code, out, _ = main("outliers", path, "--rate", "0.02")
-    assert code == 0 and f"{flagged.sum()} of 272 rows are outliers" in out
+    assert code == 0 and f"rate of 0.02: {flagged.sum()} of 272 rows" in out
     _, out, _ = main("outliers", path, "--rate", "0.02", "--json")
     found = json.loads(out)["outliers"]
     assert sorted(entry["row"] for entry in found) == np.flatnonzero(flagged).tolist()
@@ -290,6 +290,38 @@ def test_what_was_there_stays_where_writing_fails(here):
     assert Path("out.csv").read_text() == "a\n1,5\n" and Path("link.csv").is_symlink()
 
 
+@pytest.mark.skipif(os.name != "posix", reason="needs numbers of processes")
+def test_what_a_writer_left_that_was_killed_is_cleared_away(here):
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    Path(f".out.writing-{ended.pid}.csv").touch()
+    Path(f".out.writing-{os.getppid()}.csv").touch()  # somebody is at it
+    output.write_rows("out.csv", ["a"], [[1.5]])
+    assert sorted(os.listdir()) == [f".out.writing-{os.getppid()}.csv", "out.csv"]
+
+
+def test_a_fit_that_did_not_end_well_says_so_whatever_is_asked(main, here):
+    X = bg.datasets.faithful()
+    with pytest.warns(bg.FitWarning):
+        fit = bg.fit(bg.MixtureSpec(3), X, seed=1, max_iter=1, rounds=0, accelerate=False)
+    fit.save("fit.nc")
+    _, _, err = main("generate", "fit.nc", "-n", "2", "--out", "-")
+    assert err.startswith("Warning: what this fit says is uncertain, for the fit is 'iteration")
+    assert main("show", "fit.nc")[2] == ""
+
+
+def test_rows_that_were_left_out_do_not_shift_the_others(main, here):
+    frame = bg.datasets.faithful().to_pandas()
+    frame.iloc[2, 0] = np.nan
+    frame.to_csv("in.csv", index=False)
+    code, _, err = main("fit", "in.csv", "-k", "1", "--drop-na", "--out", "fit.nc")
+    assert code == 0 and "1 of 272 rows with empty fields are left out." in err
+    _, out, _ = main("predict", "fit.nc", "--out", "-")
+    assert table(out)["row"].tolist()[:3] == ["0", "1", "3"]
+    _, out, _ = main("predict", "fit.nc", "in.csv", "--drop-na", "--out", "-")
+    assert len(table(out)) == 271 and table(out)["eruptions"][2] == "2.283"
+
+
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs /dev/null")
 def test_a_device_is_not_replaced():
     with pytest.raises(bg.FileError, match="does not say what to write"):
@@ -303,7 +335,10 @@ def test_an_interrupt_says_what_is_kept(main, here, monkeypatch):
 
     monkeypatch.setattr("bayesgmm.analysis.selection.candidates.fitted", stopped)
     code, _, err = main("select", "galaxies", "-k", "1", "--posteriors", "0", "--out", "kept")
-    assert code not in (0, 2) and "Interrupted: fits that were finished are in 'kept'" in err
+    assert code == 130 and err.splitlines()[-2:] == [
+        "Fits that were finished are in 'kept', and the same command goes on there.",
+        "Interrupted; nothing half-written is left.",
+    ]
 
 
 # Screens ------------------------------------------------------------------------------

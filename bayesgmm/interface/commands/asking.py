@@ -39,7 +39,7 @@ def predict(
     for each component.
     """
     out_for(out, data)
-    found = fit_of(fit)
+    found = fit_of(fit, by_component=True)
     rows = rows_for(found, data, reading)
     memberships = found.predict_proba(rows.observations)
     names = [str(name) for name in memberships["component"].values]
@@ -114,8 +114,8 @@ def outliers(
     console = console_of()
     expected = rate * len(scores)
     console.print(
-        f"{len(worst)} of {len(scores)} rows are outliers at a rate of {rate:g}; of rows from the "
-        f"model it would be about {expected:.2g}."
+        f"Outliers at a rate of {rate:g}: {len(worst)} of {len(scores)} rows; of the model's own "
+        f"it would be about {expected:.2g}."
     )
     shown = worst[:_SHOWN]
     if not shown:

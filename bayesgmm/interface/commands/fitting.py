@@ -100,7 +100,7 @@ def fit(
 
 def show(fit: FitArgument, as_json: Json = False) -> None:
     """Print a saved fit: what it is, how it ended, and its components."""
-    _shown(fit_of(fit), as_json=as_json)
+    _shown(fit_of(fit, doubts=False), as_json=as_json)
 
 
 def _shown(fit: MixtureFit, *, as_json: bool) -> None:

@@ -19,6 +19,8 @@ from bayesgmm.errors import FileError
 from bayesgmm.interface.numbers_as_written import number
 
 STDOUT = "-"
+#: In the names of files that are being written, before the number of the process.
+_WRITING = ".writing-"
 _TEXT = {".csv": "", ".tsv": "\t", ".txt": ""}
 _FRAMES = {".parquet": "to_parquet", ".feather": "to_feather", ".arrow": "to_feather"}
 
@@ -52,7 +54,8 @@ TABLES = (*_TEXT, *_FRAMES, STDOUT)
 def replacing(out: str) -> Iterator[Path]:
     """A path to write to, in the same folder, that takes the name ``out`` once it is whole."""
     path = Path(os.path.realpath(out))  # a link stays one
-    fresh = path.with_name(f".{path.stem}.writing-{os.getpid()}{path.suffix}")
+    _clear(path)
+    fresh = path.with_name(f".{path.stem}{_WRITING}{os.getpid()}{path.suffix}")
     try:
         yield fresh
         with open(fresh, "rb+") as file:
@@ -66,6 +69,19 @@ def replacing(out: str) -> Iterator[Path]:
     finally:
         with suppress(OSError):
             fresh.unlink(missing_ok=True)
+
+
+def _clear(path: Path) -> None:
+    """Remove what writers of this file that were killed have left behind."""
+    if os.name != "posix":  # elsewhere signal 0 does not only ask
+        return
+    for left in path.parent.glob(f".{path.stem}{_WRITING}*{path.suffix}"):
+        try:
+            os.kill(int(left.stem.rpartition("-")[2]), 0)
+        except ProcessLookupError:
+            left.unlink(missing_ok=True)
+        except (PermissionError, ValueError, OverflowError):  # another user's, or no number
+            continue
 
 
 def written(value: Any, decimal: str = ".") -> str:

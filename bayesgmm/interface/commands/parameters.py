@@ -77,6 +77,9 @@ _OPTIONS: dict[str, Any] = {
             rich_help_panel=_READING,
         ),
     ],
+    "encoding": Annotated[
+        str, typer.Option(help="Of the text; UTF-8 by default.", rich_help_panel=_READING)
+    ],
     "sep": Annotated[
         str,
         typer.Option(

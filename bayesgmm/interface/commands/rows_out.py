@@ -60,18 +60,22 @@ def _free(names: Iterable[str], taken: list[str]) -> list[str]:
     return made
 
 
-def fit_of(path: str) -> MixtureFit:
-    """A saved fit."""
+def fit_of(path: str, *, doubts: bool = True, by_component: bool = False) -> MixtureFit:
+    """A saved fit; where it did not end well that is said, for whatever is made of it."""
     from pathlib import Path
 
     import bayesgmm as bg
     from bayesgmm.errors import FileError
+    from bayesgmm.result.record import reason_to_doubt
 
     if not Path(path).exists():
         raise FileError(
             f"There is no file {path!r}; make a fit by bayesgmm fit DATA -k 2 --out fit.nc."
         )
-    return bg.load(path)
+    fit = bg.load(path)
+    if doubts and (told := reason_to_doubt(fit, by_component=by_component)):
+        tell([f"Warning: what this fit says is {told}"])
+    return fit
 
 
 def rows_for(
@@ -138,14 +142,14 @@ def _fitted_rows(fit: MixtureFit) -> Asked:
     rows = fit.observations
     index = rows.index.tolist()
     numbered = index == list(range(rows.n_rows))
-    header = [*([] if numbered else ["id"]), *fit.feature_names]
+    place = "id" if any(isinstance(label, str) for label in index) else "row"
+    header = [*([] if numbered else [place]), *fit.feature_names]
 
     def own() -> Iterator[list[Any]]:
         for label, values in zip(index, rows.values.tolist(), strict=True):
             yield [*([] if numbered else [label]), *values]
 
     places = list(range(len(header) - rows.n_features, len(header)))
-    place = "row" if numbered else "id"
     return Asked(rows, header, own, places, lambda: index, place)
 
 

@@ -137,11 +137,11 @@ def _selected(
             )
         except KeyboardInterrupt:
             kept = (
-                f"fits that were finished are in {str(out)!r}, and the same command goes on there"
+                f"Fits that were finished are in {str(out)!r}, and the same command goes on there"
                 if out
-                else "nothing is kept without --out, a folder for fits"
+                else "Nothing is kept without --out, a folder for fits"
             )
-            tell([f"Interrupted: {kept}."])
+            tell([f"{kept}."])
             raise
     return chosen, rows
 
