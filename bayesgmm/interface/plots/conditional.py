@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from bayesgmm.analysis.partitions.allocations import evenly_spaced
 from bayesgmm.errors import DataError
-from bayesgmm.interface.plots.directions import feature_index
+from bayesgmm.interface.plots.directions import center_of, feature_index
 from bayesgmm.interface.plots.palette import PALETTE, legend_outside
 from bayesgmm.interface.plots.places import place
 from bayesgmm.interrupts import whole_imports
@@ -69,8 +69,8 @@ def plot_conditional(
 
     Notes
     -----
-    With noise in the model, the curve and the bands are those of
-    :meth:`PredictiveDistribution.condition`, which counts it in, and there is no band of the mean.
+    With noise in the model, which ``regress`` does not take, the curve and the band of new
+    values count it in, by sums over a grid, and there is no band of the mean.
 
     Examples
     --------
@@ -93,7 +93,10 @@ def plot_conditional(
     values = values[~np.isnan(values).any(axis=1)]
     (left, low), (right, high) = _range(values, pair)
     at = np.linspace(left, right, _COLUMNS)
-    curve = _curve(fit, names[first], names[second], at, mass)
+    if fit.spec.noise:
+        curve = _with_noise(pair, at, mass)
+    else:
+        curve = fit.regress(names[first], {names[second]: at}, mass=mass)
     low, high = (min(low, float(curve["predictive"].values[:, 0].min())),
                  max(high, float(curve["predictive"].values[:, 1].max())))  # fmt: skip
     image = _density(pair, at, np.linspace(low, high, _ROWS))
@@ -154,17 +157,22 @@ def _density(pair: MixtureParameters, at: Array, up: Array) -> Array:
     return np.asarray(np.sqrt(density / np.where(columns > 0, columns, 1.0)))
 
 
-def _curve(fit: MixtureFit, y: str, x: str, at: Array, mass: float) -> xr.Dataset:
-    """Mean and band of new values along x, by regress or, with noise, by condition."""
-    if not fit.spec.noise:
-        return fit.regress(y, {x: at}, mass=mass)
-    pair = fit.predictive.marginal([x, y])
+def _with_noise(pair: MixtureParameters, at: Array, mass: float) -> xr.Dataset:
+    """Mean and band of new values along x, noise counted in: sums over a grid of y."""
+    some = pair[evenly_spaced(len(pair.weights), _DRAWS)]
+    center = center_of(some)
+    means, scales = center.means[:, 1], center.scales[:, 1]
+    box = center.noise.required_box[:, 1] if center.noise is not None else means[:1]
+    near = (means + np.linspace(-5, 5, 41)[:, None] * scales).ravel()
+    ends = [*box, near.min(), near.max()]
+    up = np.unique(np.concatenate([np.linspace(min(ends), max(ends), 400), near]))
+    mesh = np.stack(np.meshgrid(at, up), axis=-1).reshape(-1, 2)
+    joint = some.log_density(mesh)
+    joint -= joint.max()
+    density = np.exp(np.maximum(joint, -700)).mean(axis=0).reshape(len(up), len(at))
+    part = density * np.gradient(up)[:, None]
+    part /= part.sum(axis=0)
+    below = np.cumsum(part, axis=0) - 0.5 * part
     tails = [(1 - mass) / 2, (1 + mass) / 2]
-    found = [pair.condition({x: float(value)}) for value in at]
-    bands = [each.quantile(tails).values.ravel() for each in found]
-    return xr.Dataset(
-        {
-            "mean": ("obs", [float(each.mean.values.item()) for each in found]),
-            "predictive": (("obs", "bound"), bands),
-        }
-    )
+    bands = np.array([np.interp(tails, column, up) for column in below.T])
+    return xr.Dataset({"mean": ("obs", up @ part), "predictive": (("obs", "bound"), bands)})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from textwrap import fill
 from typing import Any, Literal
 
 import numpy as np
@@ -130,8 +131,8 @@ def plot_generated(
     axes[1, 0].set_title("data", color=_REAL, fontsize="medium")
     axes[0, d - 1].set_title("generated", color=_MADE, fontsize="medium")
     if note:
-        axes[0, 0].set_title(note, loc="left", fontsize="small").set_in_layout(False)
-        axes[0, 0].set_title("\n".join(" " for _ in note.split("\n")), fontsize="small")
+        told = "\n".join(fill(line, 26) for line in note.split("\n"))
+        axes[0, 0].set_title(told, loc="left", fontsize="x-small")
     if legend:
         axes[0, 0].legend(handles=handles, fontsize="x-small", frameon=False, loc="best",
                           handlelength=1.2)  # fmt: skip

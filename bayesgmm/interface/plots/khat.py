@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 from bayesgmm.analysis.criteria.leave_one_out import leave_one_out
+from bayesgmm.analysis.criteria.pointwise import pointwise
 from bayesgmm.inference.sampling.laplace import K_HAT_LIMIT
 from bayesgmm.interface.plots.on_axes import collection_on
 from bayesgmm.interface.plots.palette import PALETTE
@@ -68,6 +69,8 @@ def plot_k_hat(fit: MixtureFit, *, legend: bool = True, ax: Any = None) -> Any:
     legend, where = TRUTH("legend", legend), place(ax, (), (7.2, 3.8))
     fit = require_draws(fit, "plot_k_hat")
     found = leave_one_out(fit)
+    rows = pointwise(fit, "plot_k_hat").rows
+    one_each = bool(np.array_equal(rows, np.arange(fit.observations.n_rows)))
     axes = where()
     k_hat = np.asarray(found.arviz.pareto_k.values, dtype=float)
     above = np.flatnonzero(k_hat > K_HAT_LIMIT)
@@ -89,7 +92,7 @@ def plot_k_hat(fit: MixtureFit, *, legend: bool = True, ax: Any = None) -> Any:
     low, high = min(np.nanmin(k_hat), 0.0), max(np.nanmax(k_hat), K_HAT_LIMIT)
     low = max(low, -0.5)  # far below, which is as good as it gets
     axes.set(
-        xlabel="row",
+        xlabel="row" if one_each else "observation; numbers are those of rows",
         ylabel="Pareto k-hat of leaving it out",
         xlim=(-0.02 * len(k_hat) - 0.5, 1.02 * len(k_hat) - 0.5),
         ylim=(low - 0.05 * (high - low), high + 0.14 * (high - low)),
@@ -101,11 +104,11 @@ def plot_k_hat(fit: MixtureFit, *, legend: bool = True, ax: Any = None) -> Any:
         told += ", where the estimate cannot be relied on"
     axes.set_title(told)
     if legend:
-        _name_rows(axes, above, k_hat)
+        _name_rows(axes, above, k_hat, rows)
     return axes
 
 
-def _name_rows(ax: Axes, above: NDArray[np.int64], k_hat: NDArray[np.float64]) -> None:
+def _name_rows(ax: Axes, above: Any, k_hat: Any, rows: NDArray[np.int64]) -> None:
     """Numbers of the highest rows, but for those that would lie on others."""
     (left, right), (low, high) = ax.get_xlim(), ax.get_ylim()
     named: list[tuple[float, float]] = []
@@ -115,7 +118,7 @@ def _name_rows(ax: Axes, above: NDArray[np.int64], k_hat: NDArray[np.float64]) -
             continue
         named.append(at)
         ax.annotate(
-            str(i),
+            str(rows[i]),
             (i, k_hat[i]),
             xytext=(6, 0) if at[0] < 0.93 else (-6, 0),
             textcoords="offset points",

@@ -89,7 +89,7 @@ def plot_labels(
     kept = evenly_spaced(draws, max(most // chains, 1))
     # One trace a component, chains end to end: (labels, draw, component).
     traces = np.stack(
-        [each.means[:, kept, :, j].reshape(-1, after.n_components) for each in (before, after)]
+        [each.means[..., j][:, kept].reshape(-1, after.n_components) for each in (before, after)]
     )
     labels = ["as sampled", "relabelled"]
     values = xr.Dataset(

@@ -100,6 +100,7 @@ def plot_memberships(
         textcoords="offset points",
         ha="right",
         fontsize="small",
+        bbox={"fc": "white", "ec": "none", "pad": 0.6, "alpha": 0.85},
     )
     upper.set(ylim=(0, 1), ylabel="membership", xlim=(0, len(rows)))
     lower.set(

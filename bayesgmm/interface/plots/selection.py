@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 from matplotlib.patches import Patch
-from matplotlib.ticker import MaxNLocator
 
 from bayesgmm.analysis.selection.selected import Selection
 from bayesgmm.errors import FitError
@@ -98,20 +97,23 @@ or more, or draw the other criteria by plot_criteria.
     if np.isfinite(error):
         right.errorbar(int(ks[top]), base[int(ks[top])], yerr=error, color="black", capsize=3)
     for k, total in base.items():
-        right.annotate(f"{total:.2f}", (k, total), xytext=(0, 3), textcoords="offset points",
+        right.annotate(f"{total:.2f}", (k, total), xytext=(0, 6), textcoords="offset points",
                        ha="center", fontsize="small", zorder=4)  # fmt: skip
-    last = int(max(base))
+    first, last = int(selection.table["n_components"].min()), int(max(base))
+    ticks = {k: str(k) for k in range(first, int(selection.table["n_components"].max()) + 1)}
     left_out = float(selection.unsampled)
     if len(known) < len(selection.table) and np.isfinite(left_out):
-        at = int(selection.table["n_components"].max()) + 1
+        at = max(ticks) + 1
+        ticks[at] = "others"
         right.bar(at, left_out, 0.7, fc="none", ec="0.3", ls="--", zorder=2)
         right.annotate(f"{left_out:.2g}" if left_out >= 1e-3 else "< 0.001", (at, left_out),
                        xytext=(0, 3), textcoords="offset points", ha="center", fontsize="small",
                        zorder=4)  # fmt: skip
         handles.append(Patch(fc="none", ec="0.3", ls="--", label="not sampled,\nat most"))
         last = max(last, at)
-    first = int(selection.table["n_components"].min())
-    right.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    step = 1 + len(ticks) // 12
+    shown = [k for k in ticks if (k - first) % step == 0 or ticks[k] == "others"]
+    right.set_xticks(shown, [ticks[k] for k in shown])
     right.set(
         xlim=(first - 0.7, last + 0.7),
         ylim=(0, 1.1),
