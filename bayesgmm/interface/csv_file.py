@@ -11,7 +11,7 @@ would add a row that nobody measured.  Only who made the file knows, and says --
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -101,6 +101,8 @@ def _judged(source: Source, options: TableOptions, again: Any) -> Table:
 
     from bayesgmm.data.observations import Observations
 
+    if options.fixed and "header" in source.amends:  # there are no names to be found
+        options = replace(options, columns=())
     refuse_unknown(options.columns, source.names, repr(source.path))
     if options.id:
         refuse_unknown([options.id], source.names, repr(source.path))
@@ -126,10 +128,10 @@ def _judged(source: Source, options: TableOptions, again: Any) -> Table:
             kept = np.flatnonzero(whole).tolist()
             said.append(f"{(~whole).sum()} of {len(whole)} rows with empty fields are left out.")
             values = values[whole]
-    if len(values) < 2 and kept is not None:
+    if len(values) < (1 if options.fixed else 2) and kept is not None:
         raise DataError(
             f"{source.path!r} has {len(values)} row{'s' * (len(values) != 1)} without empty "
-            "fields, where at least two are needed; take what was seen of each row (--missing)."
+            "fields, which is too few; take what was seen of each row (--missing)."
         )
     for column in columns:
         if why := column.looks_like_an_identifier:
@@ -163,7 +165,7 @@ def _read(source: Source, options: TableOptions, wanted: Sequence[str]) -> _Read
     columns = [
         Column(
             at + 1, name, options.missing or options.drop_na, source.decimal, options.thousands,
-            source.place,
+            source.place, options.fixed,
         )
         for at, name in enumerate(source.names)
         if (name in wanted if wanted else name != options.id or not name)
@@ -180,9 +182,10 @@ def _read(source: Source, options: TableOptions, wanted: Sequence[str]) -> _Read
     if ragged:
         reading.wrong.append(_ragged(ragged, len(source.names), count, reading.amends))
     count += len(ragged)
-    if count < 2:
+    if count < (1 if options.fixed else 2):
         some = "one row" if count else "no rows"
-        reading.wrong.append(f"{some} of data, where at least two are needed")
+        needed = "one is" if options.fixed else "two are"
+        reading.wrong.append(f"{some} of data, where at least {needed} needed")
     if options.ignore_text and not wanted:
         reading.left_out = [column for column in columns if column.is_text]
         reading.columns = [column for column in columns if not column.is_text]

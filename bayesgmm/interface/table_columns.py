@@ -47,6 +47,7 @@ class Column:
     decimal: str = "."
     thousands: str = ""
     place: str = "line"  # what a message calls where a field is
+    asked: bool = False  # whether a fit is asked of it: then it may say nothing, or be constant
     values: Any = field(default_factory=lambda: array("d"))
     missing: Seen = field(default_factory=Seen)
     infinite: Seen = field(default_factory=Seen)
@@ -87,12 +88,12 @@ class Column:
             (self.grouped, f"thousands apart by {grouping(self.grouped.example, self.decimal)!r}"),
             (self.commas, "a comma inside the number"),
         ):
-            lacks = seen is self.missing and self.may_lack and seen.count < n
+            lacks = seen is self.missing and self.may_lack and (self.asked or seen.count < n)
             if seen.count and not lacks:
                 example = "" if seen is self.missing else f" {seen.example!r}"
                 how_many = "every row" if seen.count == n else f"{seen.count} of {n} rows"
                 told.append(f"{what} in {how_many}, first{example} in {self.place} {seen.line}")
-        if not told and n > 1:
+        if not told and n > 1 and not self.asked:
             seen_values = [v for v in self.values if not math.isnan(v)]
             if min(seen_values) == max(seen_values):
                 told.append(f"constant, {seen_values[0]:g} in every row")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import os
+import stat
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -60,6 +61,7 @@ def replacing(out: str) -> Iterator[Path]:
         yield fresh
         with open(fresh, "rb+") as file:
             os.fsync(file.fileno())  # where some file systems say that they are full
+        os.chmod(fresh, _mode(path))
         os.replace(fresh, path)
     except OSError as error:
         reason = error.strerror or str(error)
@@ -69,6 +71,15 @@ def replacing(out: str) -> Iterator[Path]:
     finally:
         with suppress(OSError):
             fresh.unlink(missing_ok=True)
+
+
+def _mode(path: Path) -> int:
+    """Who may read a file: who could before, or whoever may read new files of this user."""
+    if path.exists():
+        return stat.S_IMODE(path.stat().st_mode)
+    mask = os.umask(0)
+    os.umask(mask)
+    return 0o666 & ~mask
 
 
 def _clear(path: Path) -> None:
@@ -100,7 +111,7 @@ class Manner(NamedTuple):
     sep: str = ","
     decimal: str = "."
     thousands: str = ""
-    kinds: Mapping[int, str] = MappingProxyType({})  # "number" or "date", by place; else text
+    kinds: Mapping[int, str] = MappingProxyType({})  # "number", "whole" or "date", by place
 
 
 PLAIN = Manner()
@@ -143,6 +154,11 @@ def _write_frame(
         if kind == "number":
             columns[place] = [
                 number(value, manner.decimal, manner.thousands) if isinstance(value, str) else value
+                for value in columns[place]
+            ]
+        elif kind == "whole":
+            columns[place] = [
+                (int(value) if value else None) if isinstance(value, str) else value
                 for value in columns[place]
             ]
         else:

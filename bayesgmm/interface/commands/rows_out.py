@@ -120,10 +120,10 @@ def _manner(table: Table, reading: TableOptions) -> Manner:
     """Written back as it was read: fitted columns as numbers, and others by their types."""
     source, kinds = table.source, dict.fromkeys(table.features, "number")
     if source.frame is not None:
-        known = {"i": "number", "u": "number", "f": "number", "M": "date"}
+        known = {"i": "whole", "u": "whole", "f": "number", "M": "date"}
         for place, dtype in enumerate(source.frame.dtypes):
             if dtype.kind in known:
-                kinds[place] = known[dtype.kind]
+                kinds[place] = known[str(dtype.kind)]
     return Manner(source.sep, source.decimal, reading.thousands, kinds)
 
 
