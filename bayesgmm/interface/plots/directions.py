@@ -30,7 +30,7 @@ Array = NDArray[np.float64]
 MOST_PANELS = 6
 #: Directions of a projection at most, and the part of the separation below which one is left out.
 _DIRECTIONS, _PART = 4, 0.02
-_TERMS = 3  # features that a direction's name has
+_TERMS, _LETTERS = 3, 14  # features that a direction's name has, and letters of each
 
 
 @dataclass(frozen=True, eq=False)
@@ -169,7 +169,8 @@ def _name(number: int, coefficients: Array, names: Sequence[str]) -> str:
     text = ""
     for j in largest:
         sign = "−" if parts[j] < 0 else "+"
-        text += f" {sign} {abs(parts[j]):.1f} {names[j][:12]}"
+        short = names[j] if len(names[j]) <= _LETTERS else names[j][: _LETTERS - 1] + "…"
+        text += f" {sign} {abs(parts[j]):.1f} {short}"
     text = text.removeprefix(" + ").strip()
     return f"{number}: {text}" + (" …" if len(coefficients) > len(largest) else "")
 
