@@ -103,7 +103,7 @@ lock:  ## Write the newest versions that work together to constraints.txt
 
 clean:  ## Remove the environment, caches and what was built
 	@rm -rf $(VENV) build dist *.egg-info .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
-	@rm -rf __pycache__
+	@rm -rf __pycache__ docs/gallery docs/__pycache__
 	@find bayesgmm tests benchmarks examples -name __pycache__ -prune -exec rm -rf {} +
 
 $(VENV): $(READY)

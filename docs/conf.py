@@ -49,12 +49,13 @@ copybutton_selector = "div.highlight-python pre, div.highlight-sh pre, div.highl
 
 autosummary_generate = False
 autodoc_member_order = "bysource"
-autodoc_typehints_format = "short"
+autodoc_typehints = "none"  # docstrings have them, in words
 autodoc_default_options = {"exclude-members": "__init__, __new__"}
 python_maximum_signature_line_length = 88
 python_use_unqualified_type_names = True
 numpydoc_show_class_members = False
 numpydoc_xref_param_type = False
+toc_object_entries_show_parents = "hide"
 
 html_theme = "pydata_sphinx_theme"
 html_title = f"bayesgmm {release}"
@@ -125,10 +126,11 @@ class Public(SphinxDirective):
             ]
         if not names:
             return [nodes.paragraph("", "There is none at present.")]
-        lines = [".. currentmodule:: bayesgmm", "", ".. autosummary::", ""]
-        lines += [*(f"   {name}" for name in names), ""]
+        lines = ["```{eval-rst}", ".. currentmodule:: bayesgmm", "", ".. autosummary::"]
+        lines += ["   :nosignatures:", "", *(f"   {name}" for name in names), ""]
         for name in names:
             lines += [*self.entry(name), ""]
+        lines.append("```")
         holder = nodes.Element()
         self.state.nested_parse(
             StringList(lines, source=self.env.doc2path(self.env.docname)), 0, holder
@@ -141,7 +143,16 @@ class Public(SphinxDirective):
         if isinstance(value, type):
             if issubclass(value, (Exception, Warning)):
                 return [f".. autoexception:: {name}"]
-            return [f".. autoclass:: {name}", "   :members:"]
+            others = [
+                base.__name__
+                for base in value.__mro__
+                if not base.__module__.startswith("bayesgmm")
+            ]
+            return [
+                f".. autoclass:: {name}",
+                "   :members:",
+                f"   :inherited-members: {', '.join(others)}",
+            ]
         if callable(value):
             return [f".. autofunction:: {name}"]
         return [f".. automodule:: bayesgmm.{name}", "   :members:"]
@@ -209,14 +220,15 @@ def write_gallery(app: Sphinx) -> None:
             old.with_suffix(".ipynb").unlink(missing_ok=True)
     for script in scripts:
         name, source = script.stem, script.read_text(encoding="utf-8")
-        title, _, rest = (ast.get_docstring(ast.parse(source)) or name).partition("\n\n")
+        first, _, rest = (ast.get_docstring(ast.parse(source)) or name).partition("\n\n")
+        title = re.split(r"[:?]", first)[0]
         rest = rest.replace("``", "`")
         pictures = "\n\n".join(
             f"![What {script.name} draws]({'../' + picture})" for picture in PICTURES.get(name, [])
         )
-        page = f"""# {title.rstrip(".")}
+        page = f"""# {title.strip().rstrip(".")}
 
-{rest}
+*{" ".join(first.split())}* {rest}
 
 {pictures}
 
@@ -248,8 +260,24 @@ def leave_out_what_is_not_there(app: Sphinx, name: str, source: list[str]) -> No
                 source[0] = source[0].replace(f"\n{page}\n", "\n")
 
 
+def escape_stars(
+    app: Sphinx, what: str, name: str, value: object, options: object, lines: list[str]
+) -> None:
+    """A shape such as (..., *) is no emphasis."""
+    lines[:] = [line.replace("(..., *)", "``(..., *)``") for line in lines]
+
+
+def skip_routing(
+    app: Sphinx, what: str, name: str, value: object, skip: bool, options: object
+) -> bool | None:
+    """scikit-learn adds ``set_fit_request`` and the like, with words for its own pages."""
+    return True if re.fullmatch(r"set_\w+_request", name) else None
+
+
 def setup(app: Sphinx) -> None:
     app.add_directive("public", Public)
     app.connect("builder-inited", write_gallery)
+    app.connect("autodoc-process-docstring", escape_stars)
+    app.connect("autodoc-skip-member", skip_routing)
     app.connect("source-read", leave_out_what_is_not_there)
     app.connect("build-finished", bring_mathjax)

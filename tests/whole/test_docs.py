@@ -69,7 +69,7 @@ def test_every_example_is_in_the_gallery():
 def test_every_status_is_explained():
     page = text(DOCS / "faq.md")
     for status in bayesgmm.Status:
-        assert status.ok or f"| {status} | {status.sentence} |" in page, status
+        assert status.ok or f"### {status}\n\n> {status.sentence}\n" in page, status
 
 
 def test_the_readme_is_short():
