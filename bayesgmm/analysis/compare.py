@@ -232,8 +232,9 @@ def agreement(point: MixtureFit, posterior: MixtureFit, *, mass: float = 0.89) -
     estimate = estimate.assign_coords(component=draws["component"])
     rows = {}
     tail = (1 - mass) / 2
+    points = _free(estimate, posterior.spec)
     for label, values in _free(draws, posterior.spec).items():
-        at = float(_free(estimate, posterior.spec)[label])
+        at = float(points[label])
         sd = float(values.std(ddof=1))
         lower, upper = np.quantile(values, [tail, 1 - tail])
         rows[label] = {

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import base64
 import io
-import os
 import platform
-import tempfile
 from collections.abc import Iterator
 from datetime import date
 from html import escape
@@ -26,7 +24,10 @@ from bayesgmm.analysis.diagnose import diagnose
 from bayesgmm.analysis.partitions.partition import partition
 from bayesgmm.analysis.selection.selected import Selection
 from bayesgmm.errors import BayesGMMError, FileError, FitError
-from bayesgmm.interface.plots import plot_check, plot_criteria, plot_fit
+from bayesgmm.interface.plots.check import plot_check
+from bayesgmm.interface.plots.criteria import plot_criteria
+from bayesgmm.interface.plots.fit import plot_fit
+from bayesgmm.interface.whole_files import replacing
 from bayesgmm.interrupts import whole_imports
 from bayesgmm.markup import facts, of_frame, sentences, table
 from bayesgmm.options import PATH, optional
@@ -94,23 +95,10 @@ def report(subject: MixtureFit | Selection, out: str | Path | None = None) -> An
     if path is not None and not path.parent.is_dir():
         raise FileError(f"The folder {str(path.parent)!r} does not exist; make it first.")
     page = _page(subject)
-    return page if path is None else _written(page, path)
-
-
-def _written(page: str, path: Path) -> Path:
-    """The file, under its name when it is whole."""
-    work = None
-    try:
-        with tempfile.NamedTemporaryFile(
-            "w", encoding="utf-8", dir=path.parent, prefix=f".{path.name}-", delete=False
-        ) as file:
-            work = file.name
-            file.write(page)
-        os.replace(work, path)
-    except OSError as error:
-        if work is not None:
-            Path(work).unlink(missing_ok=True)
-        raise FileError(f"Could not write {str(path)!r}: {error.strerror}.") from error
+    if path is None:
+        return page
+    with replacing(str(path)) as fresh:
+        fresh.write_text(page, encoding="utf-8")
     return path
 
 

@@ -172,8 +172,9 @@ def _read(draws: Any, statistics: Any) -> Chain:
 
     kept = ~column(statistics, "tuning").astype(bool)
     z = pa.array(draws.column("z")).flatten().to_numpy(zero_copy_only=False)
+    size = z.size // max(draws.num_rows, 1)  # an interrupt may come before the first draw
     return Chain(
-        z.reshape(draws.num_rows, -1)[kept],
+        z.reshape(draws.num_rows, size)[kept],
         {name: column(statistics, own)[kept] for name, own in SAMPLER_STATISTICS.items()},
     )
 

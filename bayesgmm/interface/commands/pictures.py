@@ -7,12 +7,13 @@ from typing import Annotated
 import typer
 
 from bayesgmm.errors import SpecError
-from bayesgmm.interface.commands.output import checked, replacing, write_rows
+from bayesgmm.interface.commands.output import checked, write_rows
 from bayesgmm.interface.commands.parameters import FitArgument, Json
 from bayesgmm.interface.commands.rows_out import fit_of, out_for
 from bayesgmm.interface.commands.terminal import console_of, print_json, print_table, tell
 from bayesgmm.interface.table_options import listed
 from bayesgmm.interface.table_source import SHIPPED
+from bayesgmm.interface.whole_files import replacing
 
 
 def plot(

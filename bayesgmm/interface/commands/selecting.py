@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, cast
 import typer
 
 from bayesgmm.errors import DataError, FileError
-from bayesgmm.interface.commands.output import checked, replacing
+from bayesgmm.interface.commands.output import checked
 from bayesgmm.interface.commands.parameters import DataArgument, Json, reads_tables
 from bayesgmm.interface.commands.terminal import (
     console_of,
@@ -17,6 +17,7 @@ from bayesgmm.interface.commands.terminal import (
     tell,
 )
 from bayesgmm.interface.table_options import TableOptions, one_line
+from bayesgmm.interface.whole_files import replacing
 
 # Written out here as well, for to import select would keep --help waiting.
 Criterion = Literal["bic", "aic", "icl", "loo", "evidence", "all"]

@@ -1,35 +1,33 @@
-"""Plots by Matplotlib, which is loaded with this module and not before."""
+"""Plots by Matplotlib, which is loaded with the first of them and not before.
+
+Each is loaded by itself: a check of data needs SciPy's statistics, a picture of a fit does not.
+"""
 
 from __future__ import annotations
 
-from bayesgmm.interface.plots.agreement import plot_agreement
-from bayesgmm.interface.plots.anomalies import plot_anomalies
-from bayesgmm.interface.plots.check import plot_check
-from bayesgmm.interface.plots.conditional import plot_conditional
-from bayesgmm.interface.plots.criteria import plot_criteria
-from bayesgmm.interface.plots.fit import plot_fit
-from bayesgmm.interface.plots.generated import plot_generated
-from bayesgmm.interface.plots.khat import plot_k_hat
-from bayesgmm.interface.plots.labels import plot_labels
-from bayesgmm.interface.plots.memberships import plot_memberships
-from bayesgmm.interface.plots.modes import plot_modes
-from bayesgmm.interface.plots.priors import plot_prior_posterior
-from bayesgmm.interface.plots.selection import plot_selection
-from bayesgmm.interface.plots.similarity import plot_similarity
+import importlib
+from typing import Any
 
-__all__ = [
-    "plot_agreement",
-    "plot_anomalies",
-    "plot_check",
-    "plot_conditional",
-    "plot_criteria",
-    "plot_fit",
-    "plot_generated",
-    "plot_k_hat",
-    "plot_labels",
-    "plot_memberships",
-    "plot_modes",
-    "plot_prior_posterior",
-    "plot_selection",
-    "plot_similarity",
-]
+#: Each plot, by the module that draws it.
+MODULES = {
+    "plot_agreement": "agreement",
+    "plot_anomalies": "anomalies",
+    "plot_check": "check",
+    "plot_conditional": "conditional",
+    "plot_criteria": "criteria",
+    "plot_fit": "fit",
+    "plot_generated": "generated",
+    "plot_k_hat": "khat",
+    "plot_labels": "labels",
+    "plot_memberships": "memberships",
+    "plot_modes": "modes",
+    "plot_prior_posterior": "priors",
+    "plot_selection": "selection",
+    "plot_similarity": "similarity",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{MODULES[name]}"), name)
