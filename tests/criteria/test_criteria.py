@@ -22,6 +22,7 @@ from bayesgmm.analysis.criteria.leave_one_out import elpd_loo, leave_one_out
 from bayesgmm.analysis.criteria.refit_without_row import RowsLeftOut
 from bayesgmm.model.structure import STRUCTURES
 from bayesgmm.result.status import Status
+from bayesgmm.result.tree import with_groups
 from tests.monte_carlo import ERRORS, batch_error
 
 
@@ -468,3 +469,21 @@ def test_wbic_says_that_its_run_did_not_mix(em_faithful, monkeypatch):
     monkeypatch.setattr(information, "fitted", unmixed)
     with pytest.warns(bg.FitWarning, match=r"WBIC of K=2, full by nuts is .*\(the chains do not"):
         wbic(em_faithful, draws=100, seed=1)
+
+
+def test_a_row_whose_density_no_draw_changes_is_its_own_prediction():
+    """Its importance weights are all the same; ArviZ stops at such a tail."""
+    rng = np.random.default_rng(1)
+    x = np.append(rng.normal(size=40), 50.0)
+    logs = np.append(np.full(40, -60.0), -4.0)
+    labels = np.append(np.full(40, 0), 1)  # of the last the label is noise
+    rows = bg.Observations(x[:, None], background=logs, labels=labels, resolution=0)
+    spec = bg.MixtureSpec(1, noise=True)
+    fit = bg.fit(spec, rows, method="laplace", draws=400, seed=1)
+    group = fit.tree["log_likelihood"].to_dataset().copy(deep=True)
+    group["x"][..., -1] = -7.5
+    fixed = type(fit)(fit.spec, with_groups(fit.tree, {"log_likelihood": group}))
+    found = bg.elpd_loo(fixed)
+    others = bg.elpd_loo(fit)
+    last = az.loo(fit.tree, pointwise=True).elpd_i.values[-1]
+    assert found.value == pytest.approx(others.value - last - 7.5, abs=1e-9)

@@ -159,8 +159,12 @@ def _by_arviz(each: Pointwise) -> Any:
     if chains > 1:
         sizes = each.tree["posterior"].to_dataset().azstats.ess(method="mean")
         r_eff = np.hstack([sizes[name].values.ravel() for name in sizes]).mean() / (chains * draws)
-    elpd_i, pareto_k, p_i = array_stats.loo(
-        np.moveaxis(each.values, -1, 0), chain_axis=1, draw_axis=2, r_eff=r_eff
+    values = np.moveaxis(each.values, -1, 0)
+    # A row whose density is the same in every draw is left out as easily as not; ArviZ stops there.
+    varies = np.ptp(values, axis=(1, 2)) > 0
+    elpd_i, pareto_k, p_i = values[:, 0, 0].copy(), np.zeros(n), np.zeros(n)
+    elpd_i[varies], pareto_k[varies], p_i[varies] = array_stats.loo(
+        values[varies], chain_axis=1, draw_axis=2, r_eff=r_eff
     )
     elpd, se, p, _ = array_stats.loo_summary(elpd_i, p_i)
     good_k = min(1 - 1 / np.log10(chains * draws), K_HAT_LIMIT)
