@@ -4,7 +4,7 @@
 
 Iris: the error of 10-fold stratified cross-validation, over seeds of the folds, of each way for
 classes to share their covariances, beside scikit-learn's linear and quadratic
-discriminant analysis.  The vignette of mclust gives .0267 for EDDA on iris.
+discriminant analysis.  The error to reach is .0267, four flowers of 150.
 
 Calibration: two classes of six correlated features, each a mixture of two normals (a stand-in for
 measurements of genuine and counterfeit banknotes), learnt from many rows by a

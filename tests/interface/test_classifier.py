@@ -181,7 +181,7 @@ def test_parts_of_round_and_axis_aligned_covariances(covariance, shared, tied):
 
 
 def test_iris_by_classes_that_share_their_shape():
-    """The vignette of mclust has an error of .0267 by EDDA; see benchmarks/classification.py."""
+    """At most four flowers of 150 are wrong; see benchmarks/classification.py."""
     for shared in ("shape", "orientation", True):
         model = Classifier(shared=shared, method="em")
         wrong = [
