@@ -33,6 +33,7 @@ PARTS = {
     "engines": ("The two engines on the same posteriors", []),
     "missing": ("Values missing at random, against the usual remedies", []),
     "as_seen": ("Rows that were not seen as they are", []),
+    "classification": ("Mixtures as classifiers", []),
     "labels": ("Relabelling", []),
     "partitions": ("Partitions", []),
     "averaging": ("Averaging over K against a single K, on rows that none has seen", []),
