@@ -205,7 +205,7 @@ class LogPosterior:
         return PrecisionForm.of(total, self.structure)
 
     def of_recorded(self, factors: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Factors of T of factors (..., *) of Sigma."""
+        """Factors of T, of factors of Sigma with any leading batch shape."""
         recorded = self.prior.recorded
         if not recorded.any():
             return factors
