@@ -164,7 +164,7 @@ def test_html_escapes():
 @pytest.mark.parametrize("covariance", STRUCTURES)
 def test_html_says_what_the_model_is(covariance):
     page = bg.MixtureSpec(3, covariance, RICH)._repr_html_()
-    for text in ("<table>", "InverseGamma(shape=3.0, scale=0.1)", "Dirichlet((1.0, 2.5, 0.25))"):
+    for text in ("<table", "InverseGamma(shape=3.0, scale=0.1)", "Dirichlet((1.0, 2.5, 0.25))"):
         assert text in page
     assert ("LKJ(1.25)" in page) == (covariance in ("full", "tied"))
 

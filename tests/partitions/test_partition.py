@@ -422,7 +422,7 @@ def test_compare_takes_labels_of_any_kind():
     versus = compare_partitions(names, array)
     assert versus.adjusted_rand == 1.0 and versus.table.loc["a", 1] == 2
     assert "Adjusted Rand index 1 (1 is the same)" in repr(versus) and "species" in repr(versus)
-    assert "<pre>" in versus._repr_html_()
+    assert "<table" in versus._repr_html_()
     with pytest.raises(DataError, match="no label in 1 rows"):
         compare_partitions([0.0, np.nan], [0, 1])
     with pytest.raises(DataError, match="3 and 2 rows"):
@@ -443,5 +443,5 @@ def test_it_prints_what_a_stranger_understands(nuts_faithful):
         "Least certain rows",
     ):
         assert words in text
-    assert found.sizes.sum() == 272 and "<pre>" in found._repr_html_()
+    assert found.sizes.sum() == 272 and "<strong>Partition of 272 rows" in found._repr_html_()
     assert list(found.labels["obs"].values) == list(nuts_faithful.observations.index)
