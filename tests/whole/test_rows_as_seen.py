@@ -79,8 +79,8 @@ def measured():
     truth = bg.MixtureParameters.from_covariances(
         [0.6, 0.4], [[0.0, 0.0], [5.0, 3.0]], [[[1.0, 0.6], [0.6, 1.0]], [[1.0, -0.5], [-0.5, 1.5]]]
     )
-    y, component = truth.simulate(600, seed=1)
-    errors = rng.uniform(0.3, 1.7, y.shape)
+    y, component = truth.simulate(400, seed=1)
+    errors = rng.choice([0.3, 1.0, 1.7], (400, 2))  # few views, which are fast
     return truth, y, y + errors * rng.normal(size=y.shape), errors, component
 
 
