@@ -17,8 +17,8 @@ from bayesgmm.expectation.statistics import expected_statistics, row_log_density
 from bayesgmm.expectation.unrecorded import _both_below
 from bayesgmm.expectation.views import Views
 from bayesgmm.model.structure import STRUCTURES as BY_NAME
+from tests.expectation.by_hand import by_row, holed
 from tests.expectation.test_statistics import mixture
-from tests.expectation.test_views import holed
 from tests.support import STRUCTURES
 
 N = 60
@@ -36,38 +36,6 @@ def covariances_of_errors(n, d, seed=5):
     roots = rng.normal(size=(n, d, d)) * rng.uniform(0, 1, size=(n, 1, d))
     roots[0], roots[1::4, :, 0] = 0.0, 0.0
     return roots @ np.swapaxes(roots, 1, 2)
-
-
-def by_row(x, weights, point, tril, errors=None, allowed=None, background=None):
-    """Log density, memberships and completed statistics, a row at a time."""
-    k, d = point.means.shape
-    classes = len(point.log_weights)
-    density, shares = np.empty(len(x)), np.empty((len(x), classes))
-    counts, sums, scatters = np.zeros(classes), np.zeros((k, d)), np.zeros((k, d, d))
-    for n, row in enumerate(x):
-        seen = ~np.isnan(row)
-        logs = point.log_weights.copy()
-        filled, rest = point.means.copy(), tril @ np.swapaxes(tril, 1, 2)
-        for j, covariance in enumerate(rest.copy()):
-            if seen.any():
-                own = covariance[np.ix_(seen, seen)]
-                if errors is not None:
-                    own = own + errors[n][np.ix_(seen, seen)]
-                logs[j] += multivariate_normal(point.means[j, seen], own).logpdf(row[seen])
-                slope = covariance[:, seen] @ np.linalg.inv(own)
-                filled[j] += slope @ (row[seen] - point.means[j, seen])
-                rest[j] -= slope @ covariance[seen]
-        if background is not None:
-            logs[k] += background[n]
-        if allowed is not None:
-            logs[~allowed[n]] = -np.inf
-        density[n] = np.logaddexp.reduce(logs)
-        shares[n] = np.exp(logs - density[n])
-        r = weights[n] * shares[n]
-        counts += r
-        sums += r[:k, None] * filled
-        scatters += r[:k, None, None] * (filled[:, :, None] * filled[:, None] + rest)
-    return density, shares, counts, sums, scatters
 
 
 def as_kept(scatters, structure):

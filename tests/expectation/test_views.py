@@ -13,40 +13,9 @@ from bayesgmm.expectation.rows import Rows
 from bayesgmm.expectation.statistics import expected_statistics, row_log_density, row_memberships
 from bayesgmm.expectation.views import ALL_SEEN, Views
 from bayesgmm.model.structure import STRUCTURES as BY_NAME
+from tests.expectation.by_hand import by_row, holed
 from tests.expectation.test_statistics import mixture
 from tests.support import STRUCTURES, refused
-
-
-def holed(x, share=0.3, seed=3):
-    """Rows with a share of the values not seen; of the first two rows everything, and nothing."""
-    gone = np.random.default_rng(seed).random(x.shape) < share
-    gone[:2] = [[False] * x.shape[1], [True] * x.shape[1]]
-    return np.where(gone, np.nan, x)
-
-
-def by_row(x, weights, point, tril):
-    """Log density, memberships and completed statistics, a row at a time."""
-    k, d = point.means.shape
-    density, shares = np.empty(len(x)), np.empty((len(x), k))
-    counts, sums, scatters = np.zeros(k), np.zeros((k, d)), np.zeros((k, d, d))
-    for n, row in enumerate(x):
-        seen = ~np.isnan(row)
-        logs = point.log_weights.copy()
-        filled, rest = point.means.copy(), tril @ np.swapaxes(tril, 1, 2)
-        for j, covariance in enumerate(rest.copy()):
-            if seen.any():
-                own = covariance[np.ix_(seen, seen)]
-                logs[j] += multivariate_normal(point.means[j, seen], own).logpdf(row[seen])
-                slope = covariance[:, seen] @ np.linalg.inv(own)
-                filled[j] += slope @ (row[seen] - point.means[j, seen])
-                rest[j] -= slope @ covariance[seen]
-        density[n] = np.logaddexp.reduce(logs)
-        shares[n] = np.exp(logs - density[n])
-        r = weights[n] * shares[n]
-        counts += r
-        sums += r[:, None] * filled
-        scatters += r[:, None, None] * (filled[:, :, None] * filled[:, None] + rest)
-    return density, shares, counts, sums, scatters
 
 
 @pytest.mark.parametrize("covariance", STRUCTURES)

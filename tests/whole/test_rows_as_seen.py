@@ -7,8 +7,8 @@ import pytest
 from scipy import stats
 
 import bayesgmm as bg
+from tests.expectation.by_hand import holed
 from tests.expectation.test_how_seen import BOX, INSIDE, X, everything
-from tests.expectation.test_views import holed
 from tests.monte_carlo import ERRORS, z_scores
 from tests.support import STRUCTURES, refused
 
