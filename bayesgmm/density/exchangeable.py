@@ -20,10 +20,10 @@ def exchangeable(spec: MixtureSpec, observations: Observations) -> NDArray[np.in
     allowed = observations.views.allowed_of(k, spec.noise)
     if allowed is not None:
         columns = [*columns, *np.unique(allowed[:, :k], axis=0)]
-    alike = np.unique(np.stack(columns, axis=1), axis=0, return_inverse=True)[1].ravel()
-    first = {number: i for i, number in reversed(list(enumerate(alike.tolist())))}
-    order = sorted(first, key=lambda number: first[number])  # by their first components
-    return np.array([order.index(number) for number in alike.tolist()], dtype=np.int64)
+    _, first, alike = np.unique(
+        np.stack(columns, axis=1), axis=0, return_index=True, return_inverse=True
+    )
+    return np.argsort(np.argsort(first))[alike.ravel()]  # numbered by their first components
 
 
 def by_means(means: NDArray[np.float64], groups: NDArray[np.int64]) -> NDArray[np.int64]:

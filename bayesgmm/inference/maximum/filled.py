@@ -34,6 +34,6 @@ def filled(rows: Rows) -> NDArray[np.float64]:
         mean = found.sums / found.counts[:, None]
         covariance = found.scatters / found.counts[:, None, None] - mean.T @ mean
         covariance = covariance + _ROOM * np.eye(d)
-    for part in conditionals(values.copy(), rows.views, mean, covariance):
+    for part in conditionals(values, rows.views, mean, covariance):
         values[np.ix_(part.rows, part.columns)] = part.means[:, 0]
     return values
