@@ -4,7 +4,7 @@ Packages are loaded where they are first needed, so Ctrl-C is likely to come in 
 middle of an import.  Python then forgets the package and keeps the parts of it that were
 loaded, and what it makes of both the next time is broken until the process ends.  And
 where LLVM asks Python for compiled code, an interrupt is dropped by ctypes, which answers
-with nothing, and the process crashes.
+with nothing, and the process crashes; where nutpie makes a model, it panics.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ from typing import Any
 
 #: Seconds after which an interrupt that had to wait asks again.
 _PAUSE = 0.02
+#: Packages of which compiled code asks Python and takes no interrupt for an answer.
+_ANSWERING = ("llvmlite.", "nutpie.compile_pymc")
 
 
 def whole_imports[**P, Result](function: Callable[P, Result]) -> Callable[P, Result]:
@@ -40,8 +42,8 @@ def whole_imports[**P, Result](function: Callable[P, Result]) -> Callable[P, Res
         try:
             result = function(*args, **kwargs)
         finally:
-            signal.signal(signal.SIGINT, previous)
-            waited, patience.waiting = patience.waiting, False
+            waited = patience.ended()
+            signal.signal(signal.SIGINT, previous)  # after what is pending is handled
         if waited:
             previous(signal.SIGINT, sys._getframe())
         return result
@@ -50,32 +52,48 @@ def whole_imports[**P, Result](function: Callable[P, Result]) -> Callable[P, Res
 
 
 class _Patience:
-    """A handler of interrupts that lets imports and answers to LLVM end first."""
+    """A handler of interrupts that lets imports and answers to LLVM end first.
+
+    One interrupt raises once: each that has to wait asks again once, and what is asked after
+    an answer was given is not heard.
+    """
 
     def __init__(self, previous: Callable[[int, FrameType | None], Any], door: FrameType) -> None:
         self.previous = previous
         self.door = door
-        self.waiting = False
+        self._waiting = self._asking = False
+        self._lock = threading.RLock()
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
-        if not self._within_one(frame):
-            self.waiting = False
-            self.previous(number, frame)
-        elif not self.waiting:
-            self.waiting = True
+        with self._lock:
+            stale = self._asking and not self._waiting
+            self._asking = False
+            if stale:
+                return
+            self._waiting = self._within_one(frame)
+        if self._waiting:
             _thread.start_new_thread(self._ask_again, ())
+        else:
+            self.previous(number, frame)
+
+    def ended(self) -> bool:
+        """Ask no more; whether an interrupt was waiting."""
+        with self._lock:
+            waited, self._waiting = self._waiting, False
+        return waited
 
     def _within_one(self, frame: FrameType | None) -> bool:
         while frame is not None and frame is not self.door:
             if frame.f_code.co_filename.startswith("<frozen importlib"):
                 return True
-            if str(frame.f_globals.get("__name__")).startswith("llvmlite."):
+            if str(frame.f_globals.get("__name__")).startswith(_ANSWERING):
                 return True
             frame = frame.f_back
         return False
 
     def _ask_again(self) -> None:
-        while self.waiting:
-            time.sleep(_PAUSE)
-            if self.waiting:
+        time.sleep(_PAUSE)
+        with self._lock:
+            if self._waiting and not self._asking:
+                self._asking = True
                 _thread.interrupt_main()

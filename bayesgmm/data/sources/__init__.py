@@ -1,0 +1,1 @@
+"""Where rows come from that need not fit in memory."""
