@@ -35,6 +35,7 @@ class Run(NamedTuple):
     start: Any = None  # MixtureParameters, or None to search
     cores: int | None = None
     progress: Progress | None = None
+    passes: Any = None  # what watches passes over many rows
 
 
 Engine = Literal["bayesgmm", "pymc"]

@@ -12,7 +12,7 @@ import os
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cache
 from typing import Any
@@ -61,6 +61,17 @@ def thread_map[Item, Result](
 
     turns = _pool(cores).map(turn, range(0, len(work), size))
     return [result for results in turns for result in results]
+
+
+def pooled(cores: int) -> Callable[..., Future[Any]]:
+    """What submits a call to ``cores`` threads, as an executor does."""
+
+    def turn(function: Callable[..., Any], *given: Any) -> Any:
+        with _one_openmp_thread():
+            return function(*given)
+
+    pool = _pool(cores)
+    return lambda function, *given: pool.submit(turn, function, *given)
 
 
 def over_slices(function: Callable[[slice], Any], n: int, size: int, cores: int) -> None:

@@ -5,26 +5,23 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from bayesgmm.data.reading import largest_magnitudes
+from bayesgmm.data.in_memory import InMemory
+from bayesgmm.data.stored import Stored
 from bayesgmm.errors import DataError
 from bayesgmm.model.structure import STRUCTURES, Covariance
 
-Array = NDArray[np.float64]
-
 
 def refuse_unfittable(
-    counted: Array,
+    table: InMemory | Stored,
     names: tuple[str, ...],
-    seen_weight: Array,
-    center: Array,
-    scale: Array,
     n_components: int,
     covariance: Covariance,
     *,
     likelihood_only: bool,
 ) -> None:
-    """Refuse rows ``counted`` (N, D), whose features have these weights and moments (D,)."""
-    n, d = counted.shape
+    """Refuse rows on which no mixture with so many components can be fitted."""
+    d, n = len(names), table.n_counted
+    (center, scale), seen_weight = table.moments, table.seen_weight
     for name, weight in zip(names, seen_weight, strict=True):
         if not weight > 0:
             raise DataError(
@@ -35,7 +32,7 @@ def refuse_unfittable(
             "Only one row counts (n_samples=1), which has no spread to fit; give two or more."
         )
     # The rounding of a mean is of this size; a column that varies less does not vary.
-    rounding = 8 * np.finfo(float).eps * largest_magnitudes(counted)
+    rounding = 8 * np.finfo(float).eps * table.largest
     for j, name in enumerate(names):
         if scale[j] <= rounding[j]:
             raise DataError(
@@ -43,7 +40,7 @@ def refuse_unfittable(
                 "drop it before fitting.",
                 column=name,
             )
-    distinct = _distinct_rows(counted, at_most=n_components)
+    distinct = _distinct_rows(table.counted, at_most=n_components)
     if n_components > distinct:
         raise DataError(
             f"{n_components} components were asked of data with only {distinct} distinct "

@@ -6,7 +6,7 @@ are an infinite likelihood to a component that shrinks onto them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -30,7 +30,17 @@ def recorded_steps(
 
     ``given`` is ``"auto"``, a number, one for each feature, or a mapping from names.
     """
-    d = values.shape[1]
+    steps = [
+        lattice_step(column[~np.isnan(column)]) if step is None else step
+        for step, column in zip(given_steps(given, names), values.T, strict=True)
+    ]
+    refuse_wider(steps, np.fmax.reduce(values) - np.fmin.reduce(values), names)
+    return np.array(steps)
+
+
+def given_steps(given: Any, names: tuple[str, ...]) -> list[float | None]:
+    """The step given for each feature; None where it is to be found."""
+    d = len(names)
     if isinstance(given, Mapping):
         unknown = [name for name in given if name not in names]
         if unknown:
@@ -48,14 +58,17 @@ def recorded_steps(
             )
     else:
         each = [given] * d
-    steps = [
-        lattice_step(column[~np.isnan(column)])
-        if isinstance(step, str) and step == "auto"
-        else _STEP(f"resolution of {name!r}", step)
-        for step, column, name in zip(each, values.T, names, strict=True)
+    return [
+        None if isinstance(step, str) and step == "auto" else _STEP(f"resolution of {name!r}", step)
+        for step, name in zip(each, names, strict=True)
     ]
-    ranges = np.fmax.reduce(values) - np.fmin.reduce(values)  # NaN where nothing was seen
-    wide = [j for j in range(d) if steps[j] > ranges[j] > 0]
+
+
+def refuse_wider(
+    steps: Sequence[float], ranges: NDArray[np.float64], names: tuple[str, ...]
+) -> None:
+    """Refuse a step beyond the range of its feature, which is NaN where nothing was seen."""
+    wide = [j for j in range(len(names)) if steps[j] > ranges[j] > 0]
     if wide:
         name = names[wide[0]]
         raise DataError(
@@ -63,7 +76,6 @@ def recorded_steps(
             "give the step between neighbouring values.",
             column=name,
         )
-    return np.array(steps)
 
 
 def steps_in_words(steps: NDArray[np.float64], names: tuple[str, ...]) -> str:
@@ -102,6 +114,13 @@ def lattice_step(values: NDArray[np.float64]) -> float:
             return 0.0
     distinct = np.unique(values)
     return 0.0 if len(distinct) in (0, 1, len(values)) else _step_of(distinct)
+
+
+def off_lattice(values: NDArray[np.float64], step: float, origin: float) -> NDArray[np.float64]:
+    """Those values, a thousand at most, that are not whole steps from ``origin``."""
+    off = (values - origin) / step
+    noise = 8 * np.finfo(float).eps * np.abs(values) / step
+    return values[np.abs(off - np.rint(off)) > _OFF + noise][:_FEW]
 
 
 def _step_of(distinct: NDArray[np.float64]) -> float:

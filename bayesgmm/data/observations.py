@@ -1,42 +1,42 @@
 """The one door for data.
 
-Arrays, pandas and polars frames, xarray objects and lists come in here and
-nowhere else; what leaves is a checked float64 matrix with its names,
-coordinates, row weights and scaling.  Bad data are refused in one sentence.
+Arrays, frames, xarray objects, lists, files and collections that are larger than memory come in
+here and nowhere else; what leaves is rows with their names, weights and scaling, in memory as
+a checked float64 matrix, or stored and read a block at a time.  Bad data are refused in one
+sentence.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bayesgmm.data.fittable import refuse_unfittable
+from bayesgmm.data.in_memory import InMemory
 from bayesgmm.data.lattice import recorded_steps, steps_in_words
+from bayesgmm.data.opened import Opened, opened
 from bayesgmm.data.reading import (
     checked_weights,
     default_names,
     given_names,
-    read,
     refuse_repeated,
     refuse_unusable,
     refuse_unwritable,
 )
 from bayesgmm.data.row_views import RowViews
-from bayesgmm.data.scaling import Scaling, centers_and_scales
+from bayesgmm.data.scaling import Scaling
+from bayesgmm.data.stored import Stored, stored
 from bayesgmm.errors import DataError
 from bayesgmm.model.spec import COVARIANCE
 from bayesgmm.model.structure import STRUCTURES, Covariance
-from bayesgmm.options import COUNT, TRUTH, Kind, one_of, optional, shown
+from bayesgmm.options import COUNT, TRUTH, Kind, Seed, generator, one_of, optional, shown
 
 Missing = Literal["marginal"]
 _MISSING: Kind[Missing | None] = optional(one_of(*get_args(Missing)))
-
-_FEW_ENOUGH_TO_COMPARE = 100_000  # rows, to look for equal ones among them
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,11 +45,14 @@ class Observations:
 
     Parameters
     ----------
-    data : array, DataFrame, Series, DataArray, Dataset, list or Observations
+    data : array, DataFrame, Series, DataArray, Dataset, list, path or Observations
         N rows and D features; one dimension is read as one feature.  Integer
         and float32 data are cast to float64.  Row and column labels of pandas,
-        polars and xarray are kept.
-    row_weights : array of shape (N,), optional
+        polars and xarray are kept.  Also a path of Parquet, Arrow, CSV, NumPy or Zarr
+        files (one, a folder, or a pattern with ``*``), a memory map, a Zarr array, a
+        collection of Dask, or batches of rows: a function that returns an iterator of
+        frames, or an object that can be iterated over again and again.
+    row_weights : array of shape (N,) or name of a column, optional
         Non-negative weight of each row in the likelihood: 2 counts a row twice.
     names : sequence of D strings, optional
         Feature names, where the data bring none or others are wanted.
@@ -65,11 +68,18 @@ class Observations:
         seen, at random given what was (Little and Rubin 2019): a row has then the density
         of its other features, and one of which nothing was seen says nothing.  Without
         it NaN is refused.
+    columns : sequence of str, optional
+        Which columns are the features, where columns have names; by default all.
+    in_memory : bool, optional
+        Whether files and collections are read at once.  By default those are that take no
+        more than 256 MB as float64; others are read a block at a time whenever a pass needs
+        them, after a first pass that checks every value and finds centre, scale and
+        resolution.  A cluster whose ``distributed.Client`` is active goes over them.
     errors : number or array of shape (D,), (N, D) or (N, D, D), optional
         Standard deviations of the errors with which values were measured, or their
         covariances, in the data's units: a row is x = y + error, and what is fitted is the
         distribution of y (Bovy, Hogg and Roweis 2011).
-    labels : array of shape (N,), optional
+    labels : array of shape (N,) or name of a column, optional
         The component, from 0 on, that a row is known to be of; -1 (or NaN, None) where that
         is not known.  ``pandas.factorize`` makes them of names.
     allowed : array of bool of shape (N, K), optional
@@ -91,6 +101,9 @@ class Observations:
         The same for compiled code, which would be compiled once more for read-only
         arrays.  Not to be written to.
     names : tuple of str
+    stored : Stored or None
+        How rows are read that are not in memory: those have no ``values``, ``matrix`` or
+        ``index``, but :meth:`blocks` and a :meth:`sample`.
     index : array of shape (N,)
         Row labels: a pandas index, an xarray coordinate, or 0 .. N-1.  Those that no
         file holds as they are (of a MultiIndex, periods, time zones) are text.
@@ -113,14 +126,12 @@ class Observations:
     Observations(3 rows; features a, b)
     """
 
-    matrix: NDArray[np.float64]
+    table: InMemory | Stored
     names: tuple[str, ...]
-    index: NDArray[Any]
     labelled: bool
-    row_weights: NDArray[np.float64] | None
     resolution: NDArray[np.float64]
     missing: Missing | None
-    views: RowViews
+    sample_of: int | None  # how many rows these are a random sample of
 
     def __init__(
         self,
@@ -130,6 +141,8 @@ class Observations:
         resolution: Any = "auto",
         missing: Missing | None = None,
         *,
+        columns: Sequence[str] | None = None,
+        in_memory: bool | None = None,
         errors: Any = None,
         labels: Any = None,
         allowed: Any = None,
@@ -137,47 +150,107 @@ class Observations:
         selection: Any = None,
     ) -> None:
         missing = _MISSING("missing", missing)
+        in_memory = optional(TRUTH)("in_memory", in_memory)
+        sample_of = None
         if isinstance(data, Observations):
-            values, index = data.matrix, data.index
+            if columns is not None:
+                data = data.select(columns)
             own = list(data.names) if data.labelled else None
             row_weights = data.row_weights if row_weights is None else row_weights
             if isinstance(resolution, str) and resolution == "auto":
                 resolution = data.resolution
             missing = data.missing if missing is None else missing
-            views = data.views
+            views, sample_of = data.views, data.sample_of
             errors = views.errors if errors is None else errors
             if labels is None and allowed is None:
                 labels, allowed = views.labels, views.allowed
             background = views.background if background is None else background
             selection = views.selection if selection is None else selection
+            found = Opened(data.matrix, data.index, own, {})
         else:
-            values, own, index = read(data, holes=missing is not None)
+            beside = {
+                what: name
+                for what, name in (("row_weights", row_weights), ("labels", labels))
+                if isinstance(name, str)
+            }
+            found = opened(
+                data,
+                columns=columns,
+                beside=beside,
+                in_memory=in_memory,
+                holes=missing is not None,
+            )
+            own = found.names
+        d = len(found.at) if found.values is None else found.values.shape[1]
         if names is not None:
-            own = given_names(names, values.shape[1])
-        named = default_names(values.shape[1]) if own is None else own
-        refuse_repeated(named)
-        refuse_unwritable(named)
-        refuse_unusable(values, named, holes=missing is not None)
-        put = object.__setattr__
-        put(self, "matrix", np.require(values, requirements=["C", "W"]))  # a copy if read-only
-        put(self, "names", tuple(named))
-        put(self, "index", index)
-        put(self, "labelled", own is not None)
-        put(self, "missing", missing)
-        if row_weights is not None:
-            row_weights = checked_weights(row_weights, len(values))
-        put(self, "row_weights", row_weights)
-        put(self, "resolution", recorded_steps(resolution, self.matrix, self.names))
-        views = RowViews.of(
-            self.matrix,
-            self.names,
-            errors=errors,
-            labels=labels,
-            allowed=allowed,
-            background=background,
-            selection=selection,
-        )
-        put(self, "views", views)
+            own = given_names(names, d)
+        named = tuple(default_names(d) if own is None else own)
+        refuse_repeated(list(named))
+        refuse_unwritable(list(named))
+        table: InMemory | Stored
+        if found.values is None:
+            given = {
+                "row_weights": row_weights,
+                "errors": errors,
+                "labels": labels,
+                "allowed": allowed,
+                "background": background,
+                "selection": selection,
+            }
+            table, steps = stored(found, named, resolution, missing is not None, given)
+        else:
+            values = found.values
+            refuse_unusable(values, list(named), holes=missing is not None)
+            matrix = np.require(values, requirements=["C", "W"])  # a copy if read-only
+            row_weights = found.beside.get("row_weights", row_weights)
+            if row_weights is not None:
+                row_weights = checked_weights(row_weights, len(values))
+            steps = recorded_steps(resolution, matrix, named)
+            views = RowViews.of(
+                matrix,
+                named,
+                errors=errors,
+                labels=found.beside.get("labels", labels),
+                allowed=allowed,
+                background=background,
+                selection=selection,
+            )
+            index = np.arange(len(values)) if found.index is None else found.index
+            table = InMemory(matrix, index, row_weights, views, missing is not None)
+        self._put(table, named, own is not None, steps, missing, sample_of)
+
+    def _put(self, *given: Any) -> None:
+        names = ("table", "names", "labelled", "resolution", "missing", "sample_of")
+        for name, value in zip(names, given, strict=True):
+            object.__setattr__(self, name, value)
+
+    def _with(self, table: InMemory | Stored, sample_of: int | None = None) -> Observations:
+        """The same of other rows: what holds of all is not checked again of some."""
+        other = object.__new__(Observations)
+        other._put(table, self.names, self.labelled, self.resolution, self.missing, sample_of)
+        return other
+
+    # The rows -------------------------------------------------------------
+
+    @property
+    def stored(self) -> Stored | None:
+        """How rows are read that are not in memory; None where they are."""
+        return self.table if isinstance(self.table, Stored) else None
+
+    @property
+    def table_in_memory(self) -> InMemory:
+        """The rows, or a refusal where they are not in memory."""
+        if isinstance(self.table, Stored):
+            raise DataError(
+                f"The {self.n_rows:,} rows of {self.table.source.description} are not in memory, "
+                "which this needs; take observations.sample(n), or columns and rows that fit."
+            )
+        return self.table
+
+    @property
+    def matrix(self) -> NDArray[np.float64]:
+        """The data (N, D) for compiled code; not to be written to."""
+        return self.table_in_memory.matrix
 
     @property
     def values(self) -> NDArray[np.float64]:
@@ -187,60 +260,103 @@ class Observations:
         return view
 
     @property
+    def index(self) -> NDArray[Any]:
+        """Row labels (N,)."""
+        return self.table_in_memory.index
+
+    @property
+    def row_weights(self) -> NDArray[np.float64] | None:
+        """Weights (N,) of the rows, where they were given."""
+        return self.table_in_memory.row_weights
+
+    @property
+    def views(self) -> RowViews:
+        """How rows were seen; of stored rows what holds of all of them."""
+        return self.table.views
+
+    def blocks(self) -> Iterator[Observations]:
+        """The rows in memory, one part after the other."""
+        if isinstance(self.table, InMemory):
+            yield self
+            return
+        for block in self.table.tables():
+            yield self._with(block)
+
+    def sample(self, n: int = 20_000, *, seed: Seed = None) -> Observations:
+        """Some of the rows at random, in memory; all where there are no more.
+
+        A fit to them is a fit to ``n`` rows and says so: its standard errors are those of
+        ``n`` rows, the root of N / n times as large as those of all.  Of rows that are not in
+        memory 100,000 were kept by the first pass, and are the most there are.
+
+        Examples
+        --------
+        >>> from bayesgmm import Observations, datasets
+        >>> Observations(datasets.faithful()).sample(100, seed=1)
+        Observations(a sample of 100 of 272 rows; features eruptions, waiting; recorded to ...)
+        """
+        n, rng = COUNT("n", n), generator(seed)
+        some: Observations = self
+        if isinstance(self.table, Stored):
+            some = self._with(self.table.sample())
+            if n > some.n_rows < self.n_rows:
+                raise DataError(
+                    f"n={n:,} rows were asked of {some.n_rows:,} that the first pass kept; ask for "
+                    "no more."
+                )
+        if n < some.n_rows:
+            some = some.part(np.sort(rng.choice(some.n_rows, n, replace=False)))
+        if some.n_rows == self.n_rows:
+            return some
+        whole = self.n_rows if self.sample_of is None else self.sample_of
+        return some._with(some.table, whole)
+
+    # What is known of them ------------------------------------------------
+
+    @property
     def n_rows(self) -> int:
         """N."""
-        return self.matrix.shape[0]
+        return self.table.n_rows
 
     @property
     def n_features(self) -> int:
         """D."""
-        return self.matrix.shape[1]
+        return len(self.names)
 
-    @cached_property
+    @property
     def total_weight(self) -> float:
         """Sum of the row weights; N where there are none."""
-        return float(self.n_rows if self.row_weights is None else self.row_weights.sum())
+        return self.table.total_weight
 
-    @cached_property
+    @property
     def center(self) -> NDArray[np.float64]:
         """Mean of each feature, where the standardised scale has its zero."""
-        return self._moments[0]
+        return self.table.moments[0]
 
-    @cached_property
+    @property
     def feature_scale(self) -> NDArray[np.float64]:
         """Standard deviation of each feature (divisor N), errors of measurement taken out."""
-        return self._moments[1]
+        return self.table.moments[1]
 
-    @cached_property
-    def _moments(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        return centers_and_scales(self.matrix, self.row_weights, self.views.error_variances)
-
-    @cached_property
+    @property
     def n_unseen(self) -> int:
         """How many values were not seen."""
-        return 0 if self.missing is None else int(np.isnan(self.matrix).sum())
+        return self.table.n_unseen
 
     @property
     def has_holes(self) -> bool:
         """Whether any value was not seen."""
         return self.n_unseen > 0
 
-    @cached_property
+    @property
     def seen_weight(self) -> NDArray[np.float64]:
         """Weight (D,) of the rows in which each feature was seen."""
-        if not self.has_holes:
-            return np.full(self.n_features, self.total_weight)
-        seen = ~np.isnan(self.matrix)
-        return seen.sum(axis=0) * 1.0 if self.row_weights is None else self.row_weights @ seen
+        return self.table.seen_weight
 
-    @cached_property
+    @property
     def typical_weight(self) -> float:
         """Median weight of a distinct row: 1, or 2 where every row is there twice."""
-        weights = np.ones(self.n_rows) if self.row_weights is None else self.row_weights
-        if self.n_rows <= _FEW_ENOUGH_TO_COMPARE:
-            place = np.unique(self.values + 0.0, axis=0, return_inverse=True)[1]
-            weights = np.bincount(place.ravel(), weights)
-        return float(np.median(weights[weights > 0]))
+        return self.table.typical_weight
 
     def recorded_variance(self, covariance: Covariance) -> NDArray[np.float64]:
         """Variance of each feature (D,) from recording alone, on the standardised scale.
@@ -268,7 +384,7 @@ class Observations:
 
     def noise_box(self) -> NDArray[np.float64] | None:
         """The box (2, D) over which noise is uniform; None where its density is given by row."""
-        return self.views.noise_box(self.matrix, self.resolution)
+        return self.views.noise_box(self.table.extremes, self.resolution)
 
     def require(
         self,
@@ -289,11 +405,8 @@ class Observations:
         self.views.refuse_empty(n_components, TRUTH("noise", noise))
         self.views.refuse_unknown_probability(STRUCTURES[covariance].matrices, self.names)
         refuse_unfittable(
-            self.values if self.row_weights is None else self.values[self.row_weights > 0],
+            self.table,
             self.names,
-            self.seen_weight,
-            self.center,
-            self.feature_scale,
             n_components,
             covariance,
             likelihood_only=likelihood_only,
@@ -301,15 +414,7 @@ class Observations:
 
     def part(self, rows: Any) -> Observations:
         """Some of the rows, by number: what holds of all is not checked again of some."""
-        some, put = object.__new__(Observations), object.__setattr__
-        for name in ("names", "labelled", "resolution", "missing"):
-            put(some, name, getattr(self, name))
-        put(some, "matrix", np.ascontiguousarray(self.matrix[rows]))
-        put(some, "index", self.index[rows])
-        weights = self.row_weights
-        put(some, "row_weights", None if weights is None else weights[rows])
-        put(some, "views", self.views.part(rows))
-        return some
+        return self._with(self.table_in_memory.part(rows), self.sample_of)
 
     def select(self, names: Sequence[str]) -> Observations:
         """The same rows with some features, in the order given."""
@@ -323,27 +428,37 @@ class Observations:
                     f"There is no feature {shown(name)}; the features are {', '.join(own)}."
                 )
         at = [own.index(name) for name in names]
+        views, resolution = self.views.select(at, self.names), self.resolution[at]
+        if isinstance(self.table, Stored):
+            some = object.__new__(Observations)
+            table = self.table.select(at, tuple(names), views)
+            some._put(table, tuple(names), True, resolution, self.missing, self.sample_of)
+            return some
         chosen = Observations(
             self.values[:, at],
             row_weights=self.row_weights,
             names=names,
-            resolution=self.resolution[at],
+            resolution=resolution,
             missing=self.missing,
-            **vars(self.views.select(at, self.names)),
+            **vars(views),
         )
-        object.__setattr__(chosen, "index", self.index)
-        return chosen
+        return chosen._with(replace(chosen.table_in_memory, index=self.index), self.sample_of)
 
     def __repr__(self) -> str:
         shown = ", ".join(self.names[:6]) + (", …" if self.n_features > 6 else "")
-        weighted = "" if self.row_weights is None else ", weighted"
+        weighted = ", weighted" if self.table.weighted else ""
         steps = "" if not self.resolution.any() else f"; recorded to {self.recorded()}"
         holes = ""
         if self.has_holes:
             holes = f"; {self.n_unseen:,} values not seen"
         seen = self.views.words(self.names)
         seen = f"; {seen}" if seen else ""
-        return f"Observations({self.n_rows} rows{weighted}; features {shown}{steps}{holes}{seen})"
+        rows = f"{self.n_rows} rows"
+        if self.sample_of is not None:
+            rows = f"a sample of {self.n_rows:,} of {self.sample_of:,} rows"
+        if isinstance(self.table, Stored):
+            rows = f"{self.n_rows:,} rows of {self.table.source.description}"
+        return f"Observations({rows}{weighted}; features {shown}{steps}{holes}{seen})"
 
     def recorded(self) -> str:
         """The steps to which values were recorded, for people; empty where there are none."""

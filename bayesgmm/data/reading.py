@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from datetime import date, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -272,7 +272,20 @@ def largest_magnitudes(values: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.fmax(np.fmax.reduce(values), -np.fmin.reduce(values))
 
 
-def refuse_unusable(values: NDArray[np.float64], names: list[str], *, holes: bool) -> None:
+class Place(NamedTuple):
+    """Where a block of rows lies."""
+
+    name: str  # of a file, or empty
+    first: int  # the number of its first row there
+
+    def of(self, row: int) -> str:
+        """One of its rows, for people."""
+        return f"row {row + self.first:,}" + (f" of {self.name}" if self.name else "")
+
+
+def refuse_unusable(
+    values: NDArray[np.float64], names: list[str], *, holes: bool, place: Place | None = None
+) -> None:
     n, d = values.shape
     if n == 0 or d == 0:
         raise DataError(
@@ -305,6 +318,12 @@ def refuse_unusable(values: NDArray[np.float64], names: list[str], *, holes: boo
             column = int(np.argmax(bad.any(axis=0)))
             row = int(np.argmax(bad[:, column]))
             count = int(bad[:, column].sum())
+            if place is not None:  # of what comes after this block nothing is known
+                raise DataError(
+                    f"Column {names[column]!r} has {many}, first in {place.of(row)}; {remedy}.",
+                    column=names[column],
+                    row=row + place.first,
+                )
             raise DataError(
                 f"Column {names[column]!r} has {count} {one if count == 1 else many}, first in "
                 f"row {row} ({int(bad.sum())} in all columns); {remedy}.",

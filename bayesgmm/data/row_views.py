@@ -139,7 +139,7 @@ class RowViews:
         classes = n_components + noise
         if self.labels is not None:
             known = self.labels >= 0
-            if self.labels.max() >= classes:
+            if self.labels.max(initial=-1) >= classes:
                 row = int(np.argmax(self.labels >= classes))
                 last = f"{n_components - 1}" + (f", or {n_components} for noise" if noise else "")
                 raise DataError(
@@ -162,15 +162,16 @@ class RowViews:
             return None
         return out
 
-    def noise_box(self, values: Array, resolution: Array) -> Array | None:
-        """The box (2, D) over which noise is uniform: as given, or the least that holds the rows.
+    def noise_box(self, extremes: tuple[Array, Array], resolution: Array) -> Array | None:
+        """The box (2, D) over which noise is uniform: as given, or the least that holds the rows,
+        of which ``extremes`` are the smallest and the largest values (D,).
 
         None where a density is given row by row.
         """
         if self.background is not None:
             return self.background if self.background.ndim == 2 else None
         half = 0.5 * resolution
-        found = np.stack([np.fmin.reduce(values) - half, np.fmax.reduce(values) + half])
+        found = np.stack([extremes[0] - half, extremes[1] + half])
         return found if self.selection is None else np.clip(found, *self.selection)
 
     @property

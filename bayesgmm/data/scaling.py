@@ -81,3 +81,8 @@ def _center_and_scale(
         least = _LEAST * float(np.average(squares + variances, weights=counts))
         variance = max(float(np.average(squares, weights=counts)), least)
     return center, float(np.sqrt(variance))
+
+
+def without_errors(variance: Array, of_errors: Array) -> Array:
+    """Variances (D,) of features whose errors have the same variance in every row."""
+    return np.asarray(np.maximum(variance - of_errors, _LEAST * variance))

@@ -6,6 +6,7 @@ slope, evidence many values at a time.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from copy import copy
 from functools import cached_property
 from typing import NamedTuple
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 
 from bayesgmm.compiled.threads import available_cores, thread_map
 from bayesgmm.data.observations import Observations
+from bayesgmm.data.stored import Stored
 from bayesgmm.density.coordinates import (
     constrain,
     constrain_many,
@@ -23,6 +25,7 @@ from bayesgmm.density.coordinates import (
     zero_sum_basis,
 )
 from bayesgmm.density.exchangeable import exchangeable
+from bayesgmm.density.passes import Passes
 from bayesgmm.density.prior_terms import PriorTerms
 from bayesgmm.density.recording import recorded_factors, without_recording
 from bayesgmm.density.slopes import log_prior_and_gradient
@@ -32,7 +35,8 @@ from bayesgmm.expectation.kernel import Totals
 from bayesgmm.expectation.point import Point
 from bayesgmm.expectation.precision import PrecisionForm
 from bayesgmm.expectation.rows import CHUNK, Rows
-from bayesgmm.expectation.statistics import SufficientStatistics, expected_statistics
+from bayesgmm.expectation.statistics import SufficientStatistics, expected_statistics_under
+from bayesgmm.expectation.stored_rows import StoredRows
 from bayesgmm.mixture.noise import Noise
 from bayesgmm.mixture.parameters import MixtureParameters
 from bayesgmm.model.spec import SPEC, MixtureSpec
@@ -41,6 +45,8 @@ from bayesgmm.options import TRUTH, numeric_array
 #: Thetas that one thread's turn takes: many enough that the turn costs nothing beside them,
 #: few enough that an interrupt need not wait.
 _THETAS = 256
+#: Thetas that one pass over many rows takes: reading is then nothing beside them.
+_AT_ONCE = 64
 #: Rows that cost as much as the marginal mixture of a view does.
 _ROWS_OF_A_VIEW = 50
 
@@ -71,6 +77,8 @@ class LogPosterior:
         False leaves the priors out: the log-likelihood alone.
     cores : int, default 1
         Threads over chunks of rows.  The value does not depend on it.
+    passes : Passes, optional
+        What watches passes over many rows: progress, checkpoints.
 
     Attributes
     ----------
@@ -94,6 +102,7 @@ class LogPosterior:
         jacobian: bool = True,
         prior: bool = True,
         cores: int = 1,
+        passes: Passes | None = None,
     ) -> None:
         spec = SPEC("spec", spec)
         jacobian, prior = TRUTH("jacobian", jacobian), TRUTH("prior", prior)
@@ -111,22 +120,25 @@ class LogPosterior:
         self.structure = spec.structure.code
         self.basis = zero_sum_basis(spec.n_classes)
         self.noise_box = observations.noise_box() if spec.noise else None
-        self.rows = self._rows_of(observations)
+        self.passes = passes
+        self.rows: Rows | StoredRows = self._rows_of(observations)
         self.log_jacobian = self.scaling.log_jacobian(observations.seen_weight)
         self.size = spec.n_parameters(observations.n_features)
 
     def on(self, part: Observations) -> LogPosterior:
         """The same density on some of the rows: same scale, same priors, one thread."""
         other = self.with_cores(1)
+        other.passes = None
         other.rows = self._rows_of(part)
         other.log_jacobian = self.scaling.log_jacobian(part.seen_weight)
         return other
 
-    def _rows_of(self, observations: Observations) -> Rows:
-        noise = None
-        if self.spec.noise:
-            noise = Noise(np.ones(()), self.noise_box).log_density(observations)
-        return Rows.seen(observations, self.scaling, self.spec.n_components, noise)
+    def _rows_of(self, observations: Observations) -> Rows | StoredRows:
+        k, noise = self.spec.n_components, self.spec.noise
+        table = observations.table
+        if isinstance(table, Stored):
+            return StoredRows(table, self.scaling, k, self.noise_box, noise)
+        return Rows.seen(table, self.scaling, k, self.noise_box, noise=noise)
 
     @cached_property
     def groups(self) -> NDArray[np.int64]:
@@ -166,38 +178,68 @@ class LogPosterior:
     @property
     def rows_worth(self) -> int:
         """How many complete rows cost as much as these."""
-        return len(self.rows.values) + _ROWS_OF_A_VIEW * len(self.rows.views.n_seen)
+        views = self.rows.views.n_seen if isinstance(self.rows, Rows) else ()
+        return self.rows.n_rows + _ROWS_OF_A_VIEW * len(views)
+
+    @property
+    def rows_in_memory(self) -> Rows:
+        """The rows, or a refusal where they are not in memory."""
+        if isinstance(self.rows, StoredRows):
+            raise DataError(
+                f"The {self.rows.n_rows:,} rows of {self.rows.table.source.description} are not in "
+                "memory, which this needs; fit observations.sample(n)."
+            )
+        return self.rows
 
     @property
     def few_rows(self) -> bool:
         """Whether one call of the kernel takes them all, and compiled code the target."""
-        return len(self.rows.values) <= CHUNK
+        return isinstance(self.rows, Rows) and self.rows.n_rows <= CHUNK
 
     @property
     def target(self) -> Target:
         """As compiled code takes it, of rows that are few enough for one pass."""
         each = self.spec.structure.own_entries(self.observations.n_features)
         return Target.of(
-            self.rows, self.spec.n_components, self.basis, self.structure, each, self.prior
+            self.rows_in_memory,
+            self.spec.n_components,
+            self.basis,
+            self.structure,
+            each,
+            self.prior,
         )
 
     def at(self, point: Point) -> Evaluation:
         """The density at a point, and the statistics of the pass that it takes."""
-        gradient = np.empty(self.size)
         if self.few_rows:
+            gradient = np.empty(self.size)
             form = PrecisionForm.empty(point, self.structure)
             totals, likelihood = Totals.zero(form), np.empty(1)
             value = log_posterior_of_point(
                 self.target, 1.0, point, form, totals, gradient, likelihood
             )
             statistics = SufficientStatistics(float(likelihood[0]), *totals[:3])
-        else:
-            form = self.precision(point)
-            statistics = expected_statistics(self.rows, form, cores=self.cores)
+            return Evaluation(value - self.log_jacobian, gradient, statistics, form)
+        return self.at_each([point])[0]
+
+    def at_each(self, points: Sequence[Point]) -> list[Evaluation]:
+        """The density at many points, in one pass over rows that are not in memory."""
+        if self.few_rows:
+            return [self.at(point) for point in points]
+        forms = [self.precision(point) for point in points]
+        found = []
+        for point, form, statistics in zip(points, forms, self._pass(forms), strict=True):
+            gradient = np.empty(self.size)
             value = statistics.log_likelihood + log_prior_and_gradient(
                 point, form, statistics.totals, self.basis, self.prior, gradient
             )
-        return Evaluation(value - self.log_jacobian, gradient, statistics, form)
+            found.append(Evaluation(value - self.log_jacobian, gradient, statistics, form))
+        return found
+
+    def _pass(self, forms: Sequence[PrecisionForm]) -> Sequence[SufficientStatistics]:
+        if self.passes is None:
+            return expected_statistics_under(forms, self.rows, cores=self.cores)
+        return self.passes.under(forms, self.rows, cores=self.cores)
 
     def precision(self, point: Point) -> PrecisionForm:
         """What the pass over the data reads of a point."""
@@ -222,12 +264,27 @@ class LogPosterior:
             gradient = np.empty(self.size)
             value = log_posterior(self.target, 1.0, theta, gradient, np.empty(1))
             return value - self.log_jacobian, gradient
+        here = self.at(self._point(theta))
+        return here.value, here.gradient
+
+    def _point(self, theta: NDArray[np.float64]) -> Point:
         k, d = self.spec.n_components, self.observations.n_features
         factors = np.empty(self.spec.structure.factor_shape(k, d))
         point = Point(np.empty(self.spec.n_classes), np.empty((k, d)), factors)
         constrain(theta, self.basis, self.structure, self.prior.frame, point)
-        here = self.at(point)
-        return here.value, here.gradient
+        return point
+
+    def values_and_grads(
+        self, theta: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Log density (n,) and gradient (n, P) at each of many theta (n, P)."""
+        theta = np.ascontiguousarray(self._batch(theta))
+        values, gradients = np.empty(len(theta)), np.empty(theta.shape)
+        for begin in range(0, len(theta), _AT_ONCE):
+            some = theta[begin : begin + _AT_ONCE]
+            for i, here in enumerate(self.at_each([self._point(one) for one in some]), begin):
+                values[i], gradients[i] = here.value, here.gradient
+        return values, gradients
 
     def value(self, theta: NDArray[np.float64]) -> float:
         """Log density at theta."""
@@ -239,8 +296,7 @@ class LogPosterior:
         flat = np.ascontiguousarray(theta.reshape(-1, self.size))
         out = np.empty(len(flat))
         if not self.few_rows:  # the threads are those of each pass
-            for i, one in enumerate(flat):
-                out[i] = self.value(one)
+            out[:] = self.values_and_grads(flat)[0]
             return out.reshape(theta.shape[:-1])
         target = self.target
 

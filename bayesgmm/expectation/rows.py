@@ -10,7 +10,7 @@ from numba import types
 from numpy.typing import NDArray
 
 from bayesgmm.compiled.calls import MATRIX, VECTOR
-from bayesgmm.data.observations import Observations
+from bayesgmm.data.in_memory import InMemory
 from bayesgmm.data.scaling import Scaling
 from bayesgmm.expectation.views import ALL_SEEN, VIEWS, Views
 
@@ -80,25 +80,43 @@ class Rows(NamedTuple):
     @classmethod
     def seen(
         cls,
-        observations: Observations,
+        table: InMemory,
         scaling: Scaling,
         n_components: int,
-        background: Array | None = None,
+        noise_box: Array | None = None,
+        *,
+        noise: bool = False,
     ) -> Rows:
-        """Observations, with all that is known of how they were seen.
+        """A table, with all that is known of how its rows were seen.
 
-        ``background`` (N,) is the log density of noise, in the data's units, where there is any.
+        With ``noise`` its log density is that of the table, or uniform over ``noise_box`` (2, D)
+        in the data's units.
         """
-        views = observations.views
+        views, background = table.views, None
+        if noise:
+            background = views.background
+            if background is None or background.ndim == 2:
+                assert noise_box is not None
+                background = uniform_log_density(noise_box, table.matrix)
         return cls.of(
-            observations.matrix,
+            table.matrix,
             *scaling,
-            observations.row_weights,
+            table.row_weights,
             errors=views.errors,
-            allowed=views.allowed_of(n_components, background is not None),
+            allowed=views.allowed_of(n_components, noise),
             background=background,
             selection=views.selection,
         )
+
+    @property
+    def n_rows(self) -> int:
+        """N."""
+        return len(self.values)
+
+    @property
+    def total_weight(self) -> float:
+        """Sum of the row weights; N where there are none."""
+        return float(self.row_weights.sum()) if len(self.row_weights) else float(self.n_rows)
 
     @property
     def standardised(self) -> Array:
@@ -146,6 +164,13 @@ class Rows(NamedTuple):
 
 #: Their type in compiled code.
 ROWS = types.NamedTuple([MATRIX, VECTOR, VECTOR, VECTOR, VIEWS, VECTOR, MATRIX], Rows)
+
+
+def uniform_log_density(box: Array, values: Array) -> Array:
+    """Log density (N,) of rows (N, D) uniform over a box (2, D), of what was seen of them."""
+    seen = ~np.isnan(values)
+    outside = ((values < box[0]) | (values > box[1])).any(axis=1)
+    return np.where(outside, -np.inf, -(seen @ np.log(box[1] - box[0])))
 
 
 def cores_of_one_pass(n_rows: int, cores: int) -> int:

@@ -6,9 +6,11 @@ comes out of the pass; see docs/mathematics.md.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import reduce
+from functools import partial, reduce
 from operator import add
+from typing import Any
 
 import numpy as np
 from numba import njit
@@ -16,10 +18,12 @@ from numpy.typing import NDArray
 
 from bayesgmm.compiled.calls import COMPILED
 from bayesgmm.compiled.threads import thread_map
+from bayesgmm.data.parts import Done
 from bayesgmm.expectation.kernel import NO_SCATTER, NOTHING, Totals
 from bayesgmm.expectation.one_pass import accumulate
 from bayesgmm.expectation.precision import PrecisionForm
 from bayesgmm.expectation.rows import NO_ROWS, Rows
+from bayesgmm.expectation.stored_rows import StoredRows
 
 
 @dataclass(frozen=True)
@@ -55,15 +59,44 @@ class SufficientStatistics:
         return Totals(self.counts, self.sums, self.scatters, NO_ROWS, NOTHING)
 
 
-def expected_statistics(rows: Rows, form: PrecisionForm, *, cores: int = 1) -> SufficientStatistics:
-    """One pass: the statistics of ``rows`` under ``form``, pieces on ``cores`` threads."""
+class Batch(tuple[SufficientStatistics, ...]):
+    """The statistics under several forms, of the same rows; those of two parts add."""
 
-    def one(chunk: Rows) -> SufficientStatistics:
-        totals = Totals.zero(form)
-        return SufficientStatistics(accumulate(chunk, form, totals), *totals[:3])
+    def __add__(self, other: Any) -> Batch:
+        return Batch(own + its for own, its in zip(self, other, strict=True))
 
-    parts = thread_map(one, rows.pieces(), cores)
-    return parts[0] if len(parts) == 1 else reduce(add, parts)
+
+def expected_statistics(
+    rows: Rows | StoredRows, form: PrecisionForm, *, cores: int = 1
+) -> SufficientStatistics:
+    """One pass: the statistics of ``rows`` under ``form``, on ``cores`` threads."""
+    return expected_statistics_under([form], rows, cores=cores)[0]
+
+
+def expected_statistics_under(
+    forms: Sequence[PrecisionForm],
+    rows: Rows | StoredRows,
+    *,
+    cores: int = 1,
+    done: Done | None = None,
+) -> Batch:
+    """The statistics under each form, in one pass: rows that are not in memory are read once."""
+    if isinstance(rows, StoredRows):
+        return rows.reduced(partial(_of_rows, tuple(forms)), cores=cores, done=done)
+    found = []
+    for form in forms:
+        parts = thread_map(partial(_of_piece, form), rows.pieces(), cores)
+        found.append(parts[0] if len(parts) == 1 else reduce(add, parts))
+    return Batch(found)
+
+
+def _of_rows(forms: tuple[PrecisionForm, ...], rows: Rows) -> Batch:
+    return Batch(reduce(add, [_of_piece(form, piece) for piece in rows.pieces()]) for form in forms)
+
+
+def _of_piece(form: PrecisionForm, piece: Rows) -> SufficientStatistics:
+    totals = Totals.zero(form)
+    return SufficientStatistics(accumulate(piece, form, totals), *totals[:3])
 
 
 def row_log_density(rows: Rows, form: PrecisionForm) -> NDArray[np.float64]:

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from bayesgmm.data.observations import Observations
+from bayesgmm.data.in_memory import InMemory
+from bayesgmm.data.row_views import RowViews
 from bayesgmm.errors import DataError
+from bayesgmm.expectation.rows import uniform_log_density
 
 Array = NDArray[np.float64]
 
@@ -46,16 +48,24 @@ class Noise:
                 f"shape {shape}."
             )
 
-    def log_density(self, rows: Observations) -> Array:
+    def box_for(self, views: RowViews) -> Array | None:
+        """The box over which noise has a density at rows; None where theirs is given row by row."""
+        given = views.background
+        return None if given is not None and given.ndim == 1 else self.required_box
+
+    def log_density(self, rows: InMemory) -> Array:
         """Log density (N,) of rows, of what was seen of them; -inf outside of the box."""
-        given = rows.views.background
-        if given is not None and given.ndim == 1:
-            return given
-        return box_log_density(self.required_box, rows.matrix)
+        box = self.box_for(rows.views)
+        if box is not None:
+            return uniform_log_density(box, rows.matrix)
+        assert rows.views.background is not None
+        return rows.views.background
 
     def density_on(self, points: Array) -> Array:
         """Weighted density (..., N) at points (N,) of the one feature of a box."""
-        return self.weight[..., None] * np.exp(box_log_density(self.required_box, points[:, None]))
+        return self.weight[..., None] * np.exp(
+            uniform_log_density(self.required_box, points[:, None])
+        )
 
     def marginal(self, index: NDArray[np.int64]) -> Noise:
         """Of some features."""
@@ -66,10 +76,3 @@ class Noise:
         return rng.uniform(
             self.required_box[0], self.required_box[1], (n, self.required_box.shape[1])
         )
-
-
-def box_log_density(box: Array, values: Array) -> Array:
-    """Log density (N,) of rows (N, D) uniform over a box (2, D), of what was seen of them."""
-    seen = ~np.isnan(values)
-    outside = ((values < box[0]) | (values > box[1])).any(axis=1)
-    return np.where(outside, -np.inf, -(seen @ np.log(box[1] - box[0])))

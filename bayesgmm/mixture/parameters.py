@@ -24,10 +24,10 @@ from bayesgmm.data.scaling import Scaling
 from bayesgmm.errors import DataError
 from bayesgmm.expectation.point import Point
 from bayesgmm.expectation.precision import PrecisionForm
-from bayesgmm.expectation.rows import NO_ROWS, Rows
+from bayesgmm.expectation.rows import NO_ROWS, Rows, uniform_log_density
 from bayesgmm.expectation.statistics import row_log_density, row_memberships
 from bayesgmm.mixture.conditioning import factor_of, given_features
-from bayesgmm.mixture.noise import Noise, box_log_density
+from bayesgmm.mixture.noise import Noise
 from bayesgmm.mixture.simulation import simulated
 from bayesgmm.model.structure import STRUCTURES
 from bayesgmm.options import (
@@ -198,9 +198,14 @@ class MixtureParameters:
             PrecisionForm.of(Point(*parts), STRUCTURES["full"].code)
             for parts in zip(log_weights, means, tril, strict=True)
         ]
-        background = None if self.noise is None else self.noise.log_density(rows)
-        scaling = Scaling(center, np.ones_like(center))
-        seen = Rows.seen(rows, scaling, self.n_components, background)
+        box = None if self.noise is None else self.noise.box_for(rows.views)
+        seen = Rows.seen(
+            rows.table_in_memory,
+            Scaling(center, np.ones_like(center)),
+            self.n_components,
+            box,
+            noise=self.noise is not None,
+        )
         return seen._replace(row_weights=NO_ROWS), forms
 
     def log_density(self, x: Any, *, cores: int | None = None) -> NDArray[np.float64]:
@@ -296,7 +301,7 @@ class MixtureParameters:
         noise = None
         if self.noise is not None:
             noise = self.noise.marginal(rest)
-            log_noise = box_log_density(self.noise.marginal(seen).required_box, at[None])[0]
+            log_noise = uniform_log_density(self.noise.marginal(seen).required_box, at[None])[0]
             log_seen = np.concatenate(
                 [log_seen, np.broadcast_to(log_noise, (*self.batch_shape, 1))], axis=-1
             )

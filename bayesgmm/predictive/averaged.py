@@ -22,9 +22,9 @@ from bayesgmm.data.observations import Observations
 from bayesgmm.errors import SpecError
 from bayesgmm.expectation.point import Point
 from bayesgmm.expectation.precision import PrecisionForm
-from bayesgmm.expectation.rows import CHUNK, Rows
+from bayesgmm.expectation.rows import CHUNK, Rows, uniform_log_density
 from bayesgmm.expectation.statistics import row_log_density
-from bayesgmm.mixture.noise import Noise, box_log_density
+from bayesgmm.mixture.noise import Noise
 from bayesgmm.mixture.parameters import MixtureParameters
 from bayesgmm.model.structure import STRUCTURES
 from bayesgmm.options import SEED, generator, seed_value, shown
@@ -181,7 +181,9 @@ class AveragedMixture:
             over_slices(one, data.n_rows, CHUNK, available_cores(None))
         if (noise := self.noise) is not None:
             with np.errstate(divide="ignore"):
-                out = np.logaddexp(out, np.log(noise.weight) + noise.log_density(data))
+                out = np.logaddexp(
+                    out, np.log(noise.weight) + noise.log_density(data.table_in_memory)
+                )
         return out
 
     def marginal(self, features: Sequence[int]) -> AveragedMixture:
@@ -196,7 +198,7 @@ class AveragedMixture:
         at = np.array(list(given.values()))
         logs = [self.log_weights + _log_densities(seen, at)]
         if seen.noise is not None:
-            here = box_log_density(seen.noise.required_box, at[None])[0]
+            here = uniform_log_density(seen.noise.required_box, at[None])[0]
             logs.append((self.log_noise + here)[:, None])
         both = np.concatenate(logs, axis=1)
         both -= both.max()  # first: beside it a far value's sum is lost

@@ -121,7 +121,7 @@ def insertions(
 
     Yields the ``best`` of distinct places for each.
     """
-    density, rows = bounds.density, bounds.density.rows
+    density, rows = bounds.density, bounds.density.rows_in_memory
     k = len(place.means)
     structure = density.spec.structure
     part = np.arange(len(rows.values))
@@ -175,7 +175,7 @@ def _without(bounds: Bounds, place: Point, gone: int) -> Point:
         factors = factors[keep]
     likelihood = density.prior._replace(active=False)
     point, no_ridge = Point(log_weights, place.means[keep], factors), np.zeros(place.means.shape[1])
-    rows = density.rows.unlabelled
+    rows = density.rows_in_memory.unlabelled
     for _ in range(_SETTLE):
         form = density.precision(point)
         statistics = expected_statistics(rows, form, cores=density.cores)

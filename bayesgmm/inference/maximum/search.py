@@ -109,6 +109,7 @@ def search(
         jacobian=False,
         prior=prior,
         cores=cores_of_one_pass(observations.n_rows, cores),
+        passes=run.passes,
     )
     ridge = reg_covar / density.scale**2 if reg_covar else None
 
@@ -137,7 +138,7 @@ def search(
             return EMResult(best, density, (), 1)
         rng = generator(run.seed)
         part, few = _sample(density, rng)
-        x = filled(part.rows)
+        x = filled(part.rows_in_memory)
         bounds = whole if part is density else Bounds(part)
         effort = Effort.of(part.work, method)
         explore = _Explorer(
@@ -207,6 +208,9 @@ def _sample(density: LogPosterior, rng: np.random.Generator) -> tuple[LogPosteri
     """The density on as many rows as tell its parameters, and these rows."""
     rows = density.observations
     enough = min(max(_ROWS_PER_PARAMETER * density.size, _FEWEST_ROWS), SAMPLE)
+    if rows.stored is not None:
+        kept = rows.sample(min(rows.n_rows, enough), seed=rng)
+        return density.on(kept), kept
     if density.rows_worth > SAMPLE and rows.n_rows > enough:
         rows = rows.part(rng.choice(rows.n_rows, enough, replace=False))
         density = density.on(rows)

@@ -63,9 +63,9 @@ class Bounds:
         self.density = density
         self.likelihood = not density.prior.active
         self.floor = variance_floor(density)
-        rows, typical = density.rows, density.observations.typical_weight
-        weight = float(rows.row_weights.sum()) if len(rows.row_weights) else len(rows.values)
-        self.n_rows = weight / typical  # of this density, which may be on a part of the data
+        self.n_rows = (
+            density.rows.total_weight / density.observations.typical_weight
+        )  # of this density, which may be on a part of the data
 
     def judge(self, point: Point) -> Soundness:
         """The components that are artefacts.

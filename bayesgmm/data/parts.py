@@ -1,0 +1,109 @@
+"""How the parts of a source are spread: over threads here, or over the workers of a cluster.
+
+Everything that goes over all rows of a source goes through :func:`over_parts`: a function of a
+part whose results add.  Results are added in the order of the rows, so that a sum does not
+depend on who was done first.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from functools import reduce
+from itertools import chain
+from operator import add
+from typing import Any
+
+from bayesgmm.compiled.threads import pooled
+from bayesgmm.data.sources.source import Part
+
+#: Results that one task of a cluster adds up.
+_FAN_IN = 16
+
+#: Called with the number of parts that are done, as they are.
+Done = Callable[[int], None]
+
+
+def over_parts[Result](
+    function: Callable[[Part, int], Result],
+    parts: Iterable[tuple[Part, int]],
+    *,
+    cores: int,
+    client: Any = None,
+    done: Done | None = None,
+) -> Result:
+    """The sum of ``function(part, number of its first row)`` over parts, at least one."""
+    if client is not None:
+        return _on_cluster(function, parts, client)
+    results = _in_order(function, parts, cores)
+    total = next(results)
+    for number, result in enumerate(chain([None], results), start=1):
+        if result is not None:
+            total = total + result  # type: ignore[operator]
+        if done is not None:
+            done(number)
+    return total
+
+
+def _in_order[Result](
+    function: Callable[[Part, int], Result], parts: Iterable[tuple[Part, int]], cores: int
+) -> Iterator[Result]:
+    """Results one after the other, while the parts after them are read and worked on.
+
+    One thread more than there are cores, so that reading does not keep a core waiting; no
+    more parts at once than threads, so that memory is bounded.
+    """
+    waiting: deque[Any] = deque()
+    submit = pooled(cores + 1)
+    try:
+        for part, first in parts:
+            waiting.append(submit(function, part, first))
+            if len(waiting) > cores:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        for future in waiting:
+            future.cancel()
+
+
+def _on_cluster[Result](
+    function: Callable[[Part, int], Result], parts: Iterable[tuple[Part, int]], client: Any
+) -> Result:
+    """As a tree of tasks: what a worker that is lost had done is done again by others."""
+    from dask.delayed import delayed
+
+    # A task of its own, so that it travels once to each worker and can be made again.
+    shared = delayed(_same, pure=False)(function)
+    level = [delayed(_one, pure=False)(shared, part.sent(), first) for part, first in parts]
+    while len(level) > 1:
+        level = [
+            delayed(_added, pure=False)(level[i : i + _FAN_IN])
+            for i in range(0, len(level), _FAN_IN)
+        ]
+    return client.compute(level[0]).result()
+
+
+def _same(value: Any) -> Any:
+    return value
+
+
+def _one(function: Any, part: Part, first: int) -> Any:
+    return function(part, first)
+
+
+def _added(results: list[Any]) -> Any:
+    return reduce(add, results)
+
+
+def active_client() -> Any:
+    """The client of ``distributed`` that is in use, if there is one."""
+    if "distributed" not in sys.modules:
+        return None
+    from distributed import get_client
+
+    try:
+        return get_client()
+    except ValueError:
+        return None
