@@ -91,7 +91,7 @@ class Slices:
         return self.start
 
     def blocks(self) -> Iterator[NDArray[np.float64]]:
-        with reading(self.name or "The array"):
+        with reading(self.name or "array"):
             array = self.where.open()
             stop = self.start + self.n_rows
             for start in range(self.start, stop, self.step):
@@ -156,19 +156,14 @@ def memmap_source(array: Any, columns: Any = None) -> Source:
     )
 
 
-def mapped_again(where: dict[str, Any]) -> Source:
+def mapped_again(address: dict[str, Any]) -> Source:
     """The memory map that has this address."""
-    path = str(where["path"])
-    with reading(path):
-        array = Mapped(
-            path,
-            int(where["offset"]),
-            tuple(where["shape"]),
-            str(where["dtype"]),
-            tuple(where["strides"]),
-        )
-        opened = array.open()
-    return array_source([(path, array, opened)], f"memory map of {path!r}", None, {"memmap": where})
+    again = {**address, "shape": tuple(address["shape"]), "strides": tuple(address["strides"])}
+    where = Mapped(**again)
+    with reading(where.path):
+        array = where.open()
+    named = f"memory map of {where.path!r}"
+    return array_source([(where.path, where, array)], named, None, {"memmap": address})
 
 
 def npy_source(files: Sequence[str], description: str, columns: Any = None) -> Source:

@@ -130,6 +130,7 @@ def reading(name: str, error: type[BayesGMMError] = FileError) -> Iterator[None]
         raise
     except Exception as why:
         said = (str(why).strip() or type(why).__name__).splitlines()[0].strip().rstrip(".")
+        error = FileError if isinstance(why, OSError) else error
         raise error(f"{name!r} cannot be read: {said}.", path=name) from why
 
 

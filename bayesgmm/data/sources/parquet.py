@@ -82,7 +82,7 @@ def same_columns(
 
 
 def runs(rows: Sequence[int]) -> list[tuple[int, ...]]:
-    """Numbers of consecutive pieces, taken together up to the rows of a part."""
+    """Numbers of consecutive pieces, taken together to about the rows of a part."""
     ends = np.cumsum(rows, dtype=np.int64)
     found: list[tuple[int, ...]] = []
     for _, group in groupby(range(len(rows)), lambda i: (ends[i] - rows[i]) // source.PART):
