@@ -27,9 +27,10 @@ def refuse_collinear(observations: Observations, covariance: Covariance) -> None
 
     Only where it is so exactly: no row is farther from it than the rounding of its own
     entries, 8 units in the last place of the largest.  As few rows as features lie in a
-    plane whatever they are, and are not refused here.
+    plane whatever they are, and are not refused here.  Of stored rows the sample is looked at.
     """
-    values, weights = observations.values, observations.row_weights
+    kept = observations.kept
+    values, weights = kept.values, kept.row_weights
     counted = values if weights is None else values[weights > 0]
     if observations.has_holes:
         counted = counted[~np.isnan(counted).any(axis=1)]

@@ -274,6 +274,12 @@ class Observations:
         """How rows were seen; of stored rows what holds of all of them."""
         return self.table.views
 
+    def on_cluster(self, client: Any) -> Observations:
+        """The same rows, which the workers of a ``distributed.Client`` go over if not in memory."""
+        if isinstance(self.table, InMemory):
+            return self
+        return self._with(replace(self.table, client=client), self.sample_of)
+
     def blocks(self) -> Iterator[Observations]:
         """The rows in memory, one part after the other."""
         if isinstance(self.table, InMemory):
@@ -281,6 +287,11 @@ class Observations:
             return
         for block in self.table.tables():
             yield self._with(block)
+
+    @property
+    def kept(self) -> Observations:
+        """The rows in memory: all, or those of the sample that the first pass kept."""
+        return self if isinstance(self.table, InMemory) else self._with(self.table.sample())
 
     def sample(self, n: int = 20_000, *, seed: Seed = None) -> Observations:
         """Some of the rows at random, in memory; all where there are no more.
@@ -296,14 +307,12 @@ class Observations:
         Observations(a sample of 100 of 272 rows; features eruptions, waiting; recorded to ...)
         """
         n, rng = COUNT("n", n), generator(seed)
-        some: Observations = self
-        if isinstance(self.table, Stored):
-            some = self._with(self.table.sample())
-            if n > some.n_rows < self.n_rows:
-                raise DataError(
-                    f"n={n:,} rows were asked of {some.n_rows:,} that the first pass kept; ask for "
-                    "no more."
-                )
+        some = self.kept
+        if n > some.n_rows < self.n_rows:
+            raise DataError(
+                f"n={n:,} rows were asked of {some.n_rows:,} that the first pass kept; ask for "
+                "no more."
+            )
         if n < some.n_rows:
             some = some.part(np.sort(rng.choice(some.n_rows, n, replace=False)))
         if some.n_rows == self.n_rows:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayesgmm.data.reading import read
-from bayesgmm.data.sources.opening import source_of
+from bayesgmm.data.sources.opening import source_of, with_columns
 from bayesgmm.data.sources.source import Source
 from bayesgmm.errors import DataError
 from bayesgmm.options import shown
@@ -48,7 +48,10 @@ def opened(
         if isinstance(columns, str) or not all(isinstance(name, str) for name in columns):
             raise DataError(f"columns must be a sequence of names, got {shown(columns)}.")
         columns = [*columns, *(name for name in beside.values() if name not in columns)]
-    source = source_of(data, columns)
+    if isinstance(data, Source):
+        source: Source | None = data if columns is None else with_columns(data, columns)
+    else:
+        source = source_of(data, columns)
     if source is None:
         if in_memory is False:
             raise DataError("The data are in memory already; leave in_memory out.")

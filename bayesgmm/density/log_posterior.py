@@ -133,6 +133,10 @@ class LogPosterior:
         other.log_jacobian = self.scaling.log_jacobian(part.seen_weight)
         return other
 
+    def of_no_rows(self) -> LogPosterior:
+        """The same density without the likelihood: on no row."""
+        return self.on(self.observations.kept.part(slice(0, 0)))
+
     def _rows_of(self, observations: Observations) -> Rows | StoredRows:
         k, noise = self.spec.n_components, self.spec.noise
         table = observations.table
@@ -224,8 +228,6 @@ class LogPosterior:
 
     def at_each(self, points: Sequence[Point]) -> list[Evaluation]:
         """The density at many points, in one pass over rows that are not in memory."""
-        if self.few_rows:
-            return [self.at(point) for point in points]
         forms = [self.precision(point) for point in points]
         found = []
         for point, form, statistics in zip(points, forms, self._pass(forms), strict=True):
@@ -280,6 +282,10 @@ class LogPosterior:
         """Log density (n,) and gradient (n, P) at each of many theta (n, P)."""
         theta = np.ascontiguousarray(self._batch(theta))
         values, gradients = np.empty(len(theta)), np.empty(theta.shape)
+        if self.few_rows:
+            for i, one in enumerate(theta):
+                values[i], gradients[i] = self.value_and_grad(one)
+            return values, gradients
         for begin in range(0, len(theta), _AT_ONCE):
             some = theta[begin : begin + _AT_ONCE]
             for i, here in enumerate(self.at_each([self._point(one) for one in some]), begin):

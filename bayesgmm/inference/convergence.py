@@ -154,7 +154,8 @@ def label_free(
     parameters: MixtureParameters, lp: Array, observations: Observations
 ) -> dict[str, Array]:
     """Quantities (chain, draw) that no relabelling changes, by name."""
-    found = {"log posterior": lp}
+    found, total_weight = {"log posterior": lp}, observations.total_weight
+    observations = observations.kept
     flat = parameters.flat()
     some = flat[np.linspace(0, len(flat.weights) - 1, 10).astype(int)]
     order = np.argsort(some.log_density(observations).mean(axis=0), kind="stable")
@@ -174,7 +175,7 @@ def label_free(
         found["log volume of the smallest component"] = volume.min(axis=-1)
         found["log volume of the largest component"] = volume.max(axis=-1)
         found["components with a row or more"] = (
-            (weights * observations.total_weight >= 1.0).sum(axis=-1).astype(float)
+            (weights * total_weight >= 1.0).sum(axis=-1).astype(float)
         )
     if parameters.noise is not None:
         found["weight of noise"] = parameters.noise.weight

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import importlib
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
 from typing import Any, Literal, get_args, overload
 
 from bayesgmm.data.observations import Observations
+from bayesgmm.density.passes import Passes, checkpoint_in
 from bayesgmm.errors import SpecError, warn
 from bayesgmm.interrupts import whole_imports
 from bayesgmm.methods import METHODS, Engine, Method, Run
@@ -13,11 +16,13 @@ from bayesgmm.mixture.parameters import MixtureParameters
 from bayesgmm.model.spec import SPEC, MixtureSpec
 from bayesgmm.options import (
     CORES,
+    PATH,
     PROGRESS,
     SEED,
     Progress,
     Seed,
     one_of,
+    optional,
     refuse_beyond_memory,
     shown,
 )
@@ -50,6 +55,8 @@ def fit(
     row_weights: Any = None,
     cores: int | None = None,
     progress: Progress | None = None,
+    checkpoint: str | Path | None = None,
+    client: Any = None,
     n_starts: int | None = None,
     n_best: int | None = None,
     rounds: int | None = None,
@@ -70,6 +77,8 @@ def fit(
     row_weights: Any = None,
     cores: int | None = None,
     progress: Progress | None = None,
+    checkpoint: str | Path | None = None,
+    client: Any = None,
     n_starts: int | None = None,
     n_best: int | None = None,
     rounds: int | None = None,
@@ -89,6 +98,8 @@ def fit(
     row_weights: Any = None,
     cores: int | None = None,
     progress: Progress | None = None,
+    checkpoint: str | Path | None = None,
+    client: Any = None,
     draws: int = 1000,
 ) -> MixtureFit: ...
 @overload
@@ -102,6 +113,8 @@ def fit(
     row_weights: Any = None,
     cores: int | None = None,
     progress: Progress | None = None,
+    checkpoint: str | Path | None = None,
+    client: Any = None,
     draws: int = 1000,
     tune: int = 500,
     chains: int = 4,
@@ -120,6 +133,8 @@ def fit(
     row_weights: Any = None,
     cores: int | None = None,
     progress: Progress | None = None,
+    checkpoint: str | Path | None = None,
+    client: Any = None,
     draws: int = 1000,
     tune: int = 500,
     chains: int = 4,
@@ -135,6 +150,8 @@ def fit(
     row_weights: Any = None,
     cores: int | None = None,
     progress: Progress | None = None,
+    checkpoint: str | Path | None = None,
+    client: Any = None,
 ) -> MixtureFit: ...
 @whole_imports
 def fit(
@@ -147,6 +164,8 @@ def fit(
     row_weights: Any = None,
     cores: int | None = None,
     progress: Progress | None = None,
+    checkpoint: str | Path | None = None,
+    client: Any = None,
     n_starts: Any = _DEFAULT,
     n_best: Any = _DEFAULT,
     rounds: Any = _DEFAULT,
@@ -189,6 +208,13 @@ def fit(
     progress : callable, optional
         Called as ``progress(stage, done, total)``.  Without one a bar shows itself after two
         seconds, in terminals and notebooks.
+    checkpoint : path, optional
+        A folder in which what each pass over many rows (more than 16,384) has found is kept, so
+        that the same call, after the fit was killed, goes on from there and ends as the
+        other would have.
+    client : distributed.Client, optional
+        The cluster that goes over rows that are not in memory; without it the client that is
+        active, if there is one.
 
     Other Parameters
     ----------------
@@ -262,6 +288,8 @@ def fit(
             row_weights=row_weights,
             cores=cores,
             progress=report,
+            checkpoint=checkpoint,
+            client=client,
         )
     if not result.status.ok:
         told = [result.status.sentence, result.note, result.status.remedy]
@@ -290,20 +318,32 @@ def fitted(
     row_weights: Any = None,
     cores: int | None = None,
     progress: Progress | None = None,
+    checkpoint: str | Path | None = None,
+    client: Any = None,
 ) -> MixtureFit:
     """:func:`fit` without a warning, for what judges the status by itself."""
-    spec = SPEC("spec", spec)
-    run = Run(
-        SEED("seed", seed), _start(start), CORES("cores", cores), PROGRESS("progress", progress)
-    )
-    observations = data
-    if not isinstance(data, Observations) or row_weights is not None:
-        observations = Observations(data, row_weights=row_weights)
+    spec, progress = SPEC("spec", spec), PROGRESS("progress", progress)
+    seed, folder = SEED("seed", seed), optional(PATH)("checkpoint", checkpoint)
+    run = Run(seed, _start(start), CORES("cores", cores), progress)
+    with _active(client):
+        observations = data
+        if not isinstance(data, Observations) or row_weights is not None:
+            observations = Observations(data, row_weights=row_weights)
+    if client is not None:
+        observations = observations.on_cluster(client)
     _refuse_too_many(spec, observations, method.n_draws)
+    if folder is not None:
+        seed = checkpoint_in(folder, spec.to_json(), observations, repr(method), seed)
+    run = run._replace(seed=seed, passes=Passes(progress, folder))
     # By name, because the samplers are loaded by the methods that need them alone.
     maker = importlib.import_module(f"bayesgmm.{method.module}")
     result: MixtureFit = maker.fitted(spec, observations, method, run)
     return result
+
+
+def _active(client: Any) -> AbstractContextManager[Any]:
+    """Where a client was given, what makes it the active one."""
+    return nullcontext() if client is None else client.as_current()
 
 
 def _refuse_too_many(spec: MixtureSpec, observations: Observations, draws: int) -> None:

@@ -27,11 +27,11 @@ from bayesgmm.errors import BayesGMMError, FileError, FitError
 from bayesgmm.interface.plots.check import plot_check
 from bayesgmm.interface.plots.criteria import plot_criteria
 from bayesgmm.interface.plots.fit import plot_fit
-from bayesgmm.interface.whole_files import replacing
 from bayesgmm.interrupts import whole_imports
 from bayesgmm.markup import facts, of_frame, sentences, table
 from bayesgmm.options import PATH, optional
 from bayesgmm.result.fit import MixtureFit
+from bayesgmm.whole_files import replacing
 
 #: Rows up to which a partition is sought, which takes rows x rows of work.
 _ROWS_TO_PARTITION = 5_000

@@ -74,6 +74,7 @@ class MixtureFit(FitOfRows):
         facts: Mapping[str, Any],
         seed: Any = None,
         cores: int | None = None,
+        log_likelihood: NDArray[np.float64] | None = None,
     ) -> MixtureFit:
         """Lay out a fit.
 
@@ -85,6 +86,8 @@ class MixtureFit(FitOfRows):
         facts : mapping
             More variables of the group ``fit``: scalars, one-dimensional arrays along
             a dimension of their own name, or xarray variables.
+        log_likelihood : array of shape (chain, draw), optional
+            Of all rows, where it is known already: many rows are not gone over again.
         """
         tree = lay_out(
             spec,
@@ -96,8 +99,12 @@ class MixtureFit(FitOfRows):
             facts=facts,
             seed=seed,
             cores=cores,
+            log_likelihood=log_likelihood,
         )
-        return cls(spec, tree)
+        result = cls(spec, tree)
+        if observations.stored is not None:  # which no first pass has to open again
+            result.__dict__["observations"] = observations
+        return result
 
     # The next row ---------------------------------------------------------
 

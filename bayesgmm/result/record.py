@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from bayesgmm.compiled.triangular import correlation_factor
 from bayesgmm.data.observations import Observations
+from bayesgmm.data.reopening import opened_again
 from bayesgmm.errors import FitError, SpecError
 from bayesgmm.mixture.noise import Noise
 from bayesgmm.mixture.parameters import MixtureParameters
@@ -150,7 +151,13 @@ class FitRecord:
 
     @cached_property
     def observations(self) -> Observations:
-        """The data that were fitted."""
+        """The data that were fitted; those that are not kept with the fit are opened again."""
+        if "observed_data" not in self.tree.children:
+            if "data" not in self.tree.attrs:
+                raise FitError(
+                    "This fit was saved without its data, which this needs; give data=..."
+                )
+            return opened_again(str(self.tree.attrs["data"]))
         constant = self._constant
         x = self.tree["observed_data"].to_dataset()["x"]
         return Observations(

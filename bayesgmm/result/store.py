@@ -131,7 +131,7 @@ def read_tree(path: Path) -> xr.DataTree:
             f"{str(path)!r} was saved by a newer bayesgmm (format {version}, this one reads "
             f"{FORMAT}); upgrade bayesgmm."
         )
-    missing = sorted({"posterior", "observed_data", "fit"} - set(tree.children))
+    missing = sorted({"posterior", "fit"} - set(tree.children))
     if missing:
         raise FileError(f"{str(path)!r} is damaged: it has no group {missing[0]!r}.")
     saved = tree.attrs.pop(_DIGEST, None)  # bayesgmm 0.1.0 saved none

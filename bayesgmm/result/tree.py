@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 import bayesgmm
 from bayesgmm.data.observations import Observations
+from bayesgmm.data.reopening import said
 from bayesgmm.mixture.parameters import MixtureParameters
 from bayesgmm.model.spec import MixtureSpec
 from bayesgmm.result.status import Status
@@ -31,12 +32,12 @@ def lay_out(
     facts: Mapping[str, Any],
     seed: Any,
     cores: int | None,
+    log_likelihood: NDArray[np.float64] | None,
 ) -> xr.DataTree:
     """The tree of a fit; see :meth:`MixtureFit.build` for the arguments."""
     names, (chains, draws) = list(observations.names), parameters.batch_shape
     posterior = posterior_group(parameters, names)
     coords, first = posterior.coords, ("chain", "draw")
-    rows = {"obs": observations.index}
     groups = {
         "posterior": posterior,
         "sample_stats": xr.Dataset(
@@ -46,33 +47,40 @@ def lay_out(
             },
             coords={name: coords[name] for name in first},
         ),
-        "observed_data": xr.Dataset(
+    }
+    if observations.stored is None:
+        rows = {"obs": observations.index}
+        groups["observed_data"] = xr.Dataset(
             {"x": (("obs", "feature"), observations.values)},
             coords={**rows, "feature": names},
-        ),
-    }
-    weights = observations.row_weights
-    if chains * draws * observations.n_rows <= LARGEST_POINTWISE:
-        pointwise = parameters.log_density(observations, cores=cores)
-        totals = pointwise.sum(axis=-1) if weights is None else pointwise @ weights
-        groups["log_likelihood"] = xr.Dataset(
-            {"x": ((*first, "obs"), pointwise)},
-            coords={**{name: coords[name] for name in first}, **rows},
         )
-    else:
-        totals = parameters.log_likelihood(observations, weights, cores=cores)
+        if chains * draws * observations.n_rows <= LARGEST_POINTWISE:
+            pointwise = parameters.log_density(observations, cores=cores)
+            weights = observations.row_weights
+            log_likelihood = pointwise.sum(axis=-1) if weights is None else pointwise @ weights
+            groups["log_likelihood"] = xr.Dataset(
+                {"x": ((*first, "obs"), pointwise)},
+                coords={**{name: coords[name] for name in first}, **rows},
+            )
+    if log_likelihood is None:
+        log_likelihood = parameters.log_likelihood(
+            observations, observations.row_weights, cores=cores
+        )
     if constant := constant_variables(observations, spec):
-        known = {"obs": observations.index, "feature": names, "feature_bis": names}
+        known: dict[str, Any] = {"feature": names, "feature_bis": names}
+        if observations.stored is None:
+            known["obs"] = observations.index
         used = {str(dim) for variable in constant.values() for dim in variable.dims}
         groups["constant_data"] = xr.Dataset(
             constant, coords={name: known[name] for name in known if name in used}
         )
     scalars = {
-        "log_likelihood": float(totals.mean()),
+        "log_likelihood": float(log_likelihood.mean()),
         "n_parameters": spec.n_parameters(observations.n_features),
         "n_rows": observations.n_rows,
         "total_weight": observations.total_weight,
         "status": status.value,
+        **({} if observations.sample_of is None else {"sample_of": observations.sample_of}),
         **facts,
     }
     groups["fit"] = xr.Dataset(
@@ -91,11 +99,16 @@ def lay_out(
         "method": method,
         "seed": repr(seed),
     }
+    if observations.stored is not None:
+        tree.attrs["data"] = said(observations)
     return tree
 
 
 def constant_variables(observations: Observations, spec: MixtureSpec) -> dict[str, xr.Variable]:
-    """What is known of the rows beside their values."""
+    """What is known of the rows beside their values; of stored rows the box of noise alone."""
+    if observations.stored is not None:
+        box = observations.noise_box() if spec.noise else None
+        return {} if box is None else {"noise_box": xr.Variable(("bound", "feature"), box)}
     views = observations.views
     dims = {
         "row_weights": ("obs",),

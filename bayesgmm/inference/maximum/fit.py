@@ -39,4 +39,5 @@ def fitted(spec: MixtureSpec, observations: Observations, method: Search, run: R
         },
         seed=run.seed,
         cores=run.cores,
+        log_likelihood=np.full((1, 1), best.log_likelihood),
     )

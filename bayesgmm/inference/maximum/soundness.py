@@ -124,16 +124,22 @@ def weak_components(
     named = sorted({*told, *np.flatnonzero(few).tolist()})
     if not named:
         return ""
-    own = mixture.memberships(observations)
+    listed: dict[int, list[Any]] = {j: [] for j in named[:_NAMED]}
+    for block in observations.blocks():
+        own = mixture.memberships(block)
+        for j, labels in listed.items():
+            labels += block.index[own[:, j] > 0.5].tolist()[: _NAMED + 1]
+        if all(len(labels) > _NAMED for labels in listed.values()):
+            break
     return " ".join(
         f"Component {j} {told[j] + ' ' if j in told else ''}rests on {rows[j]:.1f} rows"
         + (f", fewer than {least:g}" if few[j] else "")
-        + _listed(observations.index[own[:, j] > 0.5])
+        + _listed(listed[j])
         for j in named[:_NAMED]
     ) + (f" ({len(named) - _NAMED} more.)" if len(named) > _NAMED else "")
 
 
-def _listed(labels: NDArray[Any]) -> str:
+def _listed(labels: list[Any]) -> str:
     shown = ", ".join(str(label) for label in labels[:_NAMED])
     return f" ({shown}{', …' if len(labels) > _NAMED else ''})." if shown else "."
 

@@ -67,7 +67,11 @@ def posterior_fit(
     top = highest(drawn.parameters, lp)
     if modes is not None and modes.log_density.max() > lp.max():
         top = modes.places[int(modes.log_density.argmax())]
-    note = weak_draw(LogPosterior(spec, observations), top)
+    density = LogPosterior(spec, observations)
+    note, likelihood = weak_draw(density, top), None
+    if observations.stored is not None:
+        theta = density.unconstrain(drawn.parameters)
+        likelihood = lp - density.of_no_rows().values(theta)
     return MixtureFit.build(
         spec,
         observations,
@@ -83,4 +87,5 @@ def posterior_fit(
         },
         seed=run.seed,
         cores=run.cores,
+        log_likelihood=likelihood,
     )

@@ -78,7 +78,7 @@ def prepare(
     """What drawing by any method begins with: the density, its modes, a seed to draw with."""
     for_modes, for_draws = seed_sequence(run.seed).spawn(2)
     cores = available_cores(run.cores)
-    density = LogPosterior(spec, observations, cores=cores)
+    density = LogPosterior(spec, observations, cores=cores, passes=run.passes)
     refuse_collinear(observations, spec.covariance)
     with one_blas_thread():
         runs = search_for_modes(spec, observations, run._replace(seed=for_modes, cores=cores))
@@ -155,11 +155,10 @@ def _mode_at(density: LogPosterior, point: Point, value: float) -> Mode:
         return Mode(theta, block, value)
     # Central differences of the exact gradient, in coordinates where one unit is one
     # standard error of the complete data, so that one step suits all of them.
-    hessian = np.empty((density.size, density.size))
-    for p, direction in enumerate(block.T):
-        _, ahead = density.value_and_grad(theta + _STEP * direction)
-        _, behind = density.value_and_grad(theta - _STEP * direction)
-        hessian[p] = scale.pull(behind - ahead) / (2 * _STEP)
+    off = _STEP * block.T
+    _, slopes = density.values_and_grads(np.concatenate([theta + off, theta - off]))
+    ahead, behind = slopes[: density.size], slopes[density.size :]
+    hessian = np.stack([scale.pull(slope) for slope in behind - ahead]) / (2 * _STEP)
     if not np.all(np.isfinite(hessian)):
         raise FitError(
             "The posterior's curvature is not finite at its mode; give priors nearer to the data, "

@@ -109,7 +109,8 @@ def whitened_model(density: LogPosterior, mode: Mode, initial_point: Callable[[i
     density with cores of its own and rows for them is called through Python, so that
     it runs its chunks on threads; there the calls' cost does not count.
     """
-    if cores_of_one_pass(density.observations.n_rows, density.cores) > 1:
+    stored = density.observations.stored is not None
+    if stored or cores_of_one_pass(density.observations.n_rows, density.cores) > 1:
 
         def threaded(z: Array) -> tuple[float, Array]:
             value, gradient = density.value_and_grad(mode.at(z))

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, TextIO
 
 from bayesgmm.errors import FileError
 from bayesgmm.interface.numbers_as_written import number
-from bayesgmm.interface.whole_files import replacing
+from bayesgmm.whole_files import replacing
 
 STDOUT = "-"
 _TEXT = {".csv": "", ".tsv": "\t", ".txt": ""}

@@ -17,7 +17,7 @@ from bayesgmm.interface.commands.terminal import (
     tell,
 )
 from bayesgmm.interface.table_options import TableOptions, one_line
-from bayesgmm.interface.whole_files import replacing
+from bayesgmm.whole_files import replacing
 
 # Written out here as well, for to import select would keep --help waiting.
 Criterion = Literal["bic", "aic", "icl", "loo", "evidence", "all"]
