@@ -15,6 +15,7 @@ from functools import partial
 import dask
 import dask.array as da
 import dask.dataframe as dd
+import narwhals as nw
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -190,6 +191,10 @@ class Anew:
         return (self.rows[i : i + 9] for i in range(0, len(self.rows), 9))
 
 
+def queries(rows, folder):
+    return [pl.from_arrow(table(rows[:20])).lazy(), nw.from_native(frame(rows[20:]))]
+
+
 def arrays(rows, folder):
     return Anew(rows)
 
@@ -198,11 +203,11 @@ FILES = [parquet, parquet_folder, parquet_pattern, parquet_list, arrow, csv, tsv
 FILES += [memory_map, view_of_memory_map, zarr_path, zarr_array]
 OTHERS = [dataset, dataset_filtered, dataset_in_memory, dask_array, dask_array_of_unknown_length]
 OTHERS += [dask_frame, dataarray, dataarray_turned, xarray_dataset, frames, frames_of_polars]
-OTHERS += [record_batches, arrays]
+OTHERS += [record_batches, queries, arrays]
 UNNAMED = {npy, memory_map, view_of_memory_map, zarr_path, zarr_array, dask_array}
 UNNAMED |= {dask_array_of_unknown_length, arrays}
 UNCOUNTED = {csv, tsv_gzip, dask_frame, dask_array_of_unknown_length, arrays, frames_of_polars}
-UNCOUNTED |= {dataset_filtered, dataset_in_memory}
+UNCOUNTED |= {dataset_filtered, dataset_in_memory, queries}
 
 
 def read(given):
@@ -376,6 +381,17 @@ def test_an_index_of_pandas_is_no_column(tmp_path):
     assert source_of(tmp_path / "x.parquet", ["id", "a"]).columns == ("id", "a")
 
 
+def test_columns_that_folders_are_named_after(tmp_path):
+    """They are read where pyarrow is told of them."""
+    rows = table().append_column("year", pa.array([2001] * 20 + [2002] * 30))
+    ds.write_dataset(rows, tmp_path, format="parquet", partitioning=["year"],
+                     partitioning_flavor="hive")  # fmt: skip
+    assert source_of(tmp_path).columns == NAMES
+    given = source_of(ds.dataset(tmp_path, partitioning="hive"), ["year", "b"])
+    np.testing.assert_array_equal(read(given)[:, 0], [2001] * 20 + [2002] * 30)
+    np.testing.assert_array_equal(read(given)[:, 1], ROWS[:, 1])
+
+
 # Parts ------------------------------------------------------------------------
 
 
@@ -424,7 +440,7 @@ def test_files_without_rows(tmp_path):
 
 def test_blocks_fit_the_cache(monkeypatch):
     monkeypatch.setattr(source, "BLOCK", 131_072)
-    assert [blocks.rows_at_once(d) for d in (1, 5, 20, 1000)] == [131_072, 32_768, 8192, 8192]
+    assert [blocks.rows_at_once(d) for d in (1, 5, 20, 1000)] == [131_072, 32_768, 8192, 2048]
 
 
 # What is refused: files -------------------------------------------------------
@@ -433,6 +449,7 @@ def test_blocks_fit_the_cache(monkeypatch):
 def test_paths_that_lead_nowhere(tmp_path):
     no_file("There is no file .*x.parquet", source_of, tmp_path / "x.parquet")
     no_file("There is no file", source_of, str(tmp_path / "*.csv"))
+    no_file("is not on this machine; open it with pyarrow", source_of, "s3://b/x.parquet")
     no_file("No file in .* is one of .parquet", source_of, tmp_path)
     (tmp_path / "x.txt").write_text("1")
     no_file("not known what .*x.txt.* holds; known are .parquet", source_of, tmp_path / "x.txt")

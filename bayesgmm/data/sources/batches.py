@@ -99,7 +99,9 @@ def batch_source(data: Any, columns: Any = None) -> Source:
         raise DataError("The columns of batches that are arrays have no names; leave columns out.")
     own = None if names is None else tuple(names)
     parts = Batches(begin, own, d)
-    n_rows = sum(part.n_rows or 0 for part in parts) if isinstance(data, (list, tuple)) else None
+    n_rows = None
+    if isinstance(data, (list, tuple)) and all(hasattr(one, "shape") for one in data):
+        n_rows = sum(one.shape[0] for one in data)
     return Source("batches", own or tuple(default_names(d)), own is not None, parts, n_rows)
 
 
@@ -117,9 +119,12 @@ def _called(function: Callable[[], Iterable[Any]]) -> Iterator[Any]:
 
 def in_memory(batch: Any) -> Any:
     """A batch as ``read`` takes it: no query, and a table where Arrow has a batch."""
-    if hasattr(batch, "collect") and _origins(batch) & {"polars", "narwhals"}:
+    origins = _origins(batch)
+    if hasattr(batch, "collect") and origins & {"polars", "narwhals"}:
         batch = batch.collect()
-    if type(batch).__name__ == "RecordBatch" and "pyarrow" in _origins(batch):
+    if "narwhals" in origins:
+        batch = batch.to_native()
+    if type(batch).__name__ == "RecordBatch" and "pyarrow" in origins:
         from pyarrow import Table
 
         batch = Table.from_batches([batch])
@@ -128,12 +133,14 @@ def in_memory(batch: Any) -> Any:
 
 def is_frame(data: Any) -> bool:
     """Whether it is a table with named columns, of pandas, polars, Arrow or the like."""
-    if not _origins(data) & {"pandas", "polars", "pyarrow", "modin", "cudf", "narwhals"}:
+    origins = _origins(data)
+    if not origins & {"pandas", "polars", "pyarrow", "modin", "cudf", "narwhals"}:
         return False
     import narwhals as nw
 
-    frame = nw.from_native(in_memory(data), pass_through=True)
-    return isinstance(frame, nw.DataFrame)
+    frame = nw.from_native(data, pass_through=True)
+    named = type(data).__name__ == "RecordBatch" and "pyarrow" in origins
+    return named or isinstance(frame, (nw.DataFrame, nw.LazyFrame))
 
 
 def _origins(data: Any) -> set[str]:

@@ -23,7 +23,7 @@ from bayesgmm.options import shown
 #: working on it.  Measured on five columns: 33 thousand rows are read fastest.
 _NUMBERS = 163_840
 #: Rows below which what is done once for a block and column costs more than the cache saves.
-_LEAST = 8_192
+_LEAST = 2_048
 
 
 def rows_at_once(d: int) -> int:

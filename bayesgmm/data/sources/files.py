@@ -53,7 +53,7 @@ def kind_of(path: str) -> Kind | None:
 
 def files_source(paths: Sequence[Any], columns: Any = None) -> Source:
     """Of all the files that some paths stand for, which are of one kind."""
-    given = [os.path.abspath(os.fspath(path)) for path in paths]
+    given = [_absolute(os.fspath(path)) for path in paths]
     files = [(file, kind) for path in given for file, kind in _under(path)]
     (first, kind), *others = files
     for other, own in others:
@@ -70,6 +70,16 @@ def files_source(paths: Sequence[Any], columns: Any = None) -> Source:
     made = kind.source(names, description, columns)
     picked = list(made.columns) if kind.named else None
     return replace(made, address={"paths": given, "columns": picked})
+
+
+def _absolute(path: str) -> str:
+    if "://" in path:
+        raise FileError(
+            f"{path!r} is not on this machine; open it with pyarrow.dataset.dataset, or as a "
+            "collection of Dask.",
+            path=path,
+        )
+    return os.path.abspath(os.path.expanduser(path))
 
 
 def _under(path: str) -> list[tuple[str, Kind]]:
