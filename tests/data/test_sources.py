@@ -449,6 +449,7 @@ def test_blocks_fit_the_cache(monkeypatch):
 def test_paths_that_lead_nowhere(tmp_path):
     no_file("There is no file .*x.parquet", source_of, tmp_path / "x.parquet")
     no_file("There is no file", source_of, str(tmp_path / "*.csv"))
+    no_file("There is no file ''", source_of, "")
     no_file("is not on this machine; open it with pyarrow", source_of, "s3://b/x.parquet")
     no_file("No file in .* is one of .parquet", source_of, tmp_path)
     (tmp_path / "x.txt").write_text("1")

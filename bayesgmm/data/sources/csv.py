@@ -81,7 +81,8 @@ def _opened(path: str, columns: Sequence[str] | None, header: bool) -> Any:
 def _form(path: str) -> Any:
     from pyarrow import csv
 
-    return csv.ParseOptions(delimiter="\t" if ".tsv" in path.lower() else ",")
+    tabs = path.lower().endswith((".tsv", ".tsv.gz"))
+    return csv.ParseOptions(delimiter="\t" if tabs else ",")
 
 
 def _is_number(text: str) -> bool:

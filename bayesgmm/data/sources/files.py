@@ -79,6 +79,8 @@ def _absolute(path: str) -> str:
             "collection of Dask.",
             path=path,
         )
+    if not path:  # not this folder
+        raise FileError("There is no file ''; give a path.", path=path)
     return os.path.abspath(os.path.expanduser(path))
 
 
