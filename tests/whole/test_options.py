@@ -263,6 +263,7 @@ ELSE = {
     ("GaussianMixture", "random_state"): (*SEED, HUGE, np.random.default_rng(1)),
     ("Observations.select", "names"): FEATURES[:-1],
     ("GaussianMixture", "max_iter"): FROM_ZERO,
+    ("GaussianMixture", "learning_decay"): (*NOT_NUMBERS, 0.5, 0, -1, 1.5),
     ("GaussianMixtureClassifier", "n_components"): (0, 2.5, "2", True, None, [1], [1, 0], {0: 1},
                                                     {0: 1, 1: 1, 2: 1}, [[1, 1]], object(), 1j),
     ("GaussianMixtureClassifier", "priors"): (0.5, "x", True, 1j, object(), [1], [1, 0],

@@ -9,6 +9,7 @@ module is scikit-learn's conventions: arguments, array shapes and methods.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -23,27 +24,15 @@ from bayesgmm.expectation.precision import PrecisionForm
 from bayesgmm.expectation.rows import Rows
 from bayesgmm.expectation.statistics import row_log_density, row_memberships
 from bayesgmm.interface.sklearn.conventions import DTYPES, MixtureEstimator
-from bayesgmm.interface.sklearn.plain_em import Mixture, PlainRun, plain_em
-from bayesgmm.interface.sklearn.plain_start import INITS, first_mixture
-from bayesgmm.interface.sklearn.shapes import (
-    from_factors,
-    inverse_factors,
-    squares,
-    to_factors,
-)
+from bayesgmm.interface.sklearn.fitted import check_arguments, keep, kept, refuse_other
+from bayesgmm.interface.sklearn.online import Stream, read_batch, stepped
+from bayesgmm.interface.sklearn.plain_em import PlainRun
+from bayesgmm.interface.sklearn.plain_start import best_run, run
 from bayesgmm.interrupts import whole_imports
 from bayesgmm.mixture.parameters import MixtureParameters
-from bayesgmm.model.spec import COVARIANCE, MixtureSpec
+from bayesgmm.model.spec import MixtureSpec
 from bayesgmm.model.structure import STRUCTURES, Covariance
-from bayesgmm.options import (
-    COUNT,
-    LIMIT,
-    LIMIT_FROM_ZERO,
-    NOT_NEGATIVE,
-    RANDOM_STATE,
-    TRUTH,
-    one_of,
-)
+from bayesgmm.options import COUNT
 
 Array = NDArray[np.float64]
 
@@ -81,6 +70,10 @@ class GaussianMixture(MixtureEstimator):
         Whether a further ``fit`` starts where the last one ended.
     verbose, verbose_interval : int, default 0, 10
         Whether to print starts, ends, and the gain of every so many iterations.
+    learning_decay : float, default 0.7
+        How :meth:`partial_fit` remembers, which scikit-learn's mixture has not: above 0.5, and
+        at most 1, which counts all rows alike.  Of n rows, in units of the first batch, about
+        the last ``n ** learning_decay`` count.
 
     Attributes
     ----------
@@ -90,8 +83,11 @@ class GaussianMixture(MixtureEstimator):
         for ``full``, (D, D) for ``tied``; variances, their inverses and the roots of
         these: (K, D) for ``diag``, (K,) for ``spherical``.
     converged_, n_iter_ : bool, int
+        Of :meth:`partial_fit`, False and one iteration more for each batch.
     lower_bound_, lower_bounds_ : float, list of float
         Mean log-likelihood of a row at the last E-step of the best start, and at each.
+    n_samples_seen_ : int or float
+        Rows learned from, of which batches make more; the sum of their weights if these are given.
     n_features_in_, feature_names_in_ : int, array of shape (D,)
         The names only where the data have column names.
 
@@ -123,6 +119,9 @@ class GaussianMixture(MixtureEstimator):
     2322.2
     """
 
+    n_iter_: int
+    _stream: Stream | None
+
     def __init__(
         self,
         n_components: int = 1,
@@ -140,6 +139,7 @@ class GaussianMixture(MixtureEstimator):
         warm_start: bool = False,
         verbose: int = 0,
         verbose_interval: int = 10,
+        learning_decay: float = 0.7,
     ) -> None:
         self.n_components = n_components
         self.covariance_type = covariance_type
@@ -155,6 +155,7 @@ class GaussianMixture(MixtureEstimator):
         self.warm_start = warm_start
         self.verbose = verbose
         self.verbose_interval = verbose_interval
+        self.learning_decay = learning_decay
 
     # Fitting --------------------------------------------------------------
 
@@ -165,77 +166,115 @@ class GaussianMixture(MixtureEstimator):
         A weight of 2 counts a row twice, and one of 0 leaves it out; scikit-learn's own
         mixture takes none.
         """
-        _check_arguments(self)
+        check_arguments(self)
         observations, dtype = self._read(X, sample_weight)
-        values, weights = observations.matrix, observations.row_weights
-        n_rows = len(values) if weights is None else int(np.count_nonzero(weights))
-        if n_rows < self.n_components:
-            raise DataError(
-                f"{n_rows} rows are too few for {self.n_components} components; use "
-                f"n_components <= {n_rows}."
-            )
-        best = self._best(values, weights)
+        values, row_weights = observations.matrix, observations.row_weights
+        best = self._best(values, row_weights, self.max_iter)
         if not best.converged and self.max_iter > 0:
             warn(
                 f"EM had not converged after {self.max_iter} iterations of its best start; raise "
                 "max_iter or tol, try another start, or look for degenerate data.",
                 ConvergenceWarning,
             )
-        mixture, structure = best.mixture, best.mixture.structure
-        root = inverse_factors(mixture.factors, structure)
-        found = {
-            "weights_": mixture.weights,
-            "means_": mixture.means,
-            "covariances_": from_factors(squares(mixture.factors, structure), structure),
-            "precisions_": from_factors(squares(root, structure), structure),
-            "precisions_cholesky_": from_factors(root, structure),
-        }
-        for name, array in found.items():
-            setattr(self, name, array.astype(dtype, copy=False))
-        self.converged_, self.n_iter_ = best.converged, len(best.bounds)
-        self.lower_bound_, self.lower_bounds_ = best.bound, best.bounds
-        return self
+        return self._begin(values, row_weights, dtype, best)
 
-    def _best(self, values: Array, row_weights: Array | None) -> PlainRun:
-        if self.warm_start and hasattr(self, "converged_"):
-            if self.means_.shape != (self.n_components, values.shape[1]):
-                raise SpecError(
-                    f"The last fit had {len(self.means_)} components of {self.means_.shape[1]} "
-                    f"features and this one has {self.n_components} of {values.shape[1]}; use "
-                    "warm_start=False."
-                )
-            return self._run(values, row_weights, self._mixture(), self.lower_bound_)
-        random_state = check_random_state(self.random_state)
-        runs = []
-        for number in range(self.n_init):
-            if self.verbose:
-                print(f"Start {number}")
-            first = first_mixture(self, values, row_weights, random_state)
-            runs.append(self._run(values, row_weights, first, -np.inf))
-        return max(runs, key=lambda run: run.bound)  # the first of equals
+    @whole_imports
+    def partial_fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> GaussianMixture:
+        """Learn from one batch ``X`` (N, D) of a stream, weighted by ``sample_weight`` (N,).
 
-    def _run(
-        self, values: Array, row_weights: Array | None, mixture: Mixture, bound: float
-    ) -> PlainRun:
-        return plain_em(
+        The first call starts as ``fit`` would on its rows and takes one step of EM.  Each later
+        one takes a step of stepwise EM (Cappe and Moulines 2009): an E-step on its rows
+        alone, whose moments are averaged with those of all rows before, as these were when
+        they were seen, and the M-step from the average.  After ``fit``, all its rows are the
+        first batch, as its last E-step saw them; ``fit`` itself begins anew.
+
+        With a clock t that counts rows, or their weights, in units of the first batch, rows
+        that come in the time dt have the share t^-a dt of the average, ``a`` being
+        ``learning_decay``.  So with batches of one size the t-th has a share of about t^-a;
+        a larger one has the share of the smaller ones that it could be cut into; and
+        with a = 1 every row has the same.  A smaller ``a`` follows a stream that changes, and
+        forgets its start sooner.
+
+        Where components overlap EM takes many steps, and a stream has few: ``fit`` to its
+        first rows is then the better start.  ``lower_bound_`` is of the batch by the mixture
+        before it, and so a test on rows that it has not seen.  ``max_iter`` and ``tol`` are
+        not used.
+
+        Raises
+        ------
+        SpecError, DataError, FitError
+            Bad arguments or data, a first batch of fewer rows than components, ``n_components``
+            or ``covariance_type`` changed on the way.  What was learned before is kept.
+
+        References
+        ----------
+        Cappe and Moulines (2009), On-line expectation-maximization algorithm for latent data
+        models, JRSS B 71.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import bayesgmm as bg
+        >>> rng = np.random.default_rng(0)
+        >>> model = bg.GaussianMixture(n_components=2, random_state=0)
+        >>> for _ in range(50):
+        ...     X = rng.normal(size=(200, 1)) + rng.choice([0, 8], size=(200, 1))
+        ...     model = model.partial_fit(X)
+        >>> np.sort(model.means_.ravel()).round(0) + 0.0
+        array([0., 8.])
+        >>> model.n_samples_seen_
+        10000
+        """
+        check_arguments(self)
+        stream = getattr(self, "_stream", None)
+        values, row_weights, dtype = read_batch(self, X, sample_weight, first=stream is None)
+        if stream is None:
+            best = self._best(values, row_weights, max_iter=1)
+            return self._begin(values, row_weights, dtype, replace(best, converged=False))
+        refuse_other(self, stream.moments, values.shape[1])
+        after, mixture, bound = stepped(
+            stream,
             values,
             row_weights,
-            mixture,
-            bound,
-            max_iter=self.max_iter,
-            tol=self.tol,
+            kept(self),
+            decay=self.learning_decay,
             reg_covar=self.reg_covar,
-            print_every=self.verbose_interval if self.verbose else 0,
         )
+        keep(self, mixture, np.result_type(dtype, self.means_.dtype))
+        self._stream, self.n_samples_seen_ = after, after.seen
+        self.converged_, self.n_iter_ = False, self.n_iter_ + 1
+        self.lower_bound_, self.lower_bounds_ = bound, [bound]
+        if self.verbose and self.n_iter_ % self.verbose_interval == 0:
+            print(f"  batch {self.n_iter_}  {bound:.5f}")
+        return self
 
-    def _mixture(self) -> Mixture:
-        # Not from what was fitted but from the attributes, which people do assign to.
-        weights, means = np.asarray(self.weights_, float), np.asarray(self.means_, float)
-        structure = STRUCTURES[self.covariance_type]
-        root = to_factors(
-            "precisions_cholesky_", self.precisions_cholesky_, structure, *means.shape
-        )
-        return Mixture(weights, means, inverse_factors(root, structure), structure)
+    def _begin(
+        self, values: Array, row_weights: Array | None, dtype: np.dtype[Any], best: PlainRun
+    ) -> GaussianMixture:
+        """Take over where EM ended, and forget what was before."""
+        keep(self, best.mixture, dtype)
+        self.converged_, self.n_iter_ = best.converged, len(best.bounds)
+        self.lower_bound_, self.lower_bounds_ = best.bound, best.bounds
+        self._stream = stream = Stream.begun(best.moments, values, row_weights)
+        self.n_samples_seen_ = stream.seen if stream else 0
+        return self
+
+    def _best(self, values: Array, row_weights: Array | None, max_iter: int) -> PlainRun:
+        n_rows = len(values) if row_weights is None else int(np.count_nonzero(row_weights))
+        if n_rows < self.n_components:
+            raise DataError(
+                f"{n_rows} rows are too few for {self.n_components} components; use "
+                f"n_components <= {n_rows}."
+            )
+        if not (self.warm_start and hasattr(self, "converged_")):
+            return best_run(self, values, row_weights, max_iter)
+        if self.means_.shape != (self.n_components, values.shape[1]):
+            raise SpecError(
+                f"The last fit had {len(self.means_)} components of {self.means_.shape[1]} "
+                f"features and this one has {self.n_components} of {values.shape[1]}; use "
+                "warm_start=False."
+            )
+        return run(self, values, row_weights, max_iter, kept(self), self.lower_bound_)
 
     # Using ----------------------------------------------------------------
 
@@ -283,7 +322,7 @@ class GaussianMixture(MixtureEstimator):
     def parameters(self) -> MixtureParameters:
         """The fitted mixture, such as ``bayesgmm.fit(..., start=)`` takes."""
         check_is_fitted(self)
-        mixture = self._mixture()
+        mixture = kept(self)
         tril = mixture.structure.to_tril(mixture.factors, len(mixture.means))
         return MixtureParameters(mixture.weights, mixture.means, tril)
 
@@ -291,7 +330,7 @@ class GaussianMixture(MixtureEstimator):
         check_is_fitted(self)
         read = validate_data(self, X, dtype=DTYPES, order="C", force_writeable=True, reset=False)
         values = read.astype(np.float64, copy=False)
-        mixture = self._mixture()
+        mixture = kept(self)
         if values.shape[1] != mixture.means.shape[1]:
             raise DataError(
                 f"X has {values.shape[1]} features and the mixture has {mixture.means.shape[1]}."
@@ -306,21 +345,3 @@ class GaussianMixture(MixtureEstimator):
                 available_cores(None),
             )
         return self._as_precise_as(read, np.concatenate(parts))
-
-
-def _check_arguments(model: GaussianMixture) -> None:
-    for name, kind in (
-        ("n_components", COUNT),
-        ("max_iter", LIMIT_FROM_ZERO),
-        ("n_init", COUNT),
-        ("verbose_interval", LIMIT),
-        ("tol", NOT_NEGATIVE),
-        ("reg_covar", NOT_NEGATIVE),
-        ("covariance_type", COVARIANCE),
-        ("init_params", one_of(*INITS)),
-        ("random_state", RANDOM_STATE),
-        ("warm_start", TRUTH),
-    ):
-        kind(f"GaussianMixture: {name}", getattr(model, name))
-    if not isinstance(model.verbose, bool):  # scikit-learn takes both
-        LIMIT_FROM_ZERO("GaussianMixture: verbose", model.verbose)

@@ -69,10 +69,55 @@ class Mixture:
 
 
 @dataclass(frozen=True)
+class Moments:
+    """What an M-step asks of rows, before any ridge; those of two parts of the data combine.
+
+    About each component's own mean, so that nothing is lost where components are far from
+    each other or from zero.
+    """
+
+    counts: Array  # (K,)
+    means: Array  # (K, D) in the data's units; anything of a component without rows
+    scatters: Array  # sums of squares about the means, in the shape of factors
+    structure: Structure
+
+    def maximised(self, reg_covar: float) -> Mixture:
+        """The M-step."""
+        n = self.counts + _TINY
+        # An emptied component goes to the origin of the data's units.
+        means = self.counts[:, None] * self.means / n[:, None]
+        scatters = self.scatters + self._between(self.counts, self.means - means)
+        if self.structure.matrices:
+            covariances = scatters / (n.sum() if self.structure.shared else n[:, None, None])
+        else:
+            covariances = scatters / n[:, None]
+        covariances = _with_ridge(covariances, n, reg_covar, self.structure)
+        return Mixture.of(n / n.sum(), means, covariances, self.structure)
+
+    def followed_by(self, new: Moments, share: float) -> Moments:
+        """These, each row counted ``share`` times, and ``new`` ones (Chan and others 1983)."""
+        old = share * self.counts
+        counts = old + new.counts
+        part = new.counts / _above_zero(counts)
+        gap = new.means - self.means
+        scatters = share * self.scatters + new.scatters + self._between(old * part, gap)
+        return Moments(counts, self.means + part[:, None] * gap, scatters, self.structure)
+
+    def _between(self, counts: Array, gaps: Array) -> Array:
+        """Sums of squares of ``gaps`` (K, D), each ``counts`` (K,) times."""
+        if not self.structure.matrices:
+            return (counts[:, None] * gaps**2)[None]
+        if self.structure.shared:
+            return ((counts[:, None] * gaps).T @ gaps)[None]
+        return counts[:, None, None] * gaps[:, :, None] * gaps[:, None, :]
+
+
+@dataclass(frozen=True)
 class PlainRun:
     """One run of EM: where it ended, and the mean log-likelihood of a row on the way."""
 
     mixture: Mixture
+    moments: Moments | None  # those of the last E-step, if there was any
     bounds: list[float]
     converged: bool
 
@@ -97,57 +142,88 @@ def plain_em(
 
     Every ``print_every``-th iteration is printed, and the end; nothing if it is 0.
     """
-    center = np.average(values, axis=0, weights=row_weights)
-    rows, cores = Rows.of(values, center, row_weights=row_weights), available_cores(None)
-    total = len(values) if row_weights is None else float(row_weights.sum())
+    rows, total = centred(values, row_weights), total_weight(values, row_weights)
     bounds: list[float] = []
-    converged = False
+    last, converged = None, False
     with one_blas_thread():
         while len(bounds) < max_iter and not converged:
-            form = mixture.form(rows.center)
-            statistics = expected_statistics(rows, form, cores=cores)
-            previous, bound = bound, statistics.log_likelihood / total
-            mixture = _maximised(statistics, form, rows, reg_covar, mixture.structure)
+            previous = bound
+            bound, last = expected_moments(rows, total, mixture, reg_covar)
+            mixture = last.maximised(reg_covar)
             bounds.append(bound)
             converged = abs(bound - previous) < tol
             if print_every and len(bounds) % print_every == 0:
                 print(f"  iteration {len(bounds)}  {bound - previous:.5f}")
     if print_every:
         print(f"  {'converged' if converged else 'not converged'}  {bound:.5f}")
-    return PlainRun(mixture, bounds, converged)
+    return PlainRun(mixture, last, bounds, converged)
 
 
-def _maximised(
+def centred(values: Array, row_weights: Array | None) -> Rows:
+    """Rows about their mean, as the pass takes them."""
+    return Rows.of(values, np.average(values, axis=0, weights=row_weights), row_weights=row_weights)
+
+
+def total_weight(values: Array, row_weights: Array | None) -> float:
+    """How many rows there are, or the sum of their weights."""
+    return len(values) if row_weights is None else float(row_weights.sum())
+
+
+def expected_moments(
+    rows: Rows, total: float, mixture: Mixture, reg_covar: float
+) -> tuple[float, Moments]:
+    """The E-step, by one pass: the mean log-likelihood of a row, and the moments."""
+    form = mixture.form(rows.center)
+    statistics = expected_statistics(rows, form, cores=available_cores(None))
+    moments = _moments_of(statistics, form, rows, reg_covar, mixture.structure)
+    return statistics.log_likelihood / total, moments
+
+
+def _moments_of(
     statistics: SufficientStatistics,
     form: PrecisionForm,
     rows: Rows,
     reg_covar: float,
     structure: Structure,
-) -> Mixture:
-    """The M-step, from statistics about the rows' centre."""
+) -> Moments:
+    """From statistics about the rows' centre, or from rows where these have lost digits."""
     counts, sums = statistics.counts, statistics.sums
-    n = counts + _TINY
-    # An emptied component goes to the origin of the data's units.
-    means = (sums - _TINY * rows.center) / n[:, None]
+    n = _above_zero(counts)[:, None]
+    means = sums / n
     if structure.matrices:
-        covariances = np.empty_like(statistics.scatters)
-        for g, covariance in enumerate(covariances):
-            scatter_about_means(counts, sums, statistics.scatters, means, g, covariance)
-        covariances /= n.sum() if structure.shared else n[:, None, None]
+        scatters = np.empty_like(statistics.scatters)
+        for g, scatter in enumerate(scatters):
+            scatter_about_means(counts, sums, statistics.scatters, means, g, scatter)
     else:
-        covariances = statistics.scatters - means * (2 * sums - counts[:, None] * means)
-        covariances /= n[:, None]
+        scatters = statistics.scatters - means * sums
     if not (structure.matrices and structure.shared):
-        variances = covariances
+        squares = scatters[0]
         if structure.matrices:
-            variances = np.diagonal(covariances, axis1=1, axis2=2)
-        if np.any(variances + reg_covar < _LOST * means**2):  # such as a row by itself
-            memberships = row_memberships(rows, form)
-            weights = rows.row_weights if len(rows.row_weights) else None
-            found = moments(rows.values, weights, memberships, reg_covar, structure)
-            return Mixture.of(*found, structure)
-    covariances = _with_ridge(covariances, n, reg_covar, structure)
-    return Mixture.of(n / n.sum(), means + rows.center, covariances, structure)
+            squares = np.diagonal(scatters, axis1=1, axis2=2)
+        if np.any(squares / n + reg_covar < _LOST * means**2):  # such as a row by itself
+            return _moments_by_row(rows, form, structure)
+    return Moments(counts, means + rows.center, scatters, structure)
+
+
+def _moments_by_row(rows: Rows, form: PrecisionForm, structure: Structure) -> Moments:
+    """From the memberships of all rows, for covariances that components do not share."""
+    each, values = row_memberships(rows, form), rows.values - rows.center
+    if len(rows.row_weights):
+        each *= rows.row_weights[:, None]
+    counts = each.sum(axis=0)
+    means = each.T @ values / _above_zero(counts)[:, None]
+    if structure.matrices:
+        scatters = np.stack(
+            [(each[:, j] * (values - mean).T) @ (values - mean) for j, mean in enumerate(means)]
+        )
+    else:
+        scatters = np.stack([each[:, j] @ (values - mean) ** 2 for j, mean in enumerate(means)])
+        scatters = scatters[None]
+    return Moments(counts, means + rows.center, scatters, structure)
+
+
+def _above_zero(counts: Array) -> Array:
+    return np.maximum(counts, np.finfo(float).tiny)
 
 
 def _with_ridge(covariances: Array, n: Array, reg_covar: float, structure: Structure) -> Array:
@@ -169,7 +245,7 @@ def moments(
     reg_covar: float,
     structure: Structure,
 ) -> tuple[Array, Array, Array]:
-    """The M-step from memberships (N, K), whose rows need not sum to one."""
+    """The M-step of a start, from memberships (N, K), whose rows need not sum to one."""
     each: Array = np.ones(len(values)) if row_weights is None else row_weights
     if row_weights is not None:
         memberships = memberships * each[:, None]

@@ -2,7 +2,7 @@
 
 An argument that is given is used as it is; what is missing comes from memberships,
 made by the same sequence of random draws as scikit-learn's, so that one seed leads
-both to the same start.
+both to the same start.  Of several starts the best is kept.
 """
 
 from __future__ import annotations
@@ -11,16 +11,50 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.utils import check_random_state
 
 from bayesgmm.compiled.threads import one_blas_thread
 from bayesgmm.errors import SpecError
-from bayesgmm.interface.sklearn.plain_em import Mixture, moments
+from bayesgmm.interface.sklearn.plain_em import Mixture, PlainRun, moments, plain_em
 from bayesgmm.interface.sklearn.shapes import checked, to_factors
 from bayesgmm.model.structure import STRUCTURES, Structure
 
 Array = NDArray[np.float64]
 
 INITS = ("kmeans", "k-means++", "random", "random_from_data")
+
+
+def best_run(model: Any, values: Array, row_weights: Array | None, max_iter: int) -> PlainRun:
+    """EM from as many starts as the arguments of a ``GaussianMixture`` ask for, the best."""
+    random_state = check_random_state(model.random_state)
+    runs = []
+    for number in range(model.n_init):
+        if model.verbose:
+            print(f"Start {number}")
+        first = first_mixture(model, values, row_weights, random_state)
+        runs.append(run(model, values, row_weights, max_iter, first, -np.inf))
+    return max(runs, key=lambda run: run.bound)  # the first of equals
+
+
+def run(
+    model: Any,
+    values: Array,
+    row_weights: Array | None,
+    max_iter: int,
+    mixture: Mixture,
+    bound: float,
+) -> PlainRun:
+    """EM from one mixture, after a step that had a mean log-likelihood of ``bound``."""
+    return plain_em(
+        values,
+        row_weights,
+        mixture,
+        bound,
+        max_iter=max_iter,
+        tol=model.tol,
+        reg_covar=model.reg_covar,
+        print_every=model.verbose_interval if model.verbose else 0,
+    )
 
 
 def first_mixture(
