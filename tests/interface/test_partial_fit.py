@@ -289,6 +289,19 @@ def test_weights_count_rows(covariance_type):
     assert by_weight.n_samples_seen_ == by_row.n_samples_seen_ == weights.sum()
 
 
+@pytest.mark.parametrize(
+    ("weight", "mean"), [(1e-300, 0.0), (1e-12, 0.0), (1e12, 7.0), (1e140, 7.0)]
+)
+@pytest.mark.parametrize("decay", [0.6, 1.0])
+def test_weights_next_to_which_others_are_nothing(decay, weight, mean):
+    model = bg.GaussianMixture(1, learning_decay=decay).partial_fit([[-1.0], [1.0]])
+    model.partial_fit([[6.0], [8.0]], sample_weight=[weight, weight])
+    assert model.means_.item() == pytest.approx(mean, abs=1e-10)
+    model = bg.GaussianMixture(1, learning_decay=decay)
+    model.partial_fit([[-1.0], [1.0]], sample_weight=[1e-300, 1e-300])
+    assert model.partial_fit([[6.0], [8.0]], sample_weight=[1e140] * 2).means_.item() == 7
+
+
 def test_single_precision():
     double = learn(bg.GaussianMixture(2, random_state=0), FAITHFUL, 100)
     single = learn(bg.GaussianMixture(2, random_state=0), FAITHFUL.astype(np.float32), 100)

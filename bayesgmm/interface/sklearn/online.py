@@ -65,6 +65,8 @@ class Stream:
         exp(-i), where i is the integral of t^-decay: two batches fade them to the product, and
         with a decay of 1 to t / (t + h), so that all rows count the same.
         """
+        if rows > 1e30 * self.seen:  # next to which earlier ones are nothing
+            return 0.0
         time, passed = self.seen / self.unit, np.log1p(rows / self.seen)
         integral = passed * time ** (1 - decay) * exprel((1 - decay) * passed)
         remembered = self.moments.counts.sum()
