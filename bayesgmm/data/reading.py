@@ -11,8 +11,10 @@ from datetime import date, timedelta
 from typing import Any, NamedTuple
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
+from bayesgmm.compiled.calls import COMPILED
 from bayesgmm.errors import DataError
 from bayesgmm.options import shown
 
@@ -281,6 +283,15 @@ class Place(NamedTuple):
     def of(self, row: int) -> str:
         """One of its rows, for people."""
         return f"row {row + self.first:,}" + (f" of {self.name}" if self.name else "")
+
+
+@njit(**COMPILED)
+def usable(values, holes):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+    """Whether all values (N, D) are numbers to compute with; NaN may be ``holes``."""
+    for x in values.ravel():  # noqa: SIM110  - compiled
+        if not (abs(x) < _LARGEST or (holes and x != x)):
+            return False
+    return True
 
 
 def refuse_unusable(

@@ -19,12 +19,12 @@ from bayesgmm.data.in_memory import InMemory
 from bayesgmm.data.lattice import given_steps, lattice_step, off_lattice, refuse_wider
 from bayesgmm.data.opened import Opened
 from bayesgmm.data.parts import Done, active_client, over_parts
-from bayesgmm.data.reading import Place, refuse_unusable
+from bayesgmm.data.reading import Place, refuse_unusable, usable
 from bayesgmm.data.reading_views import read_errors
 from bayesgmm.data.row_views import RowViews
 from bayesgmm.data.scaling import without_errors
 from bayesgmm.data.sources.source import Part, Source
-from bayesgmm.data.summary import Summary
+from bayesgmm.data.summary import Summary, below
 from bayesgmm.errors import DataError
 
 Array = NDArray[np.float64]
@@ -65,7 +65,8 @@ class Recipe:
     def checked(self, block: Array, first: int, place: Place) -> InMemory:
         """Taken apart, or refused with where the fault is."""
         table = self.table(block, first)
-        refuse_unusable(table.matrix, list(self.names), holes=self.holes, place=place)
+        if not usable(table.matrix, holes=self.holes):
+            refuse_unusable(table.matrix, list(self.names), holes=self.holes, place=place)
         if table.row_weights is not None:
             weights = table.row_weights
             bad = ~(np.isfinite(weights) & (weights >= 0))
@@ -118,8 +119,8 @@ class Stored:
         """By a first pass, which checks every value."""
         client = client if client is not None else active_client()
         cores = available_cores(None)
-        firsts = _firsts(source, cores, client)
-        look = partial(_summary_of, recipe)
+        firsts, n_rows = _firsts(source, cores, client)
+        look = partial(_summary_of, recipe, below(n_rows))
         summary = over_parts(
             look, zip(source.parts, firsts, strict=False), cores=cores, client=client, done=done
         )
@@ -161,7 +162,7 @@ class Stored:
 
     def sample(self) -> InMemory:
         """The random sample that the first pass kept, in a random order."""
-        return self.recipe.table(self.summary.rows, 0)
+        return self.recipe.table(self.summary.sample, 0)
 
     def steps(self, given: list[float | None], cores: int) -> Array:
         """The step to which each feature was recorded; None in ``given`` is to be found.
@@ -328,17 +329,18 @@ def stored(
     return table, filled
 
 
-def _firsts(source: Source, cores: int, client: Any) -> Iterable[int]:
-    """The number of the first row of each part; parts whose rows nobody knows are counted first."""
-    counts: list[int] = []
-    for part in source.parts:
-        if part.n_rows is None:
-            found = over_parts(
-                _count, ((part, 0) for part in source.parts), cores=cores, client=client
-            )
-            return [0, *np.cumsum(found.of).tolist()]
-        counts.append(part.n_rows)
-    return [0, *np.cumsum(counts).tolist()]
+def _firsts(source: Source, cores: int, client: Any) -> tuple[list[int], int | None]:
+    """The number of the first row of each part, and of how many; where nobody knows, by counting,
+    but for a single part."""
+    counts = [part.n_rows for part in source.parts]
+    if counts == [None]:
+        return [0], None
+    known = [count for count in counts if count is not None]
+    if len(known) < len(counts):
+        parts = ((part, 0) for part in source.parts)
+        known = list(over_parts(_count, parts, cores=cores, client=client).of)
+    *firsts, n_rows = [0, *np.cumsum(known).tolist()]
+    return firsts, n_rows
 
 
 class _Counts(NamedTuple):
@@ -370,7 +372,7 @@ def _over_blocks[Result](
     return total
 
 
-def _summary_of(recipe: Recipe, part: Part, first: int) -> Summary:
+def _summary_of(recipe: Recipe, most: np.uint64, part: Part, first: int) -> Summary:
     """Of a part whose first row has this number, every value checked."""
     total, row = Summary.none(len(recipe.at), recipe.n_columns), part.first
     for block in part.blocks():
@@ -384,6 +386,7 @@ def _summary_of(recipe: Recipe, part: Part, first: int) -> Summary:
             table.row_weights,
             0 if labels is None else int((labels >= 0).sum()),
             first,
+            most,
         )
         first, row = first + len(block), row + len(block)
     return total.within_part()

@@ -10,12 +10,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
+
+from bayesgmm.compiled.calls import COMPILED
 
 Array = NDArray[np.float64]
 
 #: Rows that are kept in memory: a random sample of all.
 KEPT = 100_000
+_ALL = np.uint64(2**64 - 1)
+_EQUAL = np.empty(0)
 
 
 @dataclass(frozen=True)
@@ -35,7 +40,7 @@ class Summary:
     n_labelled : int
     hashes : array of shape (m,)
     rows : array of shape (m, C)
-        The sample: whole rows with all their columns, by increasing hash.
+        Whole rows with all their columns, those of the sample among them.
     """
 
     counts: tuple[int, ...]
@@ -81,38 +86,31 @@ class Summary:
         row_weights: Array | None,
         n_labelled: int,
         first: int,
+        below: np.uint64,
     ) -> Summary:
-        """Of some rows: all their ``columns``, and the features among them; the number of the
-        first of them."""
+        """Of some rows: all their ``columns``, and the features among them.
+
+        ``first`` is the number of the first of them; rows whose hashes are not ``below`` need not
+        be kept.
+        """
         n, d = values.shape
-        holes = np.isnan(values)
-        weights = np.ones(n) if row_weights is None else row_weights
-        if not holes.any():
-            seen = np.full(d, weights.sum())
-            filled, low, high = values, values.min(axis=0), values.max(axis=0)
-        else:
-            seen, filled = weights @ ~holes, np.where(holes, 0.0, values)
-            low, high = np.fmin.reduce(values), np.fmax.reduce(values)
-        mean = np.divide(weights @ filled, seen, out=np.zeros(d), where=seen > 0)
-        off = filled - mean
-        if filled is not values:
-            off[holes] = 0.0
-        square = weights @ (off * off)
+        seen, mean, square, low, high = np.empty((5, d))
+        weights = _EQUAL if row_weights is None else row_weights
+        n_unseen = _look(values, weights, seen, mean, square, low, high)
         hashes = _hashed(first, n)
-        kept = np.arange(n) if n <= KEPT else np.argpartition(hashes, KEPT)[:KEPT]
-        order = kept[np.argsort(hashes[kept])]
+        kept = np.flatnonzero(hashes <= below)
         return cls(
             (n,),
-            float(weights.sum()),
+            float(n if row_weights is None else row_weights.sum()),
             seen,
             mean,
             square,
             low,
             high,
-            int(holes.sum()),
+            n_unseen,
             n_labelled,
-            hashes[order],
-            columns[order],
+            hashes[kept],
+            columns[kept],
         )
 
     def within_part(self) -> Summary:
@@ -124,7 +122,10 @@ class Summary:
         share = np.divide(other.seen, seen, out=np.zeros(len(seen)), where=seen > 0)
         apart = other.mean - self.mean
         hashes = np.concatenate([self.hashes, other.hashes])
-        order = np.argsort(hashes)[:KEPT]
+        rows = np.concatenate([self.rows, other.rows])
+        if len(hashes) > 2 * KEPT:
+            few = np.argpartition(hashes, KEPT)[:KEPT]
+            hashes, rows = hashes[few], rows[few]
         return Summary(
             self.counts + other.counts,
             self.weight + other.weight,
@@ -135,14 +136,57 @@ class Summary:
             np.fmax(self.high, other.high),
             self.n_unseen + other.n_unseen,
             self.n_labelled + other.n_labelled,
-            hashes[order],
-            np.concatenate([self.rows, other.rows])[order],
+            hashes,
+            rows,
         )
+
+    @property
+    def sample(self) -> Array:
+        """Whole rows (m, C), all or ``KEPT`` at random, in an order that is random as well."""
+        return self.rows[np.argsort(self.hashes)[:KEPT]]
 
     def of_features(self, at: list[int]) -> Summary:
         """Of some of the features; the sample keeps all its columns."""
         some = {name: getattr(self, name)[at] for name in ("seen", "mean", "square", "low", "high")}
         return Summary(**(vars(self) | some))
+
+
+def below(n_rows: int | None) -> np.uint64:
+    """A bound on hashes below which more than ``KEPT`` of so many rows are, and not many more."""
+    share = 1.0 if n_rows is None else (KEPT + 10 * KEPT**0.5) / max(n_rows, 1)
+    return _ALL if share >= 1.0 else np.uint64(share * 2.0**64)
+
+
+@njit(**COMPILED)
+def _look(values, weights, seen, mean, square, low, high):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Moments and extremes of the features (n, D) into arrays (D,); how many were not seen."""
+    n, d = values.shape
+    unseen = 0
+    for j in range(d):
+        seen[j] = mean[j] = square[j] = 0.0
+        low[j], high[j] = np.inf, -np.inf
+    for i in range(n):
+        w = weights[i] if weights.size else 1.0
+        for j in range(d):
+            x = values[i, j]
+            if x == x:
+                seen[j] += w
+                mean[j] += w * x
+                low[j] = min(low[j], x)
+                high[j] = max(high[j], x)
+            else:
+                unseen += 1
+    for j in range(d):
+        mean[j] = mean[j] / seen[j] if seen[j] > 0.0 else 0.0
+        if low[j] > high[j]:
+            low[j] = high[j] = np.nan
+    for i in range(n):
+        w = weights[i] if weights.size else 1.0
+        for j in range(d):
+            x = values[i, j]
+            if x == x:
+                square[j] += w * (x - mean[j]) * (x - mean[j])
+    return unseen
 
 
 def _hashed(first: int, n: int) -> NDArray[np.uint64]:

@@ -85,6 +85,8 @@ def run_em(
     accelerate: bool = True,
     avoid_collapse: bool = True,
     give_up: bool = False,
+    here: Evaluation | None = None,
+    root: Array | None = None,
 ) -> EMRun:
     """Run EM from ``start`` on the data of a density.
 
@@ -103,6 +105,10 @@ def run_em(
         Mark a run that is not sound as one to be ranked last.
     give_up : bool
         Stop where the run is not sound after the iterations of a short run.
+    here : Evaluation, optional
+        The density at ``start``, where it is known.
+    root : array (P, P), optional
+        Climb at once, from near the top, where this makes the density round.
     """
     density = bounds.density
     n = density.observations.total_weight
@@ -111,12 +117,13 @@ def run_em(
     point = start
     if not prior.active and no_ridge:
         raised = raised_to_floor(point.factors, density.structure, bounds.floor)
-        point = point._replace(factors=raised)
+        if not np.array_equal(raised, point.factors):
+            point, here = point._replace(factors=raised), None
     give_up = give_up and no_ridge  # a ridge has bounds of its own
     floor = bounds.floor if no_ridge else np.full_like(bounds.floor, FLOOR)
     status = Status.ITERATION_LIMIT
     climbs = 0
-    here = density.at(point)
+    here = density.at(point) if here is None else here
     trace = [here.value]
     _check_monotone([-np.inf, here.value], n * len(ridge))
     while True:
@@ -125,10 +132,12 @@ def run_em(
             break
         still_to_climb = accelerate and no_ridge and climbs == 0
         level = max(tol, 1e-5) if still_to_climb else tol
-        if accelerate and no_ridge and gain < level and climbs < 4 and len(trace) >= SHORT:
+        slow = gain < level and climbs < 4 and len(trace) >= SHORT
+        if accelerate and no_ridge and (slow or root is not None):
             climbs += 1
             if not bounds.collapsed(point):
-                top, value, slope = ascend(density, point, max_iter=500)
+                top, value, slope = ascend(density, point, max_iter=500, here=here, root=root)
+                root = None
                 if value >= trace[-1] and not bounds.collapsed(top):
                     point, here = top, density.at(top)
                     trace.append(here.value)

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayesgmm.density.coordinates import constrain, in_frame, unconstrain_many
-from bayesgmm.density.log_posterior import LogPosterior
+from bayesgmm.density.log_posterior import Evaluation, LogPosterior
 from bayesgmm.errors import FitError
 from bayesgmm.expectation.point import Point
 
@@ -23,6 +23,8 @@ Array = NDArray[np.float64]
 #: Slope in complete-data standard errors at which a climb ends: what is left to gain is a
 #: square of it.  Far below, sums over many rows have no digits, and searches along a line fail.
 _LEVEL = 1e-6
+#: Of a sum over many rows, relative: a gain below it cannot be seen.
+_ROUNDING = float(np.finfo(float).eps)
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,10 @@ class CompleteDataScale:
         for where, block in self.blocks:
             out[where] = block * gradient[where] if block.ndim == 1 else block.T @ gradient[where]
         return out
+
+    def matrix(self, size: int) -> Array:
+        """B (P, P)."""
+        return np.column_stack([self.forward(row) for row in np.eye(size)])
 
     @classmethod
     def at(cls, density: LogPosterior, point: Point) -> CompleteDataScale:
@@ -116,18 +122,33 @@ def _factor_block(tril: Array, n: float, room: float) -> Array:
     return block
 
 
-def ascend(density: LogPosterior, point: Point, *, max_iter: int) -> tuple[Point, float, float]:
-    """Climb from a point.
+def ascend(
+    density: LogPosterior,
+    point: Point,
+    *,
+    max_iter: int,
+    here: Evaluation | None = None,
+    root: Array | None = None,
+) -> tuple[Point, float, float]:
+    """Climb from a point, in coordinates in which the density is known to be round by ``root``.
 
-    Returns where to, the value there, and the largest slope in complete-data standard
-    errors; never a value below the start's.
+    ``here`` is the density at the point, where it is known.  Returns where to, the value there,
+    and the largest slope in complete-data standard errors; never a value below the start's.
     """
     from scipy.optimize import minimize
 
     origin = unconstrain_many(point.interior, density.spec.structure, density.prior.frame)
-    start, gradient = density.value_and_grad(origin)
+    if here is None:
+        start, gradient = density.value_and_grad(origin)
+    else:
+        start, gradient = here.value, here.gradient
     best = (start, origin, gradient)
-    scale = CompleteDataScale.at(density, point)
+    standard = CompleteDataScale.at(density, point)
+    scale, level = standard, max(_LEVEL, float(np.sqrt(_ROUNDING * abs(start))))
+    if root is not None:
+        # The first step is of length 1 along the slope: with this unit it is Newton's.
+        newton = max(float(np.linalg.norm(root.T @ gradient)), level)
+        scale, level = CompleteDataScale([(slice(None), newton * root)]), level * newton
 
     def descent(z: Array) -> tuple[float, Array]:
         nonlocal best
@@ -145,9 +166,9 @@ def ascend(density: LogPosterior, point: Point, *, max_iter: int) -> tuple[Point
         np.zeros(density.size),
         jac=True,
         method="L-BFGS-B",
-        options={"maxiter": max_iter, "maxcor": 20, "ftol": 1e-15, "gtol": _LEVEL, "maxls": 40},
+        options={"maxiter": max_iter, "maxcor": 20, "ftol": 1e-15, "gtol": level, "maxls": 40},
     )
     value, theta, gradient = best
     top = point.copy()
     constrain(theta, density.basis, density.structure, density.prior.frame, top)
-    return top, value, float(np.abs(scale.pull(gradient)).max(initial=0.0))
+    return top, value, float(np.abs(standard.pull(gradient)).max(initial=0.0))

@@ -11,6 +11,7 @@ rows the search is made on a sample of them, and its best go on over all.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -18,10 +19,11 @@ from numpy.typing import NDArray
 
 from bayesgmm.compiled.threads import available_cores, one_blas_thread, thread_map
 from bayesgmm.data.observations import Observations
-from bayesgmm.density.log_posterior import LogPosterior
-from bayesgmm.errors import SpecError
+from bayesgmm.density.log_posterior import Evaluation, LogPosterior
+from bayesgmm.errors import FitError, SpecError
 from bayesgmm.expectation.point import Point
 from bayesgmm.expectation.rows import cores_of_one_pass
+from bayesgmm.inference.maximum.curvature import whitening
 from bayesgmm.inference.maximum.em import SHORT, EMRun, run_em
 from bayesgmm.inference.maximum.filled import filled
 from bayesgmm.inference.maximum.insertion import insertions
@@ -38,6 +40,7 @@ _CHEAP = 1e6
 _ROWS_PER_PARAMETER = 50  # of a sample on which to search, within these bounds
 _FEWEST_ROWS = 2_000
 _INSERTIONS = 3  # places tried for each component that is taken away
+_CANDIDATES = 3  # solutions of a sample that are looked at on all rows
 _STALE = 8  # rounds in a row without improvement that end the search
 
 Array = NDArray[np.float64]
@@ -113,7 +116,13 @@ def search(
     )
     ridge = reg_covar / density.scale**2 if reg_covar else None
 
-    def finish_on(bounds: Bounds, *, give_up: bool) -> Callable[[Point], EMRun]:
+    def finish_on(
+        bounds: Bounds,
+        *,
+        give_up: bool,
+        here: Evaluation | None = None,
+        root: Array | None = None,
+    ) -> Callable[[Point], EMRun]:
         return lambda candidate: run_em(
             bounds,
             candidate,
@@ -123,6 +132,8 @@ def search(
             accelerate=method.accelerate,
             avoid_collapse=avoid_collapse,
             give_up=give_up and avoid_collapse,
+            here=here,
+            root=root,
         )
 
     whole = Bounds(density)
@@ -168,10 +179,7 @@ def search(
         if spec.n_components > 1:
             runs = explore.improved(runs, spec, rng)
         if part is not density:  # the best of what was found on a sample, over all the rows
-            everywhere = replace(explore, bounds=whole, finish=finish_on(whole, give_up=False))
-            tried = _distinct(everywhere.short([run.point for run in runs[:3]], "on all rows"))
-            # A posterior's lesser modes may hold mass of it; a lesser likelihood is of no use.
-            runs = _distinct([everywhere.finish(run.point) for run in tried[: 2 if prior else 1]])
+            runs = _on_all_rows(part, runs, whole, finish_on, 2 if prior else 1)
         elif runs[0].rank_last:  # nothing sound: the best of what there is, to its end
             best = finish_on(bounds, give_up=False)(runs[0].point)
             runs = [best, *runs[1:]]
@@ -215,6 +223,34 @@ def _sample(density: LogPosterior, rng: np.random.Generator) -> tuple[LogPosteri
         rows = rows.part(rng.choice(rows.n_rows, enough, replace=False))
         density = density.on(rows)
     return density, rows
+
+
+def _on_all_rows(
+    part: LogPosterior,
+    found: list[EMRun],
+    whole: Bounds,
+    finish_on: Callable[..., Callable[[Point], EMRun]],
+    enough: int,
+) -> list[EMRun]:
+    """The best ``enough`` of what was found on a sample, over all the rows.
+
+    From the top of a sample the top of all rows is a few of its standard errors away, and its
+    curvature is known from the sample's: a few passes are enough.
+    """
+    few = found[:_CANDIDATES]
+    here = whole.density.at_each([run.point for run in few])
+    order = sorted(range(len(few)), key=lambda i: (few[i].rank_last, -here[i].value))
+    shrunk = np.sqrt(part.rows.total_weight / whole.density.rows.total_weight)
+    runs: list[EMRun] = []
+    for i in order:
+        root = None
+        with suppress(FitError):  # a collapsed component's, of which EM makes what it can
+            root = shrunk * whitening(part, few[i].point)
+        runs.append(finish_on(whole, give_up=False, here=here[i], root=root)(few[i].point))
+        # A posterior's lesser modes may hold mass of it; a lesser likelihood is of no use.
+        if len(runs) >= enough and not all(run.rank_last for run in runs):
+            break
+    return _distinct(runs)
 
 
 @dataclass(frozen=True)

@@ -19,8 +19,8 @@ from bayesgmm.data.observations import Observations
 from bayesgmm.density.coordinates import constrain, unconstrain_many
 from bayesgmm.density.exchangeable import by_means
 from bayesgmm.density.log_posterior import LogPosterior
-from bayesgmm.errors import FitError
 from bayesgmm.expectation.point import Point
+from bayesgmm.inference.maximum.curvature import whitening
 from bayesgmm.inference.maximum.em import EMRun
 from bayesgmm.inference.maximum.lbfgs import CompleteDataScale, ascend
 from bayesgmm.inference.maximum.search import search
@@ -35,7 +35,6 @@ Array = NDArray[np.float64]
 #: Work, in rows x coordinates x K D^2, above which curvature is not differenced but
 #: taken from the complete data: some tens of seconds on one core.
 _LARGEST_HESSIAN = 4e11
-_STEP = 1e-4  # of a complete-data standard error, in central differences
 #: Log density that an exchange of labels may cost and still lead to a mode with mass.
 _COSTLY = 20.0
 #: A mode with less than this share of the Laplace mass is left aside.
@@ -148,27 +147,10 @@ def shares_of(modes: list[Mode]) -> Array:
 
 def _mode_at(density: LogPosterior, point: Point, value: float) -> Mode:
     theta = unconstrain_many(point, density.spec.structure, density.prior.frame)
-    scale = CompleteDataScale.at(density, point)
-    block = np.column_stack([scale.forward(row) for row in np.eye(density.size)])
     k, d = point.means.shape
     if density.observations.n_rows * density.size * k * d * d > _LARGEST_HESSIAN:
-        return Mode(theta, block, value)
-    # Central differences of the exact gradient, in coordinates where one unit is one
-    # standard error of the complete data, so that one step suits all of them.
-    off = _STEP * block.T
-    _, slopes = density.values_and_grads(np.concatenate([theta + off, theta - off]))
-    ahead, behind = slopes[: density.size], slopes[density.size :]
-    hessian = np.stack([scale.pull(slope) for slope in behind - ahead]) / (2 * _STEP)
-    if not np.all(np.isfinite(hessian)):
-        raise FitError(
-            "The posterior's curvature is not finite at its mode; give priors nearer to the data, "
-            "or use fewer components."
-        )
-    values, vectors = np.linalg.eigh(0.5 * (hessian + hessian.T))
-    # A flat or saddle direction, where a mode is not one of a quadratic, is given the
-    # spread of ten complete-data standard errors: enough to move, not to leave.
-    root = vectors / np.sqrt(np.maximum(values, 0.01))
-    return Mode(theta, block @ root, value)
+        return Mode(theta, CompleteDataScale.at(density, point).matrix(density.size), value)
+    return Mode(theta, whitening(density, point), value)
 
 
 def pivot_of(density: LogPosterior, mode: Mode) -> MixtureParameters:
