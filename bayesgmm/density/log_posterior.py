@@ -226,11 +226,16 @@ class LogPosterior:
             return Evaluation(value - self.log_jacobian, gradient, statistics, form)
         return self.at_each([point])[0]
 
-    def at_each(self, points: Sequence[Point]) -> list[Evaluation]:
-        """The density at many points, in one pass over rows that are not in memory."""
+    def at_each(self, points: Sequence[Point], *, value_only: bool = False) -> list[Evaluation]:
+        """The density at many points, in one pass over rows that are not in memory.
+
+        With ``value_only`` there are no statistics, and what is said of the gradient is the
+        prior's.
+        """
         forms = [self.precision(point) for point in points]
+        found_by_rows = self._pass(forms, likelihood_only=value_only)
         found = []
-        for point, form, statistics in zip(points, forms, self._pass(forms), strict=True):
+        for point, form, statistics in zip(points, forms, found_by_rows, strict=True):
             gradient = np.empty(self.size)
             value = statistics.log_likelihood + log_prior_and_gradient(
                 point, form, statistics.totals, self.basis, self.prior, gradient
@@ -238,10 +243,11 @@ class LogPosterior:
             found.append(Evaluation(value - self.log_jacobian, gradient, statistics, form))
         return found
 
-    def _pass(self, forms: Sequence[PrecisionForm]) -> Sequence[SufficientStatistics]:
-        if self.passes is None:
-            return expected_statistics_under(forms, self.rows, cores=self.cores)
-        return self.passes.under(forms, self.rows, cores=self.cores)
+    def _pass(
+        self, forms: Sequence[PrecisionForm], *, likelihood_only: bool = False
+    ) -> Sequence[SufficientStatistics]:
+        go = expected_statistics_under if self.passes is None else self.passes.under
+        return go(forms, self.rows, cores=self.cores, likelihood_only=likelihood_only)
 
     def precision(self, point: Point) -> PrecisionForm:
         """What the pass over the data reads of a point."""
@@ -302,7 +308,10 @@ class LogPosterior:
         flat = np.ascontiguousarray(theta.reshape(-1, self.size))
         out = np.empty(len(flat))
         if not self.few_rows:  # the threads are those of each pass
-            out[:] = self.values_and_grads(flat)[0]
+            for begin in range(0, len(flat), _AT_ONCE):
+                points = [self._point(one) for one in flat[begin : begin + _AT_ONCE]]
+                found = self.at_each(points, value_only=True)
+                out[begin : begin + len(found)] = [here.value for here in found]
             return out.reshape(theta.shape[:-1])
         target = self.target
 

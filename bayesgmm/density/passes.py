@@ -48,6 +48,7 @@ class Passes:
         self._progress, self._folder = progress, folder
         self._number, self._told = 0, ""
         self._full = False  # whether the disk is
+        self.seconds = 0.0  # that a pass takes under one form
         self._last: tuple[str, Any] = "", None
 
     @property
@@ -56,10 +57,15 @@ class Passes:
         return self._number
 
     def under(
-        self, forms: Sequence[PrecisionForm], rows: Rows | StoredRows, *, cores: int
+        self,
+        forms: Sequence[PrecisionForm],
+        rows: Rows | StoredRows,
+        *,
+        cores: int,
+        likelihood_only: bool = False,
     ) -> Batch:
         """The statistics under each form: of this pass, or as it was kept."""
-        digest = _digest(forms)
+        digest = _digest(forms, likelihood_only)
         if digest == self._last[0]:  # as where a climb ends and is judged
             return self._last[1]
         self._number += 1
@@ -68,8 +74,11 @@ class Passes:
         if found is None:
             begun = time.monotonic()
             done = self._done(rows, begun) if rows.n_rows >= MANY else None
-            found = expected_statistics_under(forms, rows, cores=cores, done=done)
-            rate = len(forms) * rows.n_rows / max(time.monotonic() - begun, 1e-9)
+            found = expected_statistics_under(
+                forms, rows, cores=cores, likelihood_only=likelihood_only, done=done
+            )
+            self.seconds = max(time.monotonic() - begun, 1e-9) / len(forms)
+            rate = rows.n_rows / self.seconds
             best = max(one.log_likelihood for one in found)
             self._told = f", {rate / 1e6:.3g}M rows/s, log-likelihood {best:.8g}"
             if file is not None and not self._full:
@@ -107,8 +116,8 @@ class Passes:
             warn(f"The fit goes on without further checkpoints: {error}")
 
 
-def _digest(forms: Sequence[PrecisionForm]) -> str:
-    found = hashlib.sha256()
+def _digest(forms: Sequence[PrecisionForm], likelihood_only: bool) -> str:
+    found = hashlib.sha256(bytes([likelihood_only]))
     for form in forms:
         for part in form:
             found.update(np.ascontiguousarray(part).tobytes())

@@ -129,7 +129,8 @@ def accumulate_complete(  # type: ignore[no-untyped-def]  # pragma: no cover - c
     else:
         n_phi = 1 + d + d * (d + 1) // 2
     block = max(32, min(1024, 8 * (_BLOCK_DOUBLES // (8 * (whiten.shape[0] + n_phi + classes)))))
-    block = -(-rows // -(-rows // block))  # as many blocks as needed, all of one size
+    blocks = max(1, -(-rows // block))  # as many as needed, all of one size
+    block = max(1, -(-rows // blocks))
 
     phi_store = np.empty(n_phi * block)
     z_store = np.empty(whiten.shape[0] * block)

@@ -39,3 +39,15 @@ def whitening(density: LogPosterior, point: Point) -> NDArray[np.float64]:
         )
     values, vectors = np.linalg.eigh(0.5 * (hessian + hessian.T))
     return block @ (vectors / np.sqrt(np.maximum(values, 0.01)))
+
+
+def whitening_by_sample(
+    part: LogPosterior, density: LogPosterior, point: Point
+) -> NDArray[np.float64]:
+    """The same of a density, by its ``part`` on a sample of the rows.
+
+    Standard errors are those of the sample, divided by the root of how many times as many rows
+    there are; from n rows they are known to a share of about the root of P / n.
+    """
+    shrunk = np.sqrt(part.rows.total_weight / density.rows.total_weight)
+    return np.asarray(shrunk * whitening(part, point))

@@ -23,7 +23,7 @@ from bayesgmm.density.log_posterior import Evaluation, LogPosterior
 from bayesgmm.errors import FitError, SpecError
 from bayesgmm.expectation.point import Point
 from bayesgmm.expectation.rows import cores_of_one_pass
-from bayesgmm.inference.maximum.curvature import whitening
+from bayesgmm.inference.maximum.curvature import whitening_by_sample
 from bayesgmm.inference.maximum.em import SHORT, EMRun, run_em
 from bayesgmm.inference.maximum.filled import filled
 from bayesgmm.inference.maximum.insertion import insertions
@@ -240,12 +240,11 @@ def _on_all_rows(
     few = found[:_CANDIDATES]
     here = whole.density.at_each([run.point for run in few])
     order = sorted(range(len(few)), key=lambda i: (few[i].rank_last, -here[i].value))
-    shrunk = np.sqrt(part.rows.total_weight / whole.density.rows.total_weight)
     runs: list[EMRun] = []
     for i in order:
         root = None
         with suppress(FitError):  # a collapsed component's, of which EM makes what it can
-            root = shrunk * whitening(part, few[i].point)
+            root = whitening_by_sample(part, whole.density, few[i].point)
         runs.append(finish_on(whole, give_up=False, here=here[i], root=root)(few[i].point))
         # A posterior's lesser modes may hold mass of it; a lesser likelihood is of no use.
         if len(runs) >= enough and not all(run.rank_last for run in runs):

@@ -8,6 +8,7 @@ normal.  Laplace draws z from one; NUTS runs in z.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -16,13 +17,15 @@ from numpy.typing import NDArray
 from bayesgmm.compiled.threads import available_cores, one_blas_thread
 from bayesgmm.data.collinear import refuse_collinear
 from bayesgmm.data.observations import Observations
+from bayesgmm.data.summary import KEPT
 from bayesgmm.density.coordinates import constrain, unconstrain_many
 from bayesgmm.density.exchangeable import by_means
 from bayesgmm.density.log_posterior import LogPosterior
+from bayesgmm.errors import FitError
 from bayesgmm.expectation.point import Point
-from bayesgmm.inference.maximum.curvature import whitening
+from bayesgmm.inference.maximum.curvature import whitening, whitening_by_sample
 from bayesgmm.inference.maximum.em import EMRun
-from bayesgmm.inference.maximum.lbfgs import CompleteDataScale, ascend
+from bayesgmm.inference.maximum.lbfgs import ascend
 from bayesgmm.inference.maximum.search import search
 from bayesgmm.methods import MAP, Run
 from bayesgmm.mixture.parameters import MixtureParameters
@@ -32,8 +35,8 @@ from bayesgmm.options import seed_sequence
 
 Array = NDArray[np.float64]
 
-#: Work, in rows x coordinates x K D^2, above which curvature is not differenced but
-#: taken from the complete data: some tens of seconds on one core.
+#: Work, in rows x coordinates x K D^2, above which curvature is taken from a sample of the
+#: rows: some tens of seconds on one core.
 _LARGEST_HESSIAN = 4e11
 #: Log density that an exchange of labels may cost and still lead to a mode with mass.
 _COSTLY = 20.0
@@ -103,11 +106,17 @@ def search_for_modes(
 def modes_from(density: LogPosterior, runs: Sequence[EMRun]) -> list[Mode]:
     """The modes that hold the posterior's mass, largest first, sought from these."""
     modes: list[Mode] = []
+    n = density.observations.n_rows
+    part = density.on(density.observations.sample(min(n, KEPT), seed=0)) if n > KEPT else None
 
     def add(start: Point) -> Point:
-        point, value, _ = ascend(density, start, max_iter=1000)
+        root = None
+        if part is not None:  # a climb of few steps, from the top of nearly the same density
+            with suppress(FitError):
+                root = whitening_by_sample(part, density, start)
+        point, value, _ = ascend(density, start, max_iter=1000, root=root)
         if not any(abs(value - mode.value) < 1e-5 * (1 + abs(value)) for mode in modes):
-            modes.append(_mode_at(density, point, value))
+            modes.append(_mode_at(density, point, value, part))
         return point
 
     tops = [add(run.point) for run in runs]
@@ -145,11 +154,12 @@ def shares_of(modes: list[Mode]) -> Array:
     return np.asarray(np.exp(masses - np.logaddexp.reduce(masses)))
 
 
-def _mode_at(density: LogPosterior, point: Point, value: float) -> Mode:
+def _mode_at(density: LogPosterior, point: Point, value: float, part: LogPosterior | None) -> Mode:
     theta = unconstrain_many(point, density.spec.structure, density.prior.frame)
     k, d = point.means.shape
-    if density.observations.n_rows * density.size * k * d * d > _LARGEST_HESSIAN:
-        return Mode(theta, CompleteDataScale.at(density, point).matrix(density.size), value)
+    work = density.observations.n_rows * density.size * k * d * d
+    if part is not None and work > _LARGEST_HESSIAN:
+        return Mode(theta, whitening_by_sample(part, density, point), value)
     return Mode(theta, whitening(density, point), value)
 
 

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from bayesgmm.compiled.threads import one_blas_thread
 from bayesgmm.data.observations import Observations
 from bayesgmm.density.log_posterior import LogPosterior
+from bayesgmm.errors import SpecError, warn
 from bayesgmm.inference.convergence import Convergence, assess
 from bayesgmm.inference.labels.matching import to_pivot
 from bayesgmm.inference.sampling.chains import SAMPLER_STATISTICS, run_chains
@@ -46,6 +47,7 @@ _TRY_ON = 1.02
 _AFFORDABLE = 1e11
 #: Coordinates up to which tempering mixes well, and up to which t's are near to a posterior.
 _TEMPERING_UP_TO, _JUMPS_UP_TO = 45, 100
+_STEPS = 7  # of a trajectory in whitened coordinates
 _DENSITIES = 120  # of tempering, for each draw: temperatures times steps of a trajectory
 
 
@@ -55,7 +57,14 @@ def fitted(spec: MixtureSpec, observations: Observations, method: Chains, run: R
     progressbar = nuts.progressbar
     if progressbar is None:
         progressbar = progress is None and sys.stderr.isatty()
+    if observations.stored is not None and (nuts.engine == "pymc" or isinstance(method, Tempering)):
+        raise SpecError(
+            f"The {observations.n_rows:,} rows are not in memory, which this needs; use "
+            "method='laplace', method='nuts' with its own engine, or observations.sample(n)."
+        )
     density, modes, root = prepare(spec, observations, run)
+    if observations.stored is not None:
+        _say_how_long(observations, method, run)
     pivot = pivot_of(density, modes[0])
     settings = {"draws": method.draws, "tune": method.tune, "chains": method.chains}
     nutpie = {
@@ -99,10 +108,22 @@ def fitted(spec: MixtureSpec, observations: Observations, method: Chains, run: R
     return posterior_fit(spec, observations, method, run, best.draws(density, modes, pivot), facts)
 
 
+def _say_how_long(observations: Observations, method: Chains, run: Run) -> None:
+    """Before chains that read all rows at every step: what that takes, and what takes less."""
+    passes = (method.draws + method.tune) * method.chains * _STEPS
+    seconds = passes * run.passes.seconds
+    time = f"{seconds / 3600:,.1f} hours" if seconds > 3600 else f"{seconds / 60:.1f} minutes"
+    warn(
+        f"NUTS goes over the {observations.n_rows:,} rows at every step: about {passes:,} "
+        f"passes, {time}; method='laplace' takes a few thousand at most, and a fit to "
+        "observations.sample(n) says what n rows say."
+    )
+
+
 def _ways(density: LogPosterior, n_modes: int, draws: int) -> list[str]:
     """Ways to sample, the first to be tried first."""
     jumps, tempering = [], []
-    if density.work * draws * _DENSITIES <= _AFFORDABLE:
+    if density.work * draws * _DENSITIES <= _AFFORDABLE and density.observations.stored is None:
         if n_modes > 1 and density.size <= _JUMPS_UP_TO:
             jumps = ["jumps"]
         if density.size <= _TEMPERING_UP_TO:
