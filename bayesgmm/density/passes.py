@@ -127,7 +127,7 @@ def _digest(forms: Sequence[PrecisionForm], likelihood_only: bool) -> str:
 def _read(file: Path) -> Batch | None:
     """A pass that was kept; one that cannot be read is made again."""
     try:
-        with np.load(file, allow_pickle=False) as kept:
+        with np.load(io.BytesIO(file.read_bytes()), allow_pickle=False) as kept:
             parts = [kept[name] for name in ("log_likelihood", "counts", "sums", "scatters")]
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         return None
