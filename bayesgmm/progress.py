@@ -56,10 +56,14 @@ class _Bar:
         with self._lock:  # reports come from several threads
             if self._shown is None:
                 self._shown = _rich_bar()
-                self._task = self._shown.add_task(stage, total=None)
+                self._task = self._shown.add_task(stage, total=None, count="")
                 self._shown.start()
             self._shown.update(
-                self._task, description=stage, completed=done, total=total if total else None
+                self._task,
+                description=stage,
+                completed=done,
+                total=total if total else None,
+                count=f"{done:,}/{total:,}" if total else "",
             )
 
     def stop(self) -> None:
@@ -69,14 +73,17 @@ class _Bar:
 
 def _rich_bar() -> Any:
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+    from rich.progress import BarColumn, Progress, TextColumn
     from rich.progress import TimeElapsedColumn as Elapsed
+    from rich.progress import TimeRemainingColumn as Remaining
 
     return Progress(
         TextColumn("{task.description}", markup=False),
         BarColumn(),
-        MofNCompleteColumn(),
+        TextColumn("{task.fields[count]}", markup=False),
         Elapsed(),
+        TextColumn("left"),
+        Remaining(compact=True),
         console=Console(stderr=not _in_notebook()),
         transient=True,
     )

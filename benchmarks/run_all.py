@@ -31,6 +31,7 @@ PARTS = {
     "every_mode": ("Whether each mode has its share", []),
     "laplace_calibration": ("How often Laplace's intervals hold the truth", []),
     "engines": ("The two engines on the same posteriors", []),
+    "scale": ("Rows that are not in memory", []),
     "missing": ("Values missing at random, against the usual remedies", []),
     "as_seen": ("Rows that were not seen as they are", []),
     "classification": ("Mixtures as classifiers", []),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, Literal, get_args, overload
 
@@ -19,6 +19,7 @@ from bayesgmm.options import (
     PATH,
     PROGRESS,
     SEED,
+    Kind,
     Progress,
     Seed,
     one_of,
@@ -32,6 +33,16 @@ from bayesgmm.result.fit import MixtureFit
 Name = Literal["em", "map", "laplace", "nuts", "tempering"]
 _NAME = one_of(*METHODS)
 assert get_args(Name) == tuple(METHODS)
+
+
+def _client(value: Any) -> Any:
+    """Known by what is asked of it, since ``distributed`` need not be there."""
+    if not (hasattr(value, "as_current") and hasattr(value, "compute")):
+        raise TypeError
+    return value
+
+
+_CLIENT: Kind[Any] = optional(Kind("a distributed.Client", _client))
 
 
 class _Default:
@@ -325,7 +336,8 @@ def fitted(
     spec, progress = SPEC("spec", spec), PROGRESS("progress", progress)
     seed, folder = SEED("seed", seed), optional(PATH)("checkpoint", checkpoint)
     run = Run(seed, _start(start), CORES("cores", cores), progress)
-    with _active(client):
+    client = _CLIENT("client", client)
+    with nullcontext() if client is None else client.as_current():
         observations = data
         if not isinstance(data, Observations) or row_weights is not None:
             observations = Observations(data, row_weights=row_weights)
@@ -339,11 +351,6 @@ def fitted(
     maker = importlib.import_module(f"bayesgmm.{method.module}")
     result: MixtureFit = maker.fitted(spec, observations, method, run)
     return result
-
-
-def _active(client: Any) -> AbstractContextManager[Any]:
-    """Where a client was given, what makes it the active one."""
-    return nullcontext() if client is None else client.as_current()
 
 
 def _refuse_too_many(spec: MixtureSpec, observations: Observations, draws: int) -> None:
