@@ -17,19 +17,18 @@ from numpy.typing import NDArray
 
 from bayesgmm.data.fittable import refuse_unfittable
 from bayesgmm.data.in_memory import InMemory
-from bayesgmm.data.lattice import recorded_steps, steps_in_words
+from bayesgmm.data.lattice import steps_in_words
 from bayesgmm.data.opened import Opened, opened
 from bayesgmm.data.reading import (
-    checked_weights,
     default_names,
     given_names,
     refuse_repeated,
-    refuse_unusable,
     refuse_unwritable,
 )
 from bayesgmm.data.row_views import RowViews
 from bayesgmm.data.scaling import Scaling
-from bayesgmm.data.stored import Stored, stored
+from bayesgmm.data.stored import Stored
+from bayesgmm.data.tables import table_of
 from bayesgmm.errors import DataError
 from bayesgmm.model.spec import COVARIANCE
 from bayesgmm.model.structure import STRUCTURES, Covariance
@@ -187,36 +186,15 @@ class Observations:
         named = tuple(default_names(d) if own is None else own)
         refuse_repeated(list(named))
         refuse_unwritable(list(named))
-        table: InMemory | Stored
-        if found.values is None:
-            given = {
-                "row_weights": row_weights,
-                "errors": errors,
-                "labels": labels,
-                "allowed": allowed,
-                "background": background,
-                "selection": selection,
-            }
-            table, steps = stored(found, named, resolution, missing is not None, given)
-        else:
-            values = found.values
-            refuse_unusable(values, list(named), holes=missing is not None)
-            matrix = np.require(values, requirements=["C", "W"])  # a copy if read-only
-            row_weights = found.beside.get("row_weights", row_weights)
-            if row_weights is not None:
-                row_weights = checked_weights(row_weights, len(values))
-            steps = recorded_steps(resolution, matrix, named)
-            views = RowViews.of(
-                matrix,
-                named,
-                errors=errors,
-                labels=found.beside.get("labels", labels),
-                allowed=allowed,
-                background=background,
-                selection=selection,
-            )
-            index = np.arange(len(values)) if found.index is None else found.index
-            table = InMemory(matrix, index, row_weights, views, missing is not None)
+        known = {
+            "row_weights": row_weights,
+            "errors": errors,
+            "labels": labels,
+            "allowed": allowed,
+            "background": background,
+            "selection": selection,
+        }
+        table, steps = table_of(found, named, resolution, missing is not None, known)
         self._put(table, named, own is not None, steps, missing, sample_of)
 
     def _put(self, *given: Any) -> None:

@@ -1,7 +1,7 @@
 """Rows that are read when they are needed: what a table in memory knows at once, by a first pass.
 
-A stored table is a :class:`Source`, the recipe that makes small tables in memory of its blocks,
-and the :class:`Summary` that the first pass left.
+A stored table is a :class:`Source`, the :class:`Recipe` that makes small tables in memory of its
+blocks, and the :class:`Summary` that the first pass left.
 """
 
 from __future__ import annotations
@@ -16,11 +16,10 @@ from numpy.typing import NDArray
 
 from bayesgmm.compiled.threads import available_cores
 from bayesgmm.data.in_memory import InMemory
-from bayesgmm.data.lattice import given_steps, lattice_step, off_lattice, refuse_wider
-from bayesgmm.data.opened import Opened
+from bayesgmm.data.lattice import lattice_step, off_lattice
 from bayesgmm.data.parts import Done, active_client, over_parts
-from bayesgmm.data.reading import Place, refuse_unusable, usable
-from bayesgmm.data.reading_views import read_errors
+from bayesgmm.data.reading import Place
+from bayesgmm.data.recipe import Recipe
 from bayesgmm.data.row_views import RowViews
 from bayesgmm.data.scaling import without_errors
 from bayesgmm.data.sources.source import Part, Source
@@ -28,78 +27,6 @@ from bayesgmm.data.summary import Summary, below
 from bayesgmm.errors import DataError
 
 Array = NDArray[np.float64]
-
-
-@dataclass(frozen=True, eq=False)
-class Recipe:
-    """How the columns of blocks are read: features, and what else is known of rows."""
-
-    at: tuple[int, ...]  # of the features
-    names: tuple[str, ...]
-    holes: bool
-    weights_at: int | None = None
-    labels_at: int | None = None
-    errors: Array | None = None  # (D,)
-    background: Array | None = None  # (2, D)
-    selection: Array | None = None  # (2, D)
-    n_columns: int = 0
-    as_it_is: bool = True  # whether the features are all the columns
-
-    def table(self, block: Array, first: int) -> InMemory:
-        """Taken apart, without a check."""
-        values = block if self.as_it_is else np.ascontiguousarray(block[:, self.at])
-        weights = (
-            None if self.weights_at is None else np.ascontiguousarray(block[:, self.weights_at])
-        )
-        labels = None
-        if self.labels_at is not None:
-            column = block[:, self.labels_at]
-            labels = np.where(np.isnan(column), -1, column).astype(np.int64)
-        errors = None
-        if self.errors is not None:
-            errors = np.where(np.isnan(values), 0.0, self.errors)
-        views = RowViews(errors, labels, None, self.background, self.selection)
-        index = np.arange(first, first + len(values))
-        return InMemory(values, index, weights, views, self.holes)
-
-    def checked(self, block: Array, first: int, place: Place) -> InMemory:
-        """Taken apart, or refused with where the fault is."""
-        table = self.table(block, first)
-        if not usable(table.matrix, holes=self.holes):
-            refuse_unusable(table.matrix, list(self.names), holes=self.holes, place=place)
-        if table.row_weights is not None:
-            weights = table.row_weights
-            bad = ~(np.isfinite(weights) & (weights >= 0))
-            if bad.any():
-                row = int(np.argmax(bad))
-                raise DataError(
-                    f"The weight in {place.of(row)} is {weights[row]:g}; give a finite weight of 0 "
-                    "or more.",
-                    row=row + place.first,
-                )
-        if self.labels_at is not None:
-            column = block[:, self.labels_at]
-            bad = ~np.isnan(column) & ((column != np.rint(column)) | (column < -1))
-            if bad.any():
-                row = int(np.argmax(bad))
-                raise DataError(
-                    f"The label in {place.of(row)} is {column[row]:g}; give numbers of "
-                    "components from 0 on, and -1 where a label is not known.",
-                    row=row + place.first,
-                )
-        for what, box in (("selection", self.selection), ("background", self.background)):
-            if box is None:
-                continue
-            outside = (table.matrix < box[0]) | (table.matrix > box[1])
-            if outside.any():
-                row, j = (int(at[0]) for at in np.nonzero(outside))
-                raise DataError(
-                    f"{self.names[j]!r} is {table.matrix[row, j]:g} in {place.of(row)}, outside of "
-                    f"the {what}; widen it, or leave the row out.",
-                    row=row + place.first,
-                    column=self.names[j],
-                )
-        return table
 
 
 @dataclass(frozen=True, eq=False)
@@ -265,68 +192,6 @@ class Stored:
             as_it_is=False,
         )
         return replace(self, recipe=recipe, summary=self.summary.of_features(at))
-
-
-def stored(
-    found: Opened, names: tuple[str, ...], resolution: Any, holes: bool, given: dict[str, Any]
-) -> tuple[Stored, Array]:
-    """Rows of an opened source, and the steps to which they were recorded.
-
-    ``given`` is what is known of them, each part None where there is nothing to know.
-    """
-    assert found.source is not None
-    d, beside = len(names), found.beside_at
-    for what in ("row_weights", "labels"):
-        if given[what] is not None and what not in beside:
-            raise DataError(f"{what} of rows that are not in memory are a column; give its name.")
-    if given["allowed"] is not None:
-        raise DataError("allowed is for rows in memory; give labels, by the name of a column.")
-    steps = given_steps(resolution, names)
-    errors = given["errors"]
-    if errors is not None:
-        if np.shape(errors) not in ((), (d,)):
-            raise DataError(
-                f"errors has shape {np.shape(errors)}; of rows that are not in memory give one "
-                "number, or one per feature."
-            )
-        errors = read_errors(errors, np.zeros((1, d)), names)[0]
-    boxes = RowViews.of(
-        np.empty((0, d)),
-        names,
-        errors=None,
-        labels=None,
-        allowed=None,
-        background=given["background"],
-        selection=given["selection"],
-    )
-    recipe = Recipe(
-        found.at,
-        names,
-        holes,
-        beside.get("row_weights"),
-        beside.get("labels"),
-        errors,
-        boxes.background,
-        boxes.selection,
-        len(found.source.columns),
-        not beside,
-    )
-    table = Stored.of(found.source, recipe)
-    if boxes.selection is not None:
-        bounded = np.isfinite(boxes.selection).any(axis=0) & (
-            table.seen_weight < table.total_weight
-        )
-        if bounded.any():
-            name = names[int(np.argmax(bounded))]
-            raise DataError(
-                f"The selection bounds {name!r}, of which values are missing; bound features that "
-                "were seen of every row.",
-                column=name,
-            )
-    low, high = table.extremes
-    filled = table.steps(steps, available_cores(None))
-    refuse_wider(filled.tolist(), high - low, names)
-    return table, filled
 
 
 def _firsts(source: Source, cores: int, client: Any) -> tuple[list[int], int | None]:

@@ -629,7 +629,7 @@ def test_empty_data(data, match):
     refused(match, Observations, data)
 
 
-@pytest.mark.parametrize("data", [3.0, None, "abc", {"a": [1, 2]}, {1, 2}, np.array(2.0), object()])
+@pytest.mark.parametrize("data", [3.0, None, {"a": [1, 2]}, {1, 2}, np.array(2.0), object()])
 def test_what_is_no_table(data):
     refused(f"must be a table of rows and features.*got {type(data).__name__}", Observations, data)
 
