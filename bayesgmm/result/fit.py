@@ -8,6 +8,7 @@ function that takes a fit.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,9 +23,7 @@ from bayesgmm.errors import FitError, warn
 from bayesgmm.interrupts import whole_imports
 from bayesgmm.mixture.parameters import MixtureParameters
 from bayesgmm.model.spec import MixtureSpec
-from bayesgmm.options import (
-    PATH,
-)
+from bayesgmm.options import PATH, TRUTH
 from bayesgmm.predictive.averaged import Draw
 from bayesgmm.predictive.distribution import PredictiveDistribution
 from bayesgmm.predictive.generation import Frame
@@ -33,7 +32,7 @@ from bayesgmm.result.rows import FitOfRows
 from bayesgmm.result.status import Status
 from bayesgmm.result.store import read_tree, write_tree
 from bayesgmm.result.text import page, parameter_table, printed
-from bayesgmm.result.tree import lay_out, relabelled
+from bayesgmm.result.tree import lay_out, relabelled, without_rows
 
 #: Share of draws with ambiguous labels above which their mean is warned of.
 _AMBIGUOUS = 0.05
@@ -103,7 +102,7 @@ class MixtureFit(FitOfRows):
         )
         result = cls(spec, tree)
         if observations.stored is not None:  # which no first pass has to open again
-            result.__dict__["observations"] = observations
+            vars(result)["observations"] = observations
         return result
 
     # The next row ---------------------------------------------------------
@@ -183,14 +182,49 @@ class MixtureFit(FitOfRows):
         :func:`bayesgmm.relabel` for ways to choose one.
         """
         tree = relabelled(self.tree, self.parameters, permutation, facts)
-        return MixtureFit(self.spec, tree)
+        result = MixtureFit(self.spec, tree)
+        if not self.has_rows and "observations" in vars(self):
+            vars(result)["observations"] = self.observations
+        return result
 
     # Keeping and showing --------------------------------------------------
 
     @whole_imports
-    def save(self, path: str | Path) -> Path:
-        """Save to NetCDF (``.nc``) or Zarr (``.zarr``); nothing half-written is left."""
-        return write_tree(self.tree, PATH("path", path))
+    def save(self, path: str | Path, *, data: bool = True, log_likelihood: bool = True) -> Path:
+        """Save to NetCDF (``.nc``) or Zarr (``.zarr``); nothing half-written is left.
+
+        Parameters
+        ----------
+        path : str or Path
+        data : bool, default True
+            Whether the fitted rows are saved as well, with all that is known of each.  Rows that
+            are not in memory never are: the fit says where they lie.  A fit without its
+            rows does all that needs none, and what needs them says so.
+        log_likelihood : bool, default True
+            Whether the log-likelihood of each row at each draw is saved as well.  What needs it
+            computes it of rows that are in memory.
+
+        Returns
+        -------
+        Path
+
+        Examples
+        --------
+        >>> import tempfile, bayesgmm as bg
+        >>> fit = bg.fit(bg.MixtureSpec(2), bg.datasets.faithful(), method="em", seed=1)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     small = bg.load(fit.save(f"{folder}/fit.nc", data=False, log_likelihood=False))
+        >>> int(small.predict([[3.0, 67.0]])[0])
+        1
+        """
+        path = PATH("path", path)
+        data, log_likelihood = TRUTH("data", data), TRUTH("log_likelihood", log_likelihood)
+        tree = self.tree
+        if not (data and log_likelihood):
+            tree = without_rows(tree, data=data, log_likelihood=log_likelihood)
+            if not data and self.has_rows:
+                tree.attrs["rows"] = json.dumps(self.of_rows)
+        return write_tree(tree, path)
 
     @whole_imports
     def summary(self) -> Any:

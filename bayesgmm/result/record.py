@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from bayesgmm.compiled.triangular import correlation_factor
-from bayesgmm.data.observations import Observations
+from bayesgmm.data.observations import Missing, Observations
 from bayesgmm.data.reopening import opened_again
 from bayesgmm.errors import FitError, SpecError
 from bayesgmm.mixture.noise import Noise
@@ -19,7 +20,9 @@ from bayesgmm.mixture.parameters import MixtureParameters
 from bayesgmm.model.spec import MixtureSpec
 from bayesgmm.options import WHICH
 from bayesgmm.predictive.memberships import averaged_memberships
+from bayesgmm.result.by_block import summed
 from bayesgmm.result.status import Status
+from bayesgmm.result.tree import told_of_rows
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -149,18 +152,36 @@ class FitRecord:
         group = self.tree["constant_data"].to_dataset()
         return {str(name): variable.values for name, variable in group.data_vars.items()}
 
+    @property
+    def has_rows(self) -> bool:
+        """Whether the fitted data are in memory, with the fit."""
+        return "observed_data" in self.tree.children
+
+    @cached_property
+    def of_rows(self) -> dict[str, Any]:
+        """What is known of the fitted data without them, as :func:`told_of_rows` has it."""
+        if "rows" in self.tree.attrs:
+            return dict(json.loads(self.tree.attrs["rows"]))
+        return told_of_rows(self.observations)
+
+    @property
+    def missing(self) -> Missing | None:
+        """What a value that was not seen means: what it meant in the fitted data."""
+        return self.of_rows["missing"]
+
     @cached_property
     def observations(self) -> Observations:
         """The data that were fitted; those that are not kept with the fit are opened again."""
-        if "observed_data" not in self.tree.children:
+        if not self.has_rows:
             if "data" not in self.tree.attrs:
                 raise FitError(
-                    "This fit was saved without its data, which this needs; give data=..."
+                    "This fit was saved without its data, which this needs; give data=... where "
+                    "it can be given, or fit again."
                 )
             return opened_again(str(self.tree.attrs["data"]))
         constant = self._constant
         x = self.tree["observed_data"].to_dataset()["x"]
-        return Observations(
+        found = Observations(
             x,
             row_weights=constant.get("row_weights"),
             resolution=constant.get("resolution", 0),
@@ -171,6 +192,7 @@ class FitRecord:
             background=constant.get("background", self.noise_box),
             selection=constant.get("selection"),
         )
+        return found._with(found.table, self.fact("sample_of"))
 
     @property
     def log_likelihood(self) -> float:
@@ -207,14 +229,17 @@ class FitRecord:
         """BIC plus twice the entropy of the memberships; smaller is better.
 
         Components that overlap cost, so it counts clusters rather than
-        components (Biernacki, Celeux and Govaert 2000).
+        components (Biernacki, Celeux and Govaert 2000).  It takes a pass over the rows.
         """
         self._point("ICL")
-        own = averaged_memberships(self.parameters, self.observations).values
+        return self.bic() + 2 * summed(self._entropy, self.observations)
+
+    def _entropy(self, rows: Observations) -> float:
+        own = averaged_memberships(self.parameters, rows).values
         with np.errstate(divide="ignore", invalid="ignore"):
             entropy = -np.where(own > 0, own * np.log(own), 0.0).sum(axis=1)
-        weights = self.observations.row_weights
-        return self.bic() + 2 * float(entropy.sum() if weights is None else entropy @ weights)
+        weights = rows.row_weights
+        return float(entropy.sum() if weights is None else entropy @ weights)
 
 
 def doubt(fit: FitRecord, what: str, *, by_component: bool = False) -> str:

@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-from functools import cached_property
-from typing import Any, get_args
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any, get_args, overload
 
-import numpy as np
 import xarray as xr
 
 from bayesgmm.data.features import features_like
 from bayesgmm.data.observations import Observations
-from bayesgmm.errors import DataError
-from bayesgmm.options import COUNT, PROBABILITY, SEED, Kind, Seed, generator, one_of, optional
+from bayesgmm.errors import DataError, SpecError
+from bayesgmm.options import COUNT, PROBABILITY, SEED, Kind, Seed, one_of, optional
 from bayesgmm.predictive.distribution import PredictiveDistribution
-from bayesgmm.predictive.generation import Frame
-from bayesgmm.predictive.imputation import as_frame, drawn_rows, expected_rows
+from bayesgmm.predictive.generation import Frame, framed
 from bayesgmm.predictive.memberships import (
     averaged_memberships,
     membership_intervals,
     most_probable,
 )
 from bayesgmm.predictive.regions import POINTS
+from bayesgmm.result.by_block import OUT, Ask, answered
+from bayesgmm.result.filling import filled
 from bayesgmm.result.record import FitRecord
 
 _FRAME: Kind[Frame | None] = optional(one_of(*get_args(Frame)))
@@ -31,7 +32,12 @@ class FitOfRows(FitRecord):
 
     # Memberships and density ----------------------------------------------
 
-    def predict_proba(self, data: Any = None) -> xr.DataArray:
+    @overload
+    def predict_proba(self, data: Any = None, *, out: None = None) -> xr.DataArray: ...
+    @overload
+    def predict_proba(self, data: Any = None, *, out: str | Path) -> Path: ...
+
+    def predict_proba(self, data: Any = None, *, out: str | Path | None = None) -> Any:
         """Membership probabilities (obs, component), averaged over the draws.
 
         The last component is ``"noise"`` where the model has it.
@@ -40,10 +46,35 @@ class FitOfRows(FitRecord):
         ----------
         data : anything that Observations takes, optional
             Rows with the fitted features; the fitted data where left out.
-        """
-        return averaged_memberships(self.parameters, self._rows(data))
+        out : path, optional
+            Ends in .parquet or .zarr, and the answer is written there a part of the rows at a
+            time, which need not fit in memory; the path is returned.  A file appears whole or
+            not at all.  Parquet has the labels of rows as a column ``obs``, Zarr what would be
+            returned.
 
-    def memberships(self, data: Any = None, *, mass: float = 0.89) -> xr.Dataset:
+        Examples
+        --------
+        >>> import bayesgmm as bg
+        >>> fit = bg.fit(bg.MixtureSpec(2), bg.datasets.faithful(), method="em", seed=1)
+        >>> fit.predict_proba([[3.0, 67.0]]).values.round(2)
+        array([[0.11, 0.89]])
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     fit.predict_proba(out=f"{folder}/memberships.zarr").name
+        'memberships.zarr'
+        """
+        return answered(partial(averaged_memberships, self.parameters), self._rows(data), out)
+
+    @overload
+    def memberships(
+        self, data: Any = None, *, mass: float = 0.89, out: None = None
+    ) -> xr.Dataset: ...
+    @overload
+    def memberships(self, data: Any = None, *, mass: float = 0.89, out: str | Path) -> Path: ...
+
+    def memberships(
+        self, data: Any = None, *, mass: float = 0.89, out: str | Path | None = None
+    ) -> Any:
         """Soft memberships with their uncertainty, and hard ones with the chance that they hold.
 
         A row's membership is itself uncertain twice over: given the parameters it is a
@@ -56,6 +87,8 @@ class FitOfRows(FitRecord):
         ----------
         data : anything that Observations takes, optional
             Rows with the fitted features; the fitted data where left out.
+        out : path, optional
+            As :meth:`predict_proba` has it.
         mass : float, default 0.89
             Probability of the equal-tailed intervals over draws (ArviZ's default).
 
@@ -74,11 +107,25 @@ class FitOfRows(FitRecord):
         (1, 0.8)
         """
         mass = PROBABILITY("mass", mass)
-        return membership_intervals(self.parameters, self._rows(data), mass)
+        ask = partial(membership_intervals, self.parameters, mass=mass)
+        return answered(ask, self._rows(data), out)
 
-    def predict(self, data: Any = None) -> xr.DataArray:
-        """The most probable component of each row, from the averaged memberships; -1 for noise."""
-        return most_probable(self.predict_proba(data)).rename("component")
+    @overload
+    def predict(self, data: Any = None, *, out: None = None) -> xr.DataArray: ...
+    @overload
+    def predict(self, data: Any = None, *, out: str | Path) -> Path: ...
+
+    def predict(self, data: Any = None, *, out: str | Path | None = None) -> Any:
+        """The most probable component of each row, from the averaged memberships; -1 for noise.
+
+        ``data`` and ``out`` are those of :meth:`predict_proba`.
+        """
+
+        def ask(rows: Observations) -> xr.DataArray:
+            own = averaged_memberships(self.parameters, rows)
+            return most_probable(own).rename("component")
+
+        return answered(ask, self._rows(data), out)
 
     def impute(
         self,
@@ -87,6 +134,7 @@ class FitOfRows(FitRecord):
         *,
         seed: Seed = None,
         frame: Frame | None = None,
+        out: str | Path | None = None,
     ) -> Any:
         """Rows with what was not seen filled in, by its expectation or by ``n`` draws of it.
 
@@ -102,10 +150,13 @@ class FitOfRows(FitRecord):
         seed : int, SeedSequence or Generator, optional
         frame : "pandas" or "polars", optional
             Frames of the rows in place of an array.
+        out : path, optional
+            As :meth:`predict_proba` has it.  Parquet has a column ``draw`` beside those of the
+            features where there are ``n`` copies, all those of some rows together.
 
         Returns
         -------
-        DataArray, frame or list of frames
+        DataArray, frame, list of frames or path
             (obs, feature), or (draw, obs, feature) of ``n`` copies.
 
         References
@@ -128,18 +179,26 @@ class FitOfRows(FitRecord):
         rows = self._rows(data)
         n, seed = optional(COUNT)("n", n), SEED("seed", seed)
         frame = _FRAME("frame", frame)
-        if n is None:
-            values = expected_rows(self.parameters, rows)[0]
-        else:
-            values = drawn_rows(self.parameters, rows, n, generator(seed))
-        if frame is not None:
-            made = [as_frame(copy, rows, frame) for copy in values.reshape(-1, *values.shape[-2:])]
-            return made[0] if n is None else made
-        dims = ("obs", "feature") if n is None else ("draw", "obs", "feature")
-        coords = {"obs": rows.index, "feature": list(rows.names)}
-        return xr.DataArray(values, dims=dims, coords=coords, name="x")
+        if frame is not None and out is not None:
+            raise SpecError("frame is of what is returned, and out is written; give one of them.")
+        found = filled(self.parameters, rows, n, seed=seed, out=out)
+        if frame is None:
+            return found
+        values, names, index = found.values, rows.names, found["obs"].values
+        made = [
+            framed({name: copy[:, j] for j, name in enumerate(names)}, index, frame)
+            for copy in values.reshape(-1, *values.shape[-2:])
+        ]
+        return made[0] if n is None else made
 
-    def denoise(self, n: int | None = None, data: Any = None, *, seed: Seed = None) -> Any:
+    def denoise(
+        self,
+        n: int | None = None,
+        data: Any = None,
+        *,
+        seed: Seed = None,
+        out: str | Path | None = None,
+    ) -> Any:
         """Rows without the errors with which they were measured.
 
         A row is x = y + error, and the distribution of y is known: it draws each value towards
@@ -154,10 +213,12 @@ class FitOfRows(FitRecord):
         data : Observations, optional
             Rows with the fitted features and their errors; the fitted data where left out.
         seed : int, SeedSequence or Generator, optional
+        out : path, optional
+            As :meth:`impute` has it.
 
         Returns
         -------
-        Dataset or DataArray
+        Dataset, DataArray or path
             ``mean`` and ``sd`` (obs, feature); or draws (draw, obs, feature).
 
         References
@@ -179,13 +240,7 @@ class FitOfRows(FitRecord):
             raise DataError(
                 "These rows have no errors of measurement; give Observations(..., errors=...)."
             )
-        coords = {"obs": rows.index, "feature": list(rows.names)}
-        if n is not None:
-            drawn = drawn_rows(self.parameters, rows, n, generator(seed), errors=True)
-            return xr.DataArray(drawn, coords, ("draw", "obs", "feature"), name="y")
-        mean, variance = expected_rows(self.parameters, rows, errors=True)
-        dims = ("obs", "feature")
-        return xr.Dataset({"mean": (dims, mean), "sd": (dims, np.sqrt(variance))}, coords)
+        return filled(self.parameters, rows, n, seed=seed, out=out, errors=True)
 
     # Density ----------------------------------------------------------------
 
@@ -198,18 +253,41 @@ class FitOfRows(FitRecord):
         """
         return PredictiveDistribution.of(self.parameters, self.feature_names)
 
-    def score_samples(self, data: Any = None) -> xr.DataArray:
-        """Log predictive density of each row: the log of the density's mean over draws."""
-        return self.predictive.log_density(self._rows(data))
+    @overload
+    def score_samples(self, data: Any = None, *, out: None = None) -> xr.DataArray: ...
+    @overload
+    def score_samples(self, data: Any = None, *, out: str | Path) -> Path: ...
+
+    def score_samples(self, data: Any = None, *, out: str | Path | None = None) -> Any:
+        """Log predictive density of each row: the log of the density's mean over draws.
+
+        ``data`` and ``out`` are those of :meth:`predict_proba`.
+        """
+        return answered(self.predictive.log_density, self._rows(data), out)
+
+    @overload
+    def anomaly_score(
+        self, data: Any = None, *, points: int = POINTS, seed: Any = 0, out: None = None
+    ) -> xr.DataArray: ...
+    @overload
+    def anomaly_score(
+        self, data: Any = None, *, points: int = POINTS, seed: Any = 0, out: str | Path
+    ) -> Path: ...
 
     def anomaly_score(
-        self, data: Any = None, *, points: int = POINTS, seed: Any = 0
-    ) -> xr.DataArray:
+        self,
+        data: Any = None,
+        *,
+        points: int = POINTS,
+        seed: Any = 0,
+        out: str | Path | None = None,
+    ) -> Any:
         """Predictive probability of a row no more likely than each of these (obs).
 
         Uniform between 0 and 1 for rows from the model: a threshold is a false-alarm rate.
         (The fitted rows themselves, which are taken where ``data`` is left out, have been seen:
-        fewer of them fall below it.)  See :meth:`PredictiveDistribution.anomaly_score`.
+        fewer of them fall below it.)  See :meth:`PredictiveDistribution.anomaly_score`; ``out``
+        is that of :meth:`predict_proba`.
 
         Examples
         --------
@@ -218,21 +296,54 @@ class FitOfRows(FitRecord):
         >>> fit.anomaly_score([[4.4, 80.0], [2.0, 90.0]]).values.round(4)
         array([0.974, 0.   ])
         """
-        return self.predictive.anomaly_score(self._rows(data), points=points, seed=seed)
+        rows, out = self._rows(data), OUT("out", out)
+        return answered(self._scoring(points, seed), rows, out)
+
+    @overload
+    def outliers(
+        self, data: Any = None, *, rate: float = 0.01, points: int = POINTS, seed: Any = 0,
+        out: None = None,
+    ) -> xr.DataArray: ...  # fmt: skip
+    @overload
+    def outliers(
+        self, data: Any = None, *, rate: float = 0.01, points: int = POINTS, seed: Any = 0,
+        out: str | Path,
+    ) -> Path: ...  # fmt: skip
 
     def outliers(
-        self, data: Any = None, *, rate: float = 0.01, points: int = POINTS, seed: Any = 0
-    ) -> xr.DataArray:
+        self,
+        data: Any = None,
+        *,
+        rate: float = 0.01,
+        points: int = POINTS,
+        seed: Any = 0,
+        out: str | Path | None = None,
+    ) -> Any:
         """Which rows (obs) are stranger than all but a share ``rate`` of the model's own.
 
         So many rows that do come from the model are flagged as well.  Options are those of
-        :meth:`PredictiveDistribution.anomaly_score`.
+        :meth:`anomaly_score`.
         """
-        return self.predictive.outliers(self._rows(data), rate=rate, points=points, seed=seed)
+        rate, rows, out = PROBABILITY("rate", rate), self._rows(data), OUT("out", out)
+        score = self._scoring(points, seed, rate)
+        return answered(lambda some: (score(some) <= rate).rename("outlier"), rows, out)
+
+    def _scoring(self, points: int, seed: Any, rate: float | None = None) -> Ask:
+        """What scores rows, whichever they are by the same points of the distribution."""
+        levels = self.predictive.mixture.levels(points, seed)
+        if rate is not None:
+            levels.require(rate, f"A false-alarm rate of {rate:g}")
+
+        def ask(some: Observations) -> xr.DataArray:
+            density = self.predictive.log_density(some)
+            scores = levels.tail_probability(density.values)
+            return density.copy(data=scores).rename("anomaly_score")
+
+        return ask
 
     def _rows(self, data: Any) -> Observations:
         return (
             self.observations
             if data is None
-            else features_like(data, self.feature_names, self.observations.missing)
+            else features_like(data, self.feature_names, self.missing)
         )

@@ -13,14 +13,15 @@ import os
 import shutil
 import tempfile
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
-from bayesgmm.errors import FileError
+from bayesgmm.errors import BayesGMMError, FileError
 
 #: Version of the layout; a newer one is refused by an older reader.
 FORMAT = 1
@@ -39,10 +40,26 @@ def write_tree(tree: xr.DataTree, path: Path) -> Path:
     """
     if path.suffix not in (".nc", ".zarr"):
         raise FileError(f"{path.name!r} does not say the format; end it in .nc or .zarr.")
+    signed = tree.copy(deep=False)
+    signed.attrs = {**tree.attrs, _DIGEST: _digest(tree)}
+    with whole_or_not(path, "saved fit") as fresh, writing(path):
+        if path.suffix == ".nc":
+            content = signed.to_netcdf(engine="h5netcdf")
+            # Released here: a view that outlives its buffer with an error crashes the process.
+            with content, open(fresh, "wb") as file:
+                file.write(content)
+        else:
+            signed.to_zarr(fresh, consolidated=False)
+    return path
+
+
+@contextmanager
+def whole_or_not(path: Path, what: str) -> Iterator[Path]:
+    """Where to write a file, or the folder of a Zarr store, that is ``path`` once it is whole."""
     if not path.parent.is_dir():
         raise FileError(f"The folder {str(path.parent)!r} does not exist; make it first.")
     if path.is_dir() and not (path / "zarr.json").is_file():
-        raise FileError(f"{str(path)!r} is a folder and no saved fit; choose another name.")
+        raise FileError(f"{str(path)!r} is a folder and no {what}; choose another name.")
     _clear(path.parent)
     try:
         work = Path(
@@ -51,31 +68,34 @@ def write_tree(tree: xr.DataTree, path: Path) -> Path:
     except OSError as error:
         raise FileError(f"Could not write to {str(path.parent)!r}: {_reason(error)}.") from error
     fresh, old = work / path.name, work / "old"
-    signed = tree.copy(deep=False)
-    signed.attrs = {**tree.attrs, _DIGEST: _digest(tree)}
     try:
-        if path.suffix == ".nc":
-            content = signed.to_netcdf(engine="h5netcdf")
-            with open(fresh, "wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())  # where some file systems say that they are full
-        else:
-            signed.to_zarr(fresh, consolidated=False)
-        if path.is_dir():  # a Zarr store is a folder, which os.replace does not replace
-            os.replace(path, old)
-        os.replace(fresh, path)
-    except BaseException as error:  # every engine has errors of its own
+        yield fresh
+        with writing(path):
+            if fresh.is_file():
+                with open(fresh, "rb+") as file:
+                    os.fsync(file.fileno())  # where some file systems say that they are full
+            if path.is_dir():  # a Zarr store is a folder, which os.replace does not replace
+                os.replace(path, old)
+            os.replace(fresh, path)
+    except BaseException:
         if old.is_dir() and not path.exists():
             os.replace(old, path)
-        if not isinstance(error, Exception):  # an interrupt
-            raise
+        raise
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """What goes wrong in writing is told in one sentence: every engine has errors of its own."""
+    try:
+        yield
+    except BayesGMMError:
+        raise
+    except Exception as error:
         raise FileError(
             f"Could not write {str(path)!r}: {_reason(error)}; what was there is as it was."
         ) from error
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
-    return path
 
 
 def _clear(folder: Path) -> None:

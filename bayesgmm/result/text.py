@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import numpy as np
@@ -49,22 +50,27 @@ def one_line(text: str) -> str:
 def _headlines(fit: FitRecord) -> list[str]:
     chains, draws = fit.parameters.batch_shape
     some = f"{chains} chain{'s' * (chains != 1)} x {draws} draws"
-    n, d = int(fit.tree["fit/n_rows"].item()), len(fit.feature_names)
-    steps = one_line(fit.observations.recorded())
+    told, d = fit.of_rows, len(fit.feature_names)
+    steps, unseen, seen = one_line(told["recorded"]), told["n_unseen"], one_line(told["seen"])
     recorded = f" recorded to {steps}" if steps else ""
-    unseen = fit.observations.n_unseen
     holes = f", {unseen:,} value{'s' * (unseen != 1)} not seen" if unseen else ""
     likelihood = f"log-likelihood {fit.log_likelihood:.2f}"
-    seen = one_line(fit.observations.views.words(fit.feature_names))
     seen = f", {seen}" if seen else ""
     lines = [
         f"MixtureFit {fit.spec.label}: {METHODS[fit.method].title.format(some)}",
-        f"{n} rows{recorded}, {d} feature{'s' * (d != 1)}{holes}{seen}, "
+        f"{_rows(fit)}{recorded}, {d} feature{'s' * (d != 1)}{holes}{seen}, "
         f"{fit.n_parameters} free parameters; {likelihood}"
         + (" (mean over draws)" if fit.is_posterior else ""),
     ]
     if not fit.is_posterior:
-        lines.append(f"AIC {fit.aic():.2f}, BIC {fit.bic():.2f}, ICL {fit.icl():.2f}")
+        icl = f", ICL {fit.icl():.2f}" if fit.has_rows else ""  # which goes over all rows
+        lines.append(f"AIC {fit.aic():.2f}, BIC {fit.bic():.2f}{icl}")
+    if (whole := fit.fact("sample_of")) is not None:
+        n = int(fit.fact("n_rows"))
+        lines.append(
+            f"The rows are a random sample of {n:,} of {whole:,} rows: standard errors are those "
+            f"of {n:,} rows."
+        )
     status, facts = fit.status, fit.tree["fit"].to_dataset()
     if sampled := _how_sampled(facts):
         lines.append(sampled)
@@ -72,6 +78,16 @@ def _headlines(fit: FitRecord) -> list[str]:
         lines.append(str(facts["verdict"].item()))
     lines.append(f"Status: {status}. {status.sentence} {status.remedy}".rstrip())
     return [*lines, fit.note] if fit.note else lines
+
+
+def _rows(fit: FitRecord) -> str:
+    """How many there are, and where those are that the fit does not hold."""
+    n = int(fit.fact("n_rows"))
+    if fit.has_rows:
+        return f"{n} rows"
+    if "data" in fit.tree.attrs:
+        return f"{n:,} rows of {one_line(json.loads(fit.tree.attrs['data'])['description'])}"
+    return f"{n:,} rows (saved without them)"
 
 
 def _how_sampled(facts: xr.Dataset) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -101,7 +102,34 @@ def lay_out(
     }
     if observations.stored is not None:
         tree.attrs["data"] = said(observations)
+        tree.attrs["rows"] = json.dumps(told_of_rows(observations))
     return tree
+
+
+def told_of_rows(observations: Observations) -> dict[str, Any]:
+    """What a fit is printed with, and reads new rows by, where it has no rows of its own."""
+    return {
+        "missing": observations.missing,
+        "n_unseen": observations.n_unseen,
+        "recorded": observations.recorded(),
+        "seen": observations.views.words(observations.names),
+    }
+
+
+def without_rows(tree: xr.DataTree, *, data: bool, log_likelihood: bool) -> xr.DataTree:
+    """The tree without its data, or without the log-likelihood of each row, or as it is."""
+    groups = {name: group.to_dataset() for name, group in tree.children.items()}
+    if not data:
+        groups.pop("observed_data", None)
+        if "constant_data" in groups:
+            groups["constant_data"] = groups["constant_data"].drop_dims("obs", errors="ignore")
+            if not groups["constant_data"].data_vars:
+                del groups["constant_data"]
+    if not log_likelihood:
+        groups.pop("log_likelihood", None)
+    other = xr.DataTree.from_dict({f"/{name}": group for name, group in groups.items()})
+    other.attrs = dict(tree.attrs)
+    return other
 
 
 def constant_variables(observations: Observations, spec: MixtureSpec) -> dict[str, xr.Variable]:

@@ -192,6 +192,73 @@ def test_a_relative_path_is_a_path(tmp_path, monkeypatch, fit, suffix):
     same_fit(fit, bg.load(f"fit{suffix}"))
 
 
+# Without the data ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.parametrize("noise", [False, True])
+def test_a_fit_saved_without_its_data(tmp_path, suffix, noise):
+    """It does all that needs no rows, and what needs them says so."""
+    values = frame().round(1)
+    values.iloc[4, 1] = np.nan
+    rows = bg.Observations(
+        values, row_weights=np.linspace(0.5, 1.5, 30), missing="marginal", errors=0.1,
+        resolution=[0, 0.1],
+    )  # fmt: skip
+    fit = bg.fit(bg.MixtureSpec(2, noise=noise), rows, method="map", seed=1)
+    path = tmp_path / f"fit{suffix}"
+    small = bg.load(fit.save(path, data=False, log_likelihood=False))
+    assert set(small.tree.children) == {"posterior", "sample_stats", "fit", "constant_data"}
+    kept = {"resolution", "noise_box"} if noise else {"resolution"}
+    assert set(small.tree["constant_data"].data_vars) == kept
+    assert small.log_likelihood == fit.log_likelihood and small.bic() == fit.bic()
+    pd.testing.assert_frame_equal(small.summary(), fit.summary())
+    new = [[0.0, np.nan], [5.0, 5.0]]
+    xr.testing.assert_equal(small.predict_proba(new), fit.predict_proba(new))
+    xr.testing.assert_equal(small.anomaly_score(new), fit.anomaly_score(new))
+    xr.testing.assert_equal(small.impute(data=new), fit.impute(data=new))
+    xr.testing.assert_equal(small.generate(9, seed=1), fit.generate(9, seed=1))
+    lines, before = str(small).splitlines(), str(fit).splitlines()
+    assert lines[1] == before[1].replace("30 rows", "30 rows (saved without them)")
+    assert lines[2] == before[2].partition(", ICL")[0] and lines[3:] == before[3:]
+    for ask in (small.predict, small.icl, small.impute, small.anomaly_score):
+        support.refused("This fit was saved without its data", ask, error=bg.FitError)
+    same_fit(small, bg.load(small.save(path)))  # over itself
+    same_fit(small, bg.load(fit.save(path, data=False, log_likelihood=False)))
+    only = bg.load(fit.save(path, log_likelihood=False))
+    assert set(only.tree.children) == {*small.tree.children, "observed_data"}
+    assert repr(only) == repr(fit)
+    assert "log_likelihood" in fit.tree.children and "observed_data" in fit.tree.children
+
+
+def test_a_posterior_saved_without_its_data(tmp_path):
+    rows = frame()
+    fit = bg.fit(bg.MixtureSpec(1), rows, method="laplace", draws=100, seed=1)
+    whole = bg.load(fit.save(tmp_path / "fit.nc", log_likelihood=False))
+    np.testing.assert_allclose(bg.elpd_loo(whole).value, bg.elpd_loo(fit).value, rtol=1e-9)
+    small = bg.load(fit.save(tmp_path / "fit.nc", data=False))
+    told = "needs the data, which this fit was saved without; fit again"
+    support.refused(told, bg.elpd_loo, small, error=bg.FitError)
+    support.refused("saved without its data", bg.diagnose, small, error=bg.FitError)
+
+
+def test_a_fit_without_its_data_is_as_small_with_any_number_of_rows(tmp_path):
+    """Of two million rows as of two hundred thousand."""
+    sizes = []
+    for n in (2_000, 200_000):
+        rows = bg.Observations(np.random.default_rng(0).normal(size=(n, 3)), resolution=0)
+        spec, p = bg.MixtureSpec(1), bg.MixtureParameters([1.0], [np.zeros(3)], [np.eye(3)])
+        fit = bg.MixtureFit.build(
+            spec, rows, p[None, None], method="em", status=bg.Status.CONVERGED,
+            sample_stats={"lp": np.zeros((1, 1))}, facts={},
+        )  # fmt: skip
+        path = fit.save(tmp_path / "fit.nc", data=False, log_likelihood=False)
+        sizes.append(path.stat().st_size)
+        for group in bg.load(path).tree.children.values():
+            assert "obs" not in group.dims
+    assert sizes[0] == pytest.approx(sizes[1], abs=200) and sizes[1] < 1_000_000
+
+
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_no_pickle(tmp_path, monkeypatch, fit, suffix):
     """With pickle out of order, saving and loading still work."""

@@ -23,6 +23,7 @@ from bayesgmm import options
 from bayesgmm.analysis.partitions.credible_ball import CredibleBall
 from bayesgmm.inference import fitting
 from bayesgmm.methods import METHODS
+from bayesgmm.result.rows import FitOfRows
 from conftest import shift_seeds
 
 X = np.random.default_rng(5).normal(size=(30, 2)) + np.repeat([[0.0], [6.0]], 15, axis=0)
@@ -271,6 +272,14 @@ ELSE = {
     ("GaussianMixtureClassifier", "shared"): (*OBJECTS, None, "size", 1, 2.5, ["size"], [[]]),
     ("GaussianMixtureClassifier", "model_priors"): (*OBJECTS, "flat", 3, True),
     ("Observations", "data"): DATA[:-1],
+    ("MixtureFit.save", "data"): TRUTH, ("MixtureFit.save", "log_likelihood"): TRUTH,
+    **{(f"FitOfRows.{name}", option): wrong
+       for name in ("predict_proba", "memberships", "predict", "score_samples", "anomaly_score",
+                    "outliers", "impute", "denoise")
+       for option, wrong in {
+           "out": (*but_none(PATH), "x", "x.csv", "x.nc", Path("x")),
+           "data": tuple(value for value in DATA if value is not max),  # functions give batches
+       }.items()},
     ("PredictiveDistribution.of", "names"): NAMES[:-1],
     **{("Priors", name): tuple(v for v in POSITIVE if not isinstance(v, (list, np.ndarray)))
        for name in ("weights", "mean_scale", "noise")},
@@ -307,6 +316,7 @@ def made():
         "one": one,
         "laplace": laplace,
         "MixtureFit": laplace,
+        "FitOfRows": laplace,
         "MixtureParameters": em.parameters[0, 0],
         "PredictiveDistribution": laplace.predictive,
         "MixtureSpec": SPEC,
@@ -325,7 +335,7 @@ CLASSES = {
     for name in ("MixtureFit", "MixtureParameters", "PredictiveDistribution", "MixtureSpec",
                  "Priors", "Observations", "LogPosterior", "Selection", "Partition",
                  "HighestDensityRegion")
-} | {"CredibleBall": CredibleBall}  # fmt: skip
+} | {"CredibleBall": CredibleBall, "FitOfRows": FitOfRows}  # fmt: skip
 MADE_BY_HAND = (
     "MixtureSpec",
     "Priors",

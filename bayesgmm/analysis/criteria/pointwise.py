@@ -14,12 +14,14 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from bayesgmm.errors import FitError
+from bayesgmm.errors import FitError, SpecError
+from bayesgmm.options import refuse_beyond_memory
 from bayesgmm.result.fit import MixtureFit
-from bayesgmm.result.tree import LARGEST_POINTWISE
 
 #: Draws whose upper fifth has a tail to be smoothed, which five values are.
 FEWEST = 25
+#: Arrays as large as the log-likelihood that criteria make of it at once.
+_COPIES = 4
 
 
 class Pointwise(NamedTuple):
@@ -34,28 +36,37 @@ def why_not(fit: MixtureFit) -> str | None:
     """The sentence that says why a fit has no such criteria, None if it has."""
     if not fit.is_posterior:
         return "needs a posterior; fit with method='nuts'."
-    if "log_likelihood" not in fit.tree.children:
-        return (
-            "cannot be had: this fit holds no pointwise log-likelihood, which would have been too "
-            "large; draw fewer, or compare by bic()."
-        )
     chains, draws = fit.parameters.batch_shape
     if chains * draws < FEWEST:
         return f"needs {FEWEST} draws or more and this fit has {chains * draws}; draw more."
+    if not fit.has_rows:
+        if "data" not in fit.tree.attrs:
+            return "needs the data, which this fit was saved without; fit again."
+        return (
+            "needs the log-likelihood of each row at each draw, which is for rows in memory; fit "
+            "observations.sample(n)."
+        )
     weights = fit.observations.row_weights
     if weights is None:
-        return None
+        if "log_likelihood" in fit.tree.children:
+            return None
+        return _too_large(chains * draws, fit.observations.n_rows)
     broken = np.flatnonzero(weights != np.round(weights))
     if len(broken):
         return (
             f"needs row weights that are counts, and row {broken[0]} has {weights[broken[0]]:g}; "
             "fit without row_weights, or compare by bic()."
         )
-    if chains * draws * weights.sum() > LARGEST_POINTWISE:
-        return (
-            f"needs a number for each of {weights.sum():.0f} observations at each of "
-            f"{chains * draws} draws, which is too large; draw fewer, or compare by bic()."
-        )
+    return _too_large(chains * draws, float(weights.sum()))
+
+
+def _too_large(draws: int, n: float) -> str | None:
+    """The sentence that says that no memory holds so much, with what is made of it."""
+    what = f"needs a number for each of {n:,.0f} observations at each of {draws:,} draws, which"
+    try:
+        refuse_beyond_memory(what, _COPIES * 8 * draws * n, "draw fewer, or compare by bic()")
+    except SpecError as error:
+        return str(error)
     return None
 
 
@@ -65,17 +76,29 @@ def pointwise(fit: MixtureFit, criterion: str) -> Pointwise:
     if reason is not None:
         raise FitError(f"{criterion} {reason}", reason=reason)
     tree, weights = fit.tree, fit.observations.row_weights
-    values = tree["log_likelihood"].to_dataset()["x"]
+    values = on_demand(fit)
     # A row of which nothing was seen is no observation.
     rows = np.flatnonzero(~np.isnan(fit.observations.values).all(axis=1))
     if weights is not None:
         rows = np.repeat(rows, weights[rows].astype(np.int64))
-    if weights is not None or len(rows) < values.sizes["obs"]:
+    some = weights is not None or len(rows) < values.sizes["obs"]
+    if some:
         values = values.isel(obs=rows).assign_coords(obs=np.arange(len(rows)))
+    if some or "log_likelihood" not in tree.children:
         tree = xr.DataTree.from_dict(
             {"/posterior": tree["posterior"].to_dataset(), "/log_likelihood": values.to_dataset()}
         )
     return Pointwise(tree, values.values, rows)
+
+
+def on_demand(fit: MixtureFit) -> xr.DataArray:
+    """The log-likelihood of each row at each draw, computed where the fit does not hold it."""
+    if "log_likelihood" in fit.tree.children:
+        return fit.tree["log_likelihood"].to_dataset()["x"]
+    posterior = fit.tree["posterior"].to_dataset()
+    coords = {"chain": posterior["chain"], "draw": posterior["draw"], "obs": fit.observations.index}
+    values = fit.parameters.log_density(fit.observations)
+    return xr.DataArray(values, coords, ("chain", "draw", "obs"), name="x")
 
 
 def named_rows(rows: Sequence[int]) -> str:

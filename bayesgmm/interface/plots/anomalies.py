@@ -88,11 +88,11 @@ def plot_anomalies(
         raise DataError(
             f"features must be one or two for a map, got {shown(list(features or []))}."
         )
-    n = fit.observations.n_rows
-    rows = np.arange(n)
-    if n > max_points:
-        rows = np.sort(np.random.default_rng(0).choice(n, max_points, replace=False))
-    drawn = fit.observations.part(rows)
+    n, kept_rows = fit.fact("n_rows"), fit.observations.kept
+    rows = np.arange(kept_rows.n_rows)
+    if len(rows) > max_points:
+        rows = np.sort(np.random.default_rng(0).choice(len(rows), max_points, replace=False))
+    drawn = kept_rows.part(rows)
     points = max(_POINTS, 2 ** int(np.ceil(np.log2(10 / rate))))
     flagged = fit.outliers(drawn, rate=rate, points=points).values
     values = drawn.values[:, index]

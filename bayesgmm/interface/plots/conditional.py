@@ -89,7 +89,7 @@ def plot_conditional(
     if first == second:
         raise DataError(f"y and x are both {names[first]!r}; give two features.")
     pair = fit.parameters.flat().marginal([second, first])
-    values = fit.observations.values[:, [second, first]]
+    values = fit.observations.kept.values[:, [second, first]]
     values = values[~np.isnan(values).any(axis=1)]
     (left, low), (right, high) = _range(values, pair)
     at = np.linspace(left, right, _COLUMNS)

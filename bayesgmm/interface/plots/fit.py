@@ -176,7 +176,7 @@ def _view(
     max_points: int,
     bins: int | None,
 ) -> View:
-    observations = fit.observations
+    observations = fit.observations.kept
     values = chosen.rows(observations.values)
     rows = _rows_to_draw(values, max_points)
     drawn = observations.part(rows)
@@ -211,8 +211,9 @@ def _title(fit: MixtureFit, view: View, chosen: Shown) -> str:
     if not fit.status.ok:
         title += f", {fit.status}"
     notes = []
-    if len(view.rows) < len(view.values) and len(view.names) > 1:
-        notes.append(f"{len(view.rows):,} of {len(view.values):,} rows shown")
+    drawn, n = len(view.rows if len(view.names) > 1 else view.values), fit.fact("n_rows")
+    if drawn < n:
+        notes.append(f"{drawn:,} of {n:,} rows shown")
     if chosen.note:
         notes.append(chosen.note)
     return title + ("\n" + ", ".join(notes) if notes else "")

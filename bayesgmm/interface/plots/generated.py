@@ -12,6 +12,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
+from bayesgmm.data.observations import Observations
 from bayesgmm.interface.plots.directions import choose, in_lines
 from bayesgmm.interface.plots.palette import PALETTE, legend_outside
 from bayesgmm.interface.plots.places import place
@@ -89,12 +90,12 @@ def plot_generated(
     chosen = choose(fit, features, most=_MOST_PANELS)
     d = len(chosen.names)
     where = place(ax, (d, d) if d > 1 else (), (2.1 * d + 0.9, 2.0 * d) if d > 1 else (7.2, 4.2))
-    n = fit.observations.n_rows
-    rows = np.arange(n)
-    if n > max_points:
-        rows = np.sort(np.random.default_rng(0).choice(n, max_points, replace=False))
-    real = chosen.rows(fit.observations.values[rows])
-    made = chosen.rows(_made(fit, rows, rng))
+    n, kept = fit.fact("n_rows"), fit.observations.kept
+    rows = np.arange(kept.n_rows)
+    if len(rows) > max_points:
+        rows = np.sort(np.random.default_rng(0).choice(len(rows), max_points, replace=False))
+    real = chosen.rows(kept.values[rows])
+    made = chosen.rows(_made(fit, kept, rows, rng))
     axes = where()
     note = chosen.note + (f"\n{len(rows):,} of {n:,} rows" if n > len(rows) else "")
     handles: list[Any] = [
@@ -139,9 +140,11 @@ def plot_generated(
     return axes
 
 
-def _made(fit: MixtureFit, rows: NDArray[np.int64], rng: np.random.Generator) -> Array:
+def _made(
+    fit: MixtureFit, kept: Observations, rows: NDArray[np.int64], rng: np.random.Generator
+) -> Array:
     """As many generated rows, seen as those rows of the data were."""
-    views, values = fit.observations.views, fit.observations.values[rows]
+    views, values = kept.views, kept.values[rows]
     made = fit.generate(len(rows), seed=rng)["x"].values.copy()
     for _ in range(_ROUNDS):
         seen = made + _errors(views.errors, rows, rng)

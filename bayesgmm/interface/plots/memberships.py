@@ -55,11 +55,11 @@ def plot_memberships(
     grid: dict[str, Any] = {"height_ratios": [2.2, 1.0], "sharex": True}
     where = place(ax, (2, 1), (7.6, 4.6), **grid) if _is_room(ax) else place(ax, (2,), (1, 1))
     fit = require_fit(fit, "plot_memberships")
-    n, k = fit.observations.n_rows, fit.spec.n_components
-    rows = np.arange(n)
-    if n > max_rows:
-        rows = np.sort(np.random.default_rng(0).choice(n, max_rows, replace=False))
-    own = fit.predict_proba(fit.observations.part(rows)).values
+    n, k, kept = fit.fact("n_rows"), fit.spec.n_components, fit.observations.kept
+    rows = np.arange(kept.n_rows)
+    if len(rows) > max_rows:
+        rows = np.sort(np.random.default_rng(0).choice(len(rows), max_rows, replace=False))
+    own = fit.predict_proba(kept.part(rows)).values
     chosen = own.argmax(axis=1)
     own = own[np.lexsort((-own.max(axis=1), chosen))]
     with np.errstate(divide="ignore", invalid="ignore"):
