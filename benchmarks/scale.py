@@ -74,12 +74,27 @@ def in_turn(works: dict[str, Callable[[], object]], repeats: int) -> dict[str, l
 
 def one_pass(
     spec: bg.MixtureSpec, rows: bg.Observations, true: bg.MixtureParameters, cores: int = 2
-) -> Callable[[], object]:
+) -> Callable[..., object]:
     """What one EM iteration does with rows: a pass at a mixture, and its gradient."""
     density = LogPosterior(spec, rows, prior=False, jacobian=False, cores=cores)
     point = density.standardise(true)
     density.at(point)  # compiled, and the file is in the page cache where it fits
-    return lambda: density.at(point)
+
+    def work(likelihood_only: bool = False) -> object:
+        return density.at_each([point], value_only=likelihood_only)
+
+    return work
+
+
+def product_of(a: np.ndarray, b: np.ndarray) -> float:
+    """Seconds of a product of matrices."""
+    out = np.empty((len(a), b.shape[1]))
+
+    def many() -> None:
+        for _ in range(2000):
+            np.dot(a, b, out=out)
+
+    return min(seconds(many) for _ in range(5)) / 2000
 
 
 def passes(folder: Path, n: int) -> None:
@@ -218,8 +233,8 @@ def peer(folder: Path, n: int) -> None:
     own = {name: np.array(found[name]) for name in ("memory", "stored")}
     print(
         f"\nK = 10, D = 10, full, an EM iteration: scikit-learn {1e9 * np.median(peers):.0f} "
-        f"ns/row ({few:,} rows in memory), ours {1e9 * np.median(own['memory']) / few:.0f} ns/row on the "
-        f"same, {np.median(peers / (own['memory'] / few)):.1f} times faster, and "
+        f"ns/row ({few:,} rows in memory), ours {1e9 * np.median(own['memory']) / few:.0f} "
+        f"ns/row on the same, {np.median(peers / (own['memory'] / few)):.1f} times faster, and "
         f"{1e9 * np.median(own['stored']) / size:.0f} ns/row on {size:,} rows of a Parquet file, "
         f"{np.median(peers / (own['stored'] / size)):.1f} times faster."
     )
@@ -248,18 +263,28 @@ def limit(folder: Path, n: int) -> None:
             f"{exp / 1e6:.0f} M/s, reading memory {bandwidth / 1e9:.1f} GB/s.\n"
         )
         print(
-            "| K, D | flops, exps, bytes a row | at the limit, ns/row | the pass, ns/row | share "
-            "|\n|---|---|---|---|---|"
+            "| K, D | flops, exps, bytes a row | at the limit, ns/row | with products of these "
+            "shapes | the pass, ns/row | of it the likelihood | share of the limit | of what "
+            "these products allow |\n|---|---|---|---|---|---|---|---|"
         )
         for k, d in ((5, 5), (10, 10), (20, 20)):
             x, _ = mixture(k, d).simulate(500_000, seed=1)
             work = one_pass(bg.MixtureSpec(k), bg.Observations(x), mixture(k, d), cores=1)
             took = min(seconds(work) for _ in range(7)) / len(x)
-            flops = 2 * k * d * d + 2 * k * (1 + d + d * (d + 1) // 2)
-            least = flops / gemm + k / exp + 8 * d / bandwidth
+            likelihood = min(seconds(lambda: work(True)) for _ in range(7)) / len(x)  # noqa: B023
+            n_phi = 1 + d + d * (d + 1) // 2
+            flops = 2 * k * d * d + 2 * k * n_phi
+            beside = k / exp + 8 * d / bandwidth
+            least = flops / gemm + beside
+            # The products as they are: of blocks of rows that stay in cache, and narrow.
+            m = 8 * max(4, min(128, 48_000 // (8 * (k * d + n_phi + k))))
+            first = product_of(rng.normal(size=(k * d, d)), rng.normal(size=(d, m))) / m
+            second = product_of(rng.normal(size=(k, m)), rng.normal(size=(n_phi, m)).T) / m
+            reached = first + second + beside
             print(
-                f"| {k}, {d} | {flops:,}, {k}, {8 * d} | {1e9 * least:.0f} | {1e9 * took:.0f} | "
-                f"{least / took:.0%} |"
+                f"| {k}, {d} | {flops:,}, {k}, {8 * d} | {1e9 * least:.0f} | {1e9 * reached:.0f} "
+                f"| {1e9 * took:.0f} | {1e9 * likelihood:.0f} | {least / took:.0%} "
+                f"| {reached / took:.0%} |"
             )
             del x
             gc.collect()

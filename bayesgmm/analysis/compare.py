@@ -154,20 +154,30 @@ def point_criteria(fit: MixtureFit) -> dict[str, Any]:
         "n_parameters": fit.n_parameters,
         "aic": fit.aic() if point else np.nan,
         "bic": fit.bic() if point else np.nan,
-        "icl": fit.icl() if point else np.nan,
+        "icl": fit.icl() if point and fit.has_rows else np.nan,
     }
 
 
 def _same_data(fits: Mapping[Any, MixtureFit]) -> None:
     (first, reference), *others = fits.items()
     for name, fit in others:
-        if not np.array_equal(
-            reference.observations.values, fit.observations.values, equal_nan=True
+        if _said_of_data(reference) != _said_of_data(fit) or (
+            reference.has_rows
+            and fit.has_rows
+            and not np.array_equal(
+                reference.observations.values, fit.observations.values, equal_nan=True
+            )
         ):
             raise FitError(
                 f"{first!r} and {name!r} were fitted to different data; criteria compare "
                 "models of the same data."
             )
+
+
+def _said_of_data(fit: MixtureFit) -> tuple[Any, ...]:
+    """What is known of the data of a fit that need not be there."""
+    facts = (fit.fact("n_rows"), float(fit.fact("total_weight")))
+    return (*facts, fit.feature_names, fit.tree.attrs.get("data"))
 
 
 @whole_imports

@@ -350,7 +350,14 @@ class Observations:
 
         One for all features where one scale has to serve them: the largest.
         """
-        variance = self.resolution**2 / (12 * self.scale_for(covariance) ** 2)
+        scale = self.scale_for(covariance)
+        if not np.all(scale > 0):
+            name = self.names[int(np.argmin(scale > 0))]
+            raise DataError(
+                f"Column {name!r} is constant, so that it has no standardised scale; drop it.",
+                column=name,
+            )
+        variance = self.resolution**2 / (12 * scale**2)
         if STRUCTURES[covariance].round:
             return np.full(self.n_features, variance.max())
         return np.asarray(variance)
@@ -438,7 +445,7 @@ class Observations:
         holes = ""
         if self.has_holes:
             holes = f"; {self.n_unseen:,} values not seen"
-        seen = self.views.words(self.names)
+        seen = self.how_seen()
         seen = f"; {seen}" if seen else ""
         rows = f"{self.n_rows} rows"
         if self.sample_of is not None:
@@ -446,6 +453,12 @@ class Observations:
         if isinstance(self.table, Stored):
             rows = f"{self.n_rows:,} rows of {self.table.source.description}"
         return f"Observations({rows}{weighted}; features {shown}{steps}{holes}{seen})"
+
+    def how_seen(self) -> str:
+        """How rows were seen, beside their values, for people; empty where there is nothing."""
+        stored = self.stored
+        n_labelled = None if stored is None else stored.summary.n_labelled
+        return self.views.words(self.names, n_labelled)
 
     def recorded(self) -> str:
         """The steps to which values were recorded, for people; empty where there are none."""

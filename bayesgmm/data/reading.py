@@ -11,15 +11,13 @@ from datetime import date, timedelta
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
-from bayesgmm.compiled.calls import COMPILED
 from bayesgmm.errors import DataError
 from bayesgmm.options import shown
 
 #: Beyond this a square, or a sum of squares, leaves the range of float64.
-_LARGEST = 1e150
+LARGEST = 1e150
 
 
 def default_names(d: int) -> list[str]:
@@ -123,10 +121,16 @@ def _coordinate(data: Any, rows: Any, n: int) -> NDArray[Any]:
 
 
 def _labels(index: Any) -> NDArray[Any]:
-    """Row labels as one plain array; those of other types as text."""
+    """Row labels as one plain array; those of other types as text, which a file can hold."""
     labels = np.asarray(index)
     if labels.dtype.kind == "O" and not all(isinstance(label, str) for label in labels):
         labels = np.array([str(label) for label in labels])
+    if labels.dtype.kind in "OU":
+        try:
+            "".join(labels.tolist()).encode()
+        except UnicodeEncodeError:  # half of a surrogate pair is no character
+            plain = [label.encode(errors="backslashreplace").decode() for label in labels.tolist()]
+            labels = np.array(plain)
     return labels
 
 
@@ -158,7 +162,11 @@ def _in_numpy(series: Any) -> Any:
 
 def _refuse_masked(data: Any, what: str, remedy: str) -> None:
     rows = data if isinstance(data, (list, tuple)) else (data,)
-    if any(isinstance(row, np.ma.MaskedArray) for row in rows):
+    if any(
+        isinstance(row, np.ma.MaskedArray)
+        or (isinstance(row, (list, tuple)) and any(entry is np.ma.masked for entry in row))
+        for row in rows
+    ):
         raise DataError(f"{what} a masked array, whose mask would be ignored; {remedy}.")
 
 
@@ -252,7 +260,7 @@ def _from_objects(array: NDArray[Any], what: str) -> NDArray[np.float64]:
 
 def number_or_nan(entry: Any) -> float:
     """A number as a float; a missing one is NaN, one out of range the largest."""
-    if entry is None or type(entry).__name__ == "NAType":
+    if entry is None or entry is np.ma.masked or type(entry).__name__ == "NAType":
         return np.nan
     if isinstance(entry, (bool, np.bool_, str, bytes)):
         raise TypeError
@@ -285,15 +293,6 @@ class Place(NamedTuple):
         return f"row {row + self.first:,}" + (f" of {self.name}" if self.name else "")
 
 
-@njit(**COMPILED)
-def usable(values, holes):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
-    """Whether all values (N, D) are numbers to compute with; NaN may be ``holes``."""
-    for x in values.ravel():  # noqa: SIM110  - compiled
-        if not (abs(x) < _LARGEST or (holes and x != x)):
-            return False
-    return True
-
-
 def refuse_unusable(
     values: NDArray[np.float64], names: list[str], *, holes: bool, place: Place | None = None
 ) -> None:
@@ -305,7 +304,7 @@ def refuse_unusable(
         )
     with np.errstate(over="ignore", invalid="ignore"):
         total = values.sum(axis=0)
-    if not np.isnan(total).any() and np.all(largest_magnitudes(values) < _LARGEST):
+    if not np.isnan(total).any() and np.all(largest_magnitudes(values) < LARGEST):
         return
     if holes:
         values = np.where(np.isnan(values), 0.0, values)
@@ -318,7 +317,7 @@ def refuse_unusable(
         ),
         (np.isinf, "infinite value (inf)", "infinite values (inf)", "remove or correct them"),
         (
-            lambda x: np.abs(x) >= _LARGEST,
+            lambda x: np.abs(x) >= LARGEST,
             "magnitude whose square overflows",
             "magnitudes whose squares overflow",
             "rescale the column",
@@ -354,7 +353,8 @@ def checked_weights(weights: Any, n: int) -> NDArray[np.float64]:
     try:
         if np.iscomplexobj(weights):  # NumPy would drop the imaginary parts
             raise TypeError
-        array = np.ascontiguousarray(weights, dtype=np.float64)
+        # A copy if read-only, for which compiled code would be compiled once more.
+        array = np.require(weights, dtype=np.float64, requirements=["C", "W"])
     except (TypeError, ValueError, OverflowError):
         raise DataError("row_weights must be numbers; give one per row.") from None
     if np.shape(weights) != (n,):
@@ -369,6 +369,6 @@ def checked_weights(weights: Any, n: int) -> NDArray[np.float64]:
         )
     if not array.any():
         raise DataError("row_weights are all zero; at least one row must count.")
-    if not array.max() < _LARGEST:
+    if not array.max() < LARGEST:
         raise DataError("row_weights are too large to add up; divide them all by their largest.")
     return array

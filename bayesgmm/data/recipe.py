@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 
 from bayesgmm.data.in_memory import InMemory
 from bayesgmm.data.opened import Opened
-from bayesgmm.data.reading import Place, refuse_unusable, usable
+from bayesgmm.data.reading import Place, refuse_unusable
 from bayesgmm.data.reading_views import read_errors
 from bayesgmm.data.row_views import RowViews
+from bayesgmm.data.summary import usable
 from bayesgmm.errors import DataError
 
 Array = NDArray[np.float64]

@@ -56,12 +56,12 @@ def opened_again(text: str) -> Observations:
     found = json.loads(text)
     if found["address"] is None:
         raise DataError(
-            f"The data of this fit, {found['description']}, were not saved with it; give data=..."
+            f"The data of this fit, {found['description']}, were not saved with it; pass them as data."
         )
     rows = Observations(reopened(found["address"]), in_memory=False, **found["given"])
     if rows.n_rows != found["n_rows"]:
         raise DataError(
             f"{found['description']} has {rows.n_rows:,} rows now, and had {found['n_rows']:,} "
-            "when this was fitted; give data=..."
+            "when this was fitted; pass them as data."
         )
     return rows

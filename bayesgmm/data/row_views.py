@@ -230,13 +230,17 @@ class RowViews:
                 "correlated errors."
             )
 
-    def words(self, names: tuple[str, ...]) -> str:
-        """For people, empty where there is nothing to say."""
+    def words(self, names: tuple[str, ...], n_labelled: int | None = None) -> str:
+        """For people, empty where there is nothing to say.
+
+        ``n_labelled`` rows have a label where these are the views of a sample of them.
+        """
         told = []
         if self.errors is not None:
             told.append("with errors of measurement")
         if self.labels is not None:
-            told.append(f"{int((self.labels >= 0).sum()):,} with a label")
+            n_labelled = int((self.labels >= 0).sum()) if n_labelled is None else n_labelled
+            told.append(f"{n_labelled:,} with a label")
         if self.allowed is not None:
             told.append(f"{int((~self.allowed.all(axis=1)).sum()):,} not of every component")
         if self.selection is not None:

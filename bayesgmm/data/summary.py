@@ -14,6 +14,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from bayesgmm.compiled.calls import COMPILED
+from bayesgmm.data.reading import LARGEST
 
 Array = NDArray[np.float64]
 
@@ -155,6 +156,15 @@ def below(n_rows: int | None) -> np.uint64:
     """A bound on hashes below which more than ``KEPT`` of so many rows are, and not many more."""
     share = 1.0 if n_rows is None else (KEPT + 10 * KEPT**0.5) / max(n_rows, 1)
     return _ALL if share >= 1.0 else np.uint64(share * 2.0**64)
+
+
+@njit(**COMPILED)
+def usable(values, holes):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+    """Whether all values (N, D) are numbers to compute with; NaN may be ``holes``."""
+    for x in values.ravel():  # noqa: SIM110  - compiled
+        if not (abs(x) < LARGEST or (holes and x != x)):
+            return False
+    return True
 
 
 @njit(**COMPILED)

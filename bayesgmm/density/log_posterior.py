@@ -77,8 +77,6 @@ class LogPosterior:
         False leaves the priors out: the log-likelihood alone.
     cores : int, default 1
         Threads over chunks of rows.  The value does not depend on it.
-    passes : Passes, optional
-        What watches passes over many rows: progress, checkpoints.
 
     Attributes
     ----------
@@ -102,7 +100,6 @@ class LogPosterior:
         jacobian: bool = True,
         prior: bool = True,
         cores: int = 1,
-        passes: Passes | None = None,
     ) -> None:
         spec = SPEC("spec", spec)
         jacobian, prior = TRUTH("jacobian", jacobian), TRUTH("prior", prior)
@@ -120,7 +117,7 @@ class LogPosterior:
         self.structure = spec.structure.code
         self.basis = zero_sum_basis(spec.n_classes)
         self.noise_box = observations.noise_box() if spec.noise else None
-        self.passes = passes
+        self.passes: Passes | None = None
         self.rows: Rows | StoredRows = self._rows_of(observations)
         self.log_jacobian = self.scaling.log_jacobian(observations.seen_weight)
         self.size = spec.n_parameters(observations.n_features)
@@ -158,6 +155,12 @@ class LogPosterior:
         """The same density on another number of threads."""
         other = copy(self)
         other.cores = max(cores, 1)
+        return other
+
+    def watched(self, passes: Passes | None) -> LogPosterior:
+        """The same density, whose passes over many rows are watched."""
+        other = copy(self)
+        other.passes = passes
         return other
 
     def framed(self, parameters: MixtureParameters) -> LogPosterior:

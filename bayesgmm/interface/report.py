@@ -173,7 +173,7 @@ def _data(fit: MixtureFit) -> str:
     if rows.n_unseen:
         many = "value was" if rows.n_unseen == 1 else "values were"
         lines.append(f"{rows.n_unseen:,} {many} not seen; rows count for what was seen of them.")
-    if known := rows.views.words(rows.names):
+    if known := rows.how_seen():
         lines.append(f"Rows are {known}.")
     if rows.row_weights is not None:
         lines.append(f"Row weights add up to {rows.total_weight:,.4g}.")

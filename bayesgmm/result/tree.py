@@ -112,7 +112,7 @@ def told_of_rows(observations: Observations) -> dict[str, Any]:
         "missing": observations.missing,
         "n_unseen": observations.n_unseen,
         "recorded": observations.recorded(),
-        "seen": observations.views.words(observations.names),
+        "seen": observations.how_seen(),
     }
 
 

@@ -199,6 +199,7 @@ SCALAR = {
     "classifier": (*OBJECTS, None, "luck", 3, 2.5, dict),
     # the rest of what many functions take
     "seed": SEED, "random_state": (*SEED, HUGE, np.random.default_rng(1)), "cores": CORES,
+    "in_memory": but_none(TRUTH), "checkpoint": but_none(PATH), "client": FUNCTION,
     "progress": FUNCTION, "statistic": (*FUNCTION, None, lambda _: 3), "path": PATH, "out": PATH,
     "ax": AXES,
 }  # fmt: skip
@@ -228,6 +229,7 @@ WRONG = SCALAR | {
                    {"x0": (-99, 99)}, [[-99, -99], [99, 1]]),
     "selection": (object(), [], 3, 1j, "x", [1, 2], {"depth": (0, 1)}, {"x0": 3}, {"x0": (1, 0)},
                   [[0, 0], [0, 0]], {"x0": (5, None)}, {"x0": ("a", 3)}),
+    "columns": (object(), {}, 3, 1j, "x", True, ["a"], [3], ["x0"]),
     "noise": TRUTH,
     "subject": FIT,
     "label": (object(), None, [], {}, 3, "K=9, full"),
@@ -299,7 +301,8 @@ WITHIN = {
     "LogPosterior.unconstrain", "CredibleBall.around", "PredictiveDistribution.positions",
     "LogPosterior.mixture", "LogPosterior.of_recorded", "LogPosterior.precision",
     "LogPosterior.relabelled", "LogPosterior.framed", "LogPosterior.at", "LogPosterior.few_rows",
-    "MixtureParameters.with_rows", "Observations.part", "Priors.eta",
+    "LogPosterior.at_each", "LogPosterior.watched", "LogPosterior.of_no_rows",
+    "MixtureParameters.with_rows", "Observations.part", "Observations.on_cluster", "Priors.eta",
 }  # fmt: skip
 
 
@@ -548,7 +551,7 @@ def test_a_wrong_option_of_a_method_is_one_sentence(method, made):
 def test_every_overload_of_fit_has_the_options_of_its_method(overload, method):
     own = inspect.signature(overload).parameters
     assert own["method"].annotation == (f"Literal['{method.name}']" if method else "Method")
-    told = {name: own[name].default for name in list(own)[8:]}
+    told = {name: own[name].default for name in list(own)[10:]}
     assert told == {field.name: field.default for field in fields(method or bg.methods.Method)}
 
 

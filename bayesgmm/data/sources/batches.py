@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from inspect import signature
 from typing import Any
 
 import numpy as np
@@ -114,7 +115,16 @@ def one_shot(data: Any) -> DataError:
 
 
 def _called(function: Callable[[], Iterable[Any]]) -> Iterator[Any]:
-    return iter(function())
+    """What a function gives; a function of something else gives no batches."""
+    try:
+        signature(function).bind()
+        return iter(function())
+    except (TypeError, ValueError):
+        name = getattr(function, "__name__", type(function).__name__)
+        raise DataError(
+            f"The function {name!r} was given as data, and does not return batches when called "
+            "without arguments; give a table, or a function that does."
+        ) from None
 
 
 def in_memory(batch: Any) -> Any:

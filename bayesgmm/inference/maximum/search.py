@@ -112,8 +112,7 @@ def search(
         jacobian=False,
         prior=prior,
         cores=cores_of_one_pass(observations.n_rows, cores),
-        passes=run.passes,
-    )
+    ).watched(run.passes)
     ridge = reg_covar / density.scale**2 if reg_covar else None
 
     def finish_on(

@@ -80,7 +80,7 @@ def prepare(
     """What drawing by any method begins with: the density, its modes, a seed to draw with."""
     for_modes, for_draws = seed_sequence(run.seed).spawn(2)
     cores = available_cores(run.cores)
-    density = LogPosterior(spec, observations, cores=cores, passes=run.passes)
+    density = LogPosterior(spec, observations, cores=cores).watched(run.passes)
     refuse_collinear(observations, spec.covariance)
     with one_blas_thread():
         runs = search_for_modes(spec, observations, run._replace(seed=for_modes, cores=cores))
