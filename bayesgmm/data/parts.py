@@ -20,6 +20,10 @@ from bayesgmm.data.sources.source import Part
 
 #: Results that one task of a cluster adds up.
 _FAN_IN = 16
+#: Tasks for each thread of a cluster at most: enough that none waits long for another's last, few
+#: enough that the scheduler, who takes a fraction of a millisecond for each, is not what is waited
+#: for.
+_TURNS = 32
 
 #: Called with the number of parts that are done, as they are.
 Done = Callable[[int], None]
@@ -76,7 +80,14 @@ def _on_cluster[Result](
 
     # A task of its own, so that it travels once to each worker and can be made again.
     shared = delayed(_same, pure=False)(function)
-    level = [delayed(_one, pure=False)(shared, part.sent(), first) for part, first in parts]
+    sent = [(part, part.sent(), first) for part, first in parts]
+    anywhere = all(part is itself for part, itself, _ in sent)  # and not where a worker has it
+    threads = sum(client.nthreads().values()) or 1
+    size = max(1, len(sent) // (_TURNS * threads)) if anywhere else 1
+    level = []
+    for i in range(0, len(sent), size):
+        _, some, firsts = zip(*sent[i : i + size], strict=True)
+        level.append(delayed(_several, pure=False)(shared, list(some), firsts))
     while len(level) > 1:
         level = [
             delayed(_added, pure=False)(level[i : i + _FAN_IN])
@@ -89,8 +100,8 @@ def _same(value: Any) -> Any:
     return value
 
 
-def _one(function: Any, part: Part, first: int) -> Any:
-    return function(part, first)
+def _several(function: Any, parts: list[Part], firsts: tuple[int, ...]) -> Any:
+    return reduce(add, map(function, parts, firsts))
 
 
 def _added(results: list[Any]) -> Any:

@@ -56,7 +56,8 @@ def opened_again(text: str) -> Observations:
     found = json.loads(text)
     if found["address"] is None:
         raise DataError(
-            f"The data of this fit, {found['description']}, were not saved with it; pass them as data."
+            f"The data of this fit, {found['description']}, were not saved with it; pass them as "
+            "data."
         )
     rows = Observations(reopened(found["address"]), in_memory=False, **found["given"])
     if rows.n_rows != found["n_rows"]:

@@ -73,11 +73,15 @@ def _center_and_scale(
     if variances is None or not variances.any():
         return center, float(np.sqrt(variance))
     own = np.ones(len(column)) if weights is None else weights
+    counted = own > 0
+    if variance == 0 and not variances[counted].all():
+        return center, 0.0
     for _ in range(_STEPS):
-        precision = own / (variance + variances)
-        center = float(np.average(column, weights=precision))
+        spread = variance + variances
+        share = spread[counted].min() / spread  # whose square does not overflow
+        center = float(np.average(column, weights=own * share))
         squares = (column - center) ** 2 - variances
-        counts = own / (variance + variances) ** 2
+        counts = own * share**2
         least = _LEAST * float(np.average(squares + variances, weights=counts))
         variance = max(float(np.average(squares, weights=counts)), least)
     return center, float(np.sqrt(variance))

@@ -86,18 +86,28 @@ def test_a_tree_of_sums_adds_all_once(client):
     """Against Python's own sum, with more parts than one task adds."""
 
     class Numbered:
+        """A number that a cluster is given in place of a part, as a chunk that lies there."""
+
         def __init__(self, number):
             self.number = number
 
         def sent(self):
             return self.number
 
-    many = [(Numbered(i), i) for i in range(300)]
-    assert parts.over_parts(_number_and_first, many, cores=1, client=client) == 2 * sum(range(300))
+    class Sent(int):
+        """A part that is sent as it is, with others in one task where there are many."""
+
+        def sent(self):
+            return self
+
+    for kind in (Numbered, Sent):
+        many = [(kind(i), i) for i in range(300)]
+        found = parts.over_parts(_number_and_first, many, cores=1, client=client)
+        assert found == 2 * sum(range(300))
 
 
 def _number_and_first(number, first):
-    return number + first
+    return int(number) + first
 
 
 def test_a_worker_that_is_lost_is_made_good(rows, client, tmp_path, monkeypatch):
@@ -132,7 +142,8 @@ def slow(*given, **options):
 passes.expected_statistics_under = slow
 
 rows = bg.Observations(sys.argv[1], in_memory=False)
-fit = bg.fit(bg.MixtureSpec(2), rows, checkpoint=sys.argv[2], n_starts=2, n_best=1, rounds=0, seed=1)
+quick = {"n_starts": 2, "n_best": 1, "rounds": 0, "seed": 1}
+fit = bg.fit(bg.MixtureSpec(2), rows, checkpoint=sys.argv[2], **quick)
 print(repr(fit.log_likelihood))
 """
 
