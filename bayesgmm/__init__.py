@@ -67,7 +67,7 @@ _WHERE = {
     "bootstrap_test": "analysis.selection.bootstrap",
     "BootstrapTest": "analysis.selection.bootstrap",
 }  # fmt: skip
-_MODULES = ("datasets",)
+_MODULES = ("datasets", "testing")
 
 __all__ = ["__version__", *_WHERE, *_MODULES]
 

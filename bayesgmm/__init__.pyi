@@ -1,6 +1,7 @@
 """The public names for type checkers: what ``__init__`` loads on first use."""
 
 from bayesgmm import datasets as datasets
+from bayesgmm import testing as testing
 from bayesgmm.analysis.checks.posterior_check import PosteriorCheck as PosteriorCheck
 from bayesgmm.analysis.checks.posterior_check import posterior_check as posterior_check
 from bayesgmm.analysis.checks.replicated_data import with_predictive as with_predictive

@@ -2,13 +2,16 @@
 
 import numpy as np
 import pytest
-from scipy import special, stats
+from scipy import stats
 
 import bayesgmm as bg
 from bayesgmm.density.coordinates import zero_sum_basis
 from bayesgmm.density.prior_terms import log_lkj_constant, log_uniform_marginals_constant
 from bayesgmm.density.target import log_posterior
 from bayesgmm.expectation import rows as pass_rows
+from bayesgmm.testing.by_scipy import log_correlation as scipy_log_correlation
+from bayesgmm.testing.by_scipy import log_likelihood as scipy_log_likelihood
+from bayesgmm.testing.by_scipy import log_prior as scipy_log_prior
 from tests.support import STRUCTURES
 
 FAMILIES = [
@@ -81,73 +84,6 @@ def test_a_frame_is_another_theta_of_the_same_value(covariance):
     theta = other.unconstrain(mixture)
     np.testing.assert_allclose(other.constrain(theta).covariances, mixture.covariances, rtol=1e-9)
     assert other.value(theta) == pytest.approx(density.value(density.unconstrain(mixture)))
-
-
-def scipy_log_likelihood(p, x):
-    logs = [
-        np.log(w) + stats.multivariate_normal(mean, covariance).logpdf(x)
-        for w, mean, covariance in zip(p.weights, p.means, p.covariances, strict=True)
-    ]
-    return np.logaddexp.reduce(logs, axis=0).sum()
-
-
-@pytest.mark.parametrize("covariance", STRUCTURES)
-def test_likelihood_part_is_scipys_in_data_units(covariance):
-    density, rng = densities(3, 3, covariance)
-    alone = bg.LogPosterior(density.spec, density.observations, prior=False)
-    theta = rng.normal(size=density.size) * 0.3
-    np.testing.assert_allclose(
-        alone.value(theta),
-        scipy_log_likelihood(density.constrain(theta), density.observations.values),
-        rtol=1e-10,
-    )
-
-
-def scipy_log_correlation(r, correlations):
-    """Log density of a correlation matrix with its constant: LKJ, or uniform marginals.
-
-    LKJ's constant is the product of betas of its authors' vines.  The other is what an inverse
-    Wishart of D + 1 degrees has at R when the scales, whose squares are inverse gammas given R,
-    have been divided out; the scales may be any.
-    """
-    d = len(r)
-    if correlations != "uniform":
-        eta = 1 + d / 2 if correlations is None else correlations
-        b = [eta + (d - m - 1) / 2 for m in range(1, d)]
-        logs = [(2 * c - 1) * np.log(2) + special.betaln(c, c) for c in b]
-        return (eta - 1) * np.linalg.slogdet(r)[1] - sum(
-            (d - m) * each for m, each in zip(range(1, d), logs, strict=True)
-        )
-    s = np.linspace(0.5, 2.0, d)
-    whole = stats.invwishart(d + 1, np.eye(d)).logpdf(np.outer(s, s) * r)
-    jacobian = d * np.log(2) + d * np.log(s).sum()
-    squares = stats.invgamma((d + 1) / 2, scale=np.diag(np.linalg.inv(r)) / 2)
-    return whole + jacobian - (squares.logpdf(s**2) + np.log(2 * s)).sum()
-
-
-def scipy_log_prior(spec, p, unit, center):
-    """Log prior of (w, mu, sigma, R) on the standardised scale, by SciPy's densities."""
-    priors = spec.priors
-    means, sigma = (p.means - center) / unit, p.scales / unit
-    family = {
-        bg.LogNormal: lambda f: stats.lognorm(f.sigma, scale=f.median),
-        bg.HalfNormal: lambda f: stats.halfnorm(scale=f.sd),
-        bg.Gamma: lambda f: stats.gamma(f.shape, scale=1 / f.rate),
-        bg.InverseGamma: lambda f: stats.invgamma(f.shape, scale=f.scale),
-    }[type(priors.scales)](priors.scales)
-    k = spec.n_components
-    total = stats.norm(priors.mean_location, priors.mean_scale).logpdf(means).sum()
-    if k > 1:
-        total += stats.dirichlet(np.broadcast_to(priors.weights, k)).logpdf(
-            p.weights / p.weights.sum()
-        )
-    owners = sigma[:1] if spec.covariance.startswith("tied") else sigma
-    owners = owners[:, :1] if "spherical" in spec.covariance else owners
-    total += family.logpdf(owners).sum()
-    if spec.covariance in ("full", "tied"):
-        for r in p.correlations[: 1 if spec.covariance.startswith("tied") else k]:
-            total += scipy_log_correlation(r, priors.correlations)
-    return total
 
 
 @pytest.mark.parametrize("family", FAMILIES, ids=lambda f: type(f).__name__)
@@ -264,43 +200,6 @@ def test_a_covariance_of_recording_alone_has_the_least_sigma_that_is_told(covari
     theta = density.unconstrain(bare)
     assert np.isfinite(theta).all()
     np.testing.assert_allclose(density.constrain(theta).covariances, bare.covariances, atol=1e-6)
-
-
-@pytest.mark.parametrize(("covariance", "k", "d"), [
-    ("full", 1, 1), ("full", 2, 2), ("tied", 2, 3), ("diag", 2, 2), ("spherical", 3, 2),
-    ("tied-diag", 2, 2), ("tied-spherical", 3, 2),
-    ("full", 1, 3),
-])  # fmt: skip
-def test_jacobian_equals_the_determinant_of_the_map(covariance, k, d):
-    """|d(w, mu, sigma, R) / d theta| by differences, R and w by their free entries."""
-    density, rng = densities(k, d, covariance)
-    flat = bg.LogPosterior(density.spec, density.observations, jacobian=False)
-    theta = rng.normal(size=density.size) * 0.4
-
-    def free(point):
-        p = density.constrain(point)
-        matrices = slice(0, 1) if covariance.startswith("tied") else slice(None)
-        sigma = (p.scales / density.scale)[matrices]
-        if "spherical" in covariance:
-            sigma = sigma[:, :1]
-        parts = [p.weights[:-1], ((p.means - density.observations.center) / density.scale).ravel()]
-        parts.append(sigma.ravel())
-        if covariance in ("full", "tied"):
-            rows, columns = np.tril_indices(d, -1)
-            parts.append(p.correlations[matrices][:, rows, columns].ravel())
-        return np.concatenate(parts)
-
-    step = 1e-6
-    jacobian = np.stack(
-        [
-            (free(theta + step * e) - free(theta - step * e)) / (2 * step)
-            for e in np.eye(density.size)
-        ],
-        axis=1,
-    )
-    np.testing.assert_allclose(
-        density.value(theta) - flat.value(theta), np.linalg.slogdet(jacobian)[1], atol=1e-6
-    )
 
 
 @pytest.mark.parametrize("eta", [0.7, 1.0, 2.0, 5.0])
