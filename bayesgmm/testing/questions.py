@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from scipy.special import logsumexp
 
+from bayesgmm.data.observations import Observations
 from bayesgmm.predictive.distribution import PredictiveDistribution
 from bayesgmm.result.fit import MixtureFit, load
 from bayesgmm.testing.expectations import close, holds, identical, same, same_fit
@@ -33,8 +34,8 @@ def memberships(subject: Subject) -> None:
     _sum_to_one(fit, None)
     asked = fit.predict_proba(subject.rows).values
     identical("predict_proba(of the same rows)", asked, fit.predict_proba().values)
-    x = subject.rows.values
-    _sum_to_one(fit, x[:5] + 3 * np.nanstd(x, axis=0))  # far from what was fitted
+    far = subject.rows.values[:5] + 3 * np.nanstd(subject.rows.values, axis=0)
+    _sum_to_one(fit, Observations(far, missing=subject.rows.missing, resolution=0))
     found, shares = fit.memberships(), fit.predict_proba().values
     close("memberships()['probability']", found["probability"].values, shares, atol=1e-12)
     half = fit.memberships(mass=0.5)

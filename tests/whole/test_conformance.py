@@ -19,6 +19,7 @@ from bayesgmm.methods import METHODS
 from bayesgmm.model.structure import STRUCTURES as BY_NAME
 from bayesgmm.model.structure import Structure
 from bayesgmm.testing import ConformanceError, check_method, check_structure, structures
+from bayesgmm.testing.subject import easy_rows
 from tests.support import STRUCTURES, refused
 
 #: Tempering takes seconds a fit: what does not compare fits, and one comparison.
@@ -69,6 +70,16 @@ def test_a_method_keeps_them_in_other_models(noise):
     rows = bg.Observations(x, row_weights=None if noise else rng.uniform(0.5, 2, 80))
     found = check_method(bg.EM(n_starts=8, rounds=1), spec=spec, data=rows, only=MODELS)
     assert not found.of("failed")
+
+
+@pytest.mark.parametrize("method", ["map", "laplace"])
+def test_a_method_keeps_them_of_rows_seen_in_part(method):
+    """A fifth of the values is gone, and all of one row."""
+    x = easy_rows().values.copy()
+    x[np.random.default_rng(2).random(x.shape) < 0.2] = np.nan
+    x[3] = np.nan
+    found = check_method(method, data=bg.Observations(x, missing="marginal"), only=MODELS)
+    assert found["predictive density"].passed and found["units"].passed
 
 
 @pytest.mark.parametrize("covariance", STRUCTURES)
