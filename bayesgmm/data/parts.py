@@ -11,7 +11,6 @@ import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from functools import reduce
-from itertools import chain
 from operator import add
 from typing import Any
 
@@ -40,11 +39,9 @@ def over_parts[Result](
     """The sum of ``function(part, number of its first row)`` over parts, at least one."""
     if client is not None:
         return _on_cluster(function, parts, client)
-    results = _in_order(function, parts, cores)
-    total = next(results)
-    for number, result in enumerate(chain([None], results), start=1):
-        if result is not None:
-            total = total + result  # type: ignore[operator]
+    total: Any = None
+    for number, result in enumerate(_in_order(function, parts, cores), start=1):
+        total = result if total is None else total + result
         if done is not None:
             done(number)
     return total

@@ -6,7 +6,7 @@ blocks, and the :class:`Summary` that the first pass left.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Any, NamedTuple
@@ -25,6 +25,7 @@ from bayesgmm.data.scaling import without_errors
 from bayesgmm.data.sources.source import Part, Source
 from bayesgmm.data.summary import Summary, below
 from bayesgmm.errors import DataError
+from bayesgmm.progress import watched
 
 Array = NDArray[np.float64]
 
@@ -40,17 +41,24 @@ class Stored:
     client: Any = None  # of the cluster that goes over them
 
     @classmethod
-    def of(
-        cls, source: Source, recipe: Recipe, *, client: Any = None, done: Done | None = None
-    ) -> Stored:
+    def of(cls, source: Source, recipe: Recipe) -> Stored:
         """By a first pass, which checks every value."""
-        client = client if client is not None else active_client()
-        cores = available_cores(None)
+        client, cores = active_client(), available_cores(None)
         firsts, n_rows = _firsts(source, cores, client)
-        look = partial(_summary_of, recipe, below(n_rows))
-        summary = over_parts(
-            look, zip(source.parts, firsts, strict=False), cores=cores, client=client, done=done
-        )
+        with watched(None) as report:
+
+            def done(parts: int) -> None:
+                if report is not None:
+                    rows = firsts[parts] if parts < len(firsts) else n_rows
+                    report("first pass", rows or 0, n_rows or 0)
+
+            summary = over_parts(
+                partial(_summary_of, recipe, below(n_rows)),
+                zip(source.parts, firsts, strict=False),
+                cores=cores,
+                client=client,
+                done=done,
+            )
         if not summary.n_rows:
             raise DataError(f"There are no rows in {source.description}.")
         if not summary.weight > 0:
@@ -62,9 +70,17 @@ class Stored:
         return {**vars(self), "client": None}
 
     @property
-    def parts(self) -> Iterable[tuple[Part, int]]:
+    def parts(self) -> Iterator[tuple[Part, int]]:
         """The parts, each with the number of its first row."""
-        return zip(self.source.parts, self.firsts, strict=True)
+        number = 0
+        for number, part in enumerate(self.source.parts, start=1):
+            if number <= len(self.firsts):
+                yield part, self.firsts[number - 1]
+        if number != len(self.firsts):
+            raise DataError(
+                f"{self.source.description} has {number} parts now, and had {len(self.firsts)} in "
+                "the first pass; fit data that do not change."
+            )
 
     def reduced[Result](
         self,

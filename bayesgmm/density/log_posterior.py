@@ -250,7 +250,10 @@ class LogPosterior:
         self, forms: Sequence[PrecisionForm], *, likelihood_only: bool = False
     ) -> Sequence[SufficientStatistics]:
         go = expected_statistics_under if self.passes is None else self.passes.under
-        return go(forms, self.rows, cores=self.cores, likelihood_only=likelihood_only)
+        found = go(forms, self.rows, cores=self.cores, likelihood_only=likelihood_only)
+        if isinstance(self.rows, StoredRows) and not likelihood_only:
+            self.rows.refuse_changed([one.counts for one in found])
+        return found
 
     def precision(self, point: Point) -> PrecisionForm:
         """What the pass over the data reads of a point."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -13,6 +13,7 @@ from bayesgmm.data.in_memory import InMemory
 from bayesgmm.data.parts import Done
 from bayesgmm.data.scaling import Scaling
 from bayesgmm.data.stored import Stored
+from bayesgmm.errors import DataError
 from bayesgmm.expectation.rows import Rows
 
 
@@ -35,6 +36,17 @@ class StoredRows:
     def total_weight(self) -> float:
         """Sum of the row weights; N where there are none."""
         return self.table.total_weight
+
+    def refuse_changed(self, counts: Sequence[NDArray[np.float64]]) -> None:
+        """Raise where expected numbers of rows add up to others than the first pass saw."""
+        if self.table.recipe.selection is not None:  # which adds rows that were not recorded
+            return
+        for one in counts:
+            if not abs(one.sum() - self.total_weight) <= 1e-6 * self.total_weight:
+                raise DataError(
+                    f"{self.table.source.description} has other rows now than in the first pass; "
+                    "fit data that do not change."
+                )
 
     def reduced[Result](
         self, function: Callable[[Rows], Result], *, cores: int, done: Done | None = None

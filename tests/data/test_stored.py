@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bayesgmm import DataError, Observations
+from bayesgmm import DataError, LogPosterior, MixtureSpec, Observations
 from bayesgmm.data import stored as stored_module
 from bayesgmm.data import summary
 from bayesgmm.data.sources import source
@@ -211,3 +211,18 @@ def test_memory_is_bounded(frame, tmp_path, monkeypatch):
     batches = [frame[["a", "b"]].iloc[i : i + 100] for i in range(0, N, 100)]
     Observations(lambda: iter(batches), in_memory=False)
     assert 1 <= most[0] <= 3
+
+
+def test_data_that_change_are_refused(frame):
+    """By the number of batches; by that of their rows, which a pass adds up."""
+    batches = [frame[["a", "b"]].iloc[i : i + 500] for i in range(0, N, 500)]
+    rows = Observations(lambda: iter(batches), in_memory=False)
+    density = LogPosterior(MixtureSpec(2), rows)
+    theta = np.zeros(density.size)
+    assert np.isfinite(density.value(theta))
+    last = batches.pop()
+    with pytest.raises(DataError, match="has 5 parts now, and had 6 in the first pass"):
+        density.value_and_grad(theta)
+    batches.append(last.iloc[:10])
+    with pytest.raises(DataError, match="has other rows now than in the first pass"):
+        density.value_and_grad(theta)
