@@ -11,6 +11,7 @@ PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
 PYTEST_ARGS :=
 ROOM :=
 WORKERS := 2
+CALIBRATE_ARGS :=
 
 # True of a Python that bayesgmm runs on; PyMC sets the upper bound.
 SUPPORTED := import sys, venv; sys.exit(not (3, 12) <= sys.version_info[:2] < (3, 15))
@@ -35,7 +36,7 @@ MAKE_ENVIRONMENT = \
 	fi
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test recompile test-rounding test-rounding-quick check lint types imports bench docs docs-linkcheck package lock clean $(VENV)
+.PHONY: help demo test recompile test-rounding test-rounding-quick check lint types imports bench calibrate docs docs-linkcheck package lock clean $(VENV)
 
 help:  ## Say what there is
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile \
@@ -79,6 +80,10 @@ bench: $(READY)  ## Run the benchmarks against their peers, write docs/benchmark
 	@echo "Installing the peers and measuring (half an hour)..."
 	@$(BIN)/python $(PIP_INSTALL) -c constraints.txt -e ".[bench]"
 	@$(BIN)/python benchmarks/run_all.py
+
+calibrate: $(READY)  ## Simulation-based calibration, hours; goes on where it was stopped; writes docs/calibration.md
+	@echo "Simulating and fitting, 300 times in each configuration (hours; stop it and go on as you like)..."
+	@$(BIN)/python benchmarks/calibration.py --report $(CALIBRATE_ARGS)
 
 docs: $(DOCS_READY)  ## Build the documentation into build/docs; a warning is an error
 	@$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet --builder html docs build/docs
