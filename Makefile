@@ -11,6 +11,8 @@ PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
 PYTEST_ARGS :=
 ROOM :=
 WORKERS := 2
+EXAMPLES := 2000
+ENTRY :=
 CALIBRATE_ARGS :=
 
 # True of a Python that bayesgmm runs on; PyMC sets the upper bound.
@@ -36,7 +38,7 @@ MAKE_ENVIRONMENT = \
 	fi
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test recompile test-rounding test-rounding-quick check lint types imports bench calibrate docs docs-linkcheck package lock clean $(VENV)
+.PHONY: help demo test recompile test-rounding test-rounding-quick check lint types imports fuzz bench calibrate docs docs-linkcheck package lock clean $(VENV)
 
 help:  ## Say what there is
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile \
@@ -60,6 +62,10 @@ test-rounding: $(READY)  ## The tests as on other processors: three ways of roun
 test-rounding-quick: $(READY)  ## The one of these runs that is farthest from this machine, without PyMC's models
 	@echo "The tests with another rounding and other seeds..."
 	@$(BIN)/python -m tests.rounding --quick
+
+fuzz: $(READY)  ## Hostile input, thousands of examples of each public entry: ENTRY=select EXAMPLES=200
+	@echo "Hostile input (hours for all entries; what failed is tried first the next time)..."
+	@FUZZ_EXAMPLES=$(EXAMPLES) $(BIN)/python -m pytest tests/fuzz --numprocesses $(WORKERS) --dist worksteal $(if $(ENTRY),-k "$(ENTRY)") $(PYTEST_ARGS)
 
 check: lint types imports  ## The quick checks: lint, types, imports
 

@@ -118,6 +118,8 @@ def _float(value: Any) -> float:
     # NumPy would drop an imaginary part, and read text and truth values as numbers.
     if isinstance(value, (bool, np.bool_, str, bytes)) or np.ndim(value) or np.iscomplexobj(value):
         raise TypeError
+    if value is np.ma.masked:
+        raise TypeError
     return float(value)
 
 
@@ -202,12 +204,16 @@ CORES = optional(whole(1, 4096))
 
 def numeric_array(name: str, values: Any) -> NDArray[np.float64]:
     """An array of doubles, or a refusal by name."""
+    entries = values if isinstance(values, (list, tuple)) else ()
+    if np.ma.is_masked(values) or any(entry is np.ma.masked for entry in entries):
+        raise DataError(f"{name} must be an array of numbers, none of them masked.")
     try:
         array = np.asarray(values)
         if array.dtype.kind not in "iufO":  # of complex numbers NumPy would drop a part
             raise TypeError
-        return array.astype(np.float64, copy=False)
-    except (TypeError, ValueError, OverflowError):
+        with np.errstate(over="ignore"):  # a long double may become infinite
+            return array.astype(np.float64, copy=False)
+    except Exception:  # of arrays of other packages whatever they raise
         raise DataError(f"{name} must be an array of numbers.") from None
 
 

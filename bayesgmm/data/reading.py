@@ -25,9 +25,12 @@ def default_names(d: int) -> list[str]:
 
 
 def given_names(names: Any, d: int) -> list[str]:
-    if isinstance(names, str) or not hasattr(names, "__iter__"):
-        raise DataError(f"names must be a sequence of {d} strings, got {shown(names)}.")
-    given = [str(name) for name in names]
+    try:
+        if isinstance(names, str):
+            raise TypeError
+        given = [str(name) for name in names]
+    except TypeError:
+        raise DataError(f"names must be a sequence of {d} strings, got {shown(names)}.") from None
     if len(given) != d:
         raise DataError(f"{len(given)} names were given for {d} features; give one per column.")
     return given

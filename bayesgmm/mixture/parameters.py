@@ -104,10 +104,13 @@ class MixtureParameters:
     def from_covariances(cls, weights: Any, means: Any, covariances: Any) -> MixtureParameters:
         """From covariance matrices (..., K, D, D)."""
         matrices = numeric_array("covariances", covariances)
-        if matrices.ndim < 3 or matrices.shape[-1] != matrices.shape[-2]:
+        if matrices.ndim < 3 or matrices.shape[-1] != matrices.shape[-2] or not matrices.shape[-1]:
             raise DataError(f"covariances has shape {matrices.shape}; give (..., K, D, D).")
-        gap = np.abs(matrices - np.swapaxes(matrices, -1, -2)).max(axis=(-1, -2))
-        if not np.all(gap <= 1e-8 * np.abs(matrices).max(axis=(-1, -2))):  # NaN fails as well
+        largest = np.abs(matrices).max(axis=(-1, -2), keepdims=True)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            shares = matrices / largest  # of which differences do not overflow
+            gap = np.abs(shares - np.swapaxes(shares, -1, -2))
+        if not (np.all(np.isfinite(matrices)) and np.all((gap <= 1e-8) | (largest == 0))):
             raise DataError("covariances must be finite and symmetric.")
         try:
             tril = np.linalg.cholesky(matrices)
@@ -193,10 +196,17 @@ class MixtureParameters:
         with np.errstate(divide="ignore"):
             log_weights = np.log(flat.class_weights)
         means = np.ascontiguousarray(flat.means - center)
-        tril = np.ascontiguousarray(flat.scale_tril)
+        factors, structure = np.ascontiguousarray(flat.scale_tril), STRUCTURES["full"]
+        if rows.views.selection is not None:
+            # Boxes of more than two features are known of scales alone.
+            correlated = bool(np.tril(factors, -1).any())
+            rows.views.refuse_unknown_probability(correlated, rows.names)
+            if not correlated:
+                scales = np.diagonal(factors, axis1=-2, axis2=-1)[:, None]
+                factors, structure = np.ascontiguousarray(scales), STRUCTURES["diag"]
         forms = [
-            PrecisionForm.of(Point(*parts), STRUCTURES["full"].code)
-            for parts in zip(log_weights, means, tril, strict=True)
+            PrecisionForm.of(Point(*parts), structure.code)
+            for parts in zip(log_weights, means, factors, strict=True)
         ]
         box = None if self.noise is None else self.noise.box_for(rows.views)
         seen = Rows.seen(

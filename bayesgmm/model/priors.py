@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any, ClassVar, Literal
 
 from bayesgmm.errors import SpecError
-from bayesgmm.options import MAPPING, Kind, one_of, real, shown
+from bayesgmm.options import MAPPING, POSITIVE, Kind, one_of, real, shown
 
 #: Codes by which the compiled density knows a family.
 LOG_NORMAL, HALF_NORMAL, GAMMA, INVERSE_GAMMA = range(4)
@@ -80,7 +80,7 @@ class LogNormal(ScalePrior):
         return math.log(self.median), self.sigma
 
     def rescaled(self, unit: float) -> LogNormal:
-        return LogNormal(self.median / unit, self.sigma)
+        return LogNormal(self.median / POSITIVE("unit", unit), self.sigma)
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ class HalfNormal(ScalePrior):
         return self.sd, 0.0
 
     def rescaled(self, unit: float) -> HalfNormal:
-        return HalfNormal(self.sd / unit)
+        return HalfNormal(self.sd / POSITIVE("unit", unit))
 
 
 @dataclass(frozen=True)
@@ -125,7 +125,7 @@ class Gamma(ScalePrior):
         return self.shape, self.rate
 
     def rescaled(self, unit: float) -> Gamma:
-        return Gamma(self.shape, self.rate * unit)
+        return Gamma(self.shape, self.rate * POSITIVE("unit", unit))
 
 
 @dataclass(frozen=True)
@@ -148,7 +148,7 @@ class InverseGamma(ScalePrior):
         return self.shape, self.scale
 
     def rescaled(self, unit: float) -> InverseGamma:
-        return InverseGamma(self.shape, self.scale / unit)
+        return InverseGamma(self.shape, self.scale / POSITIVE("unit", unit))
 
 
 FAMILIES: dict[str, type[ScalePrior]] = {

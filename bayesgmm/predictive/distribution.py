@@ -8,7 +8,7 @@ things.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -152,9 +152,12 @@ class PredictiveDistribution:
 
     def marginal(self, features: str | Sequence[str]) -> PredictiveDistribution:
         """The distribution of some features, in the order given."""
-        if not isinstance(features, Iterable):
-            raise DataError(f"features must be names, such as ['x0'], got {shown(features)}.")
-        names = [features] if isinstance(features, str) else [str(name) for name in features]
+        try:
+            names = [features] if isinstance(features, str) else [str(name) for name in features]
+        except TypeError:
+            raise DataError(
+                f"features must be names, such as ['x0'], got {shown(features)}."
+            ) from None
         return PredictiveDistribution(
             self.mixture.marginal(positions(names, self.feature_names)), tuple(names)
         )
@@ -206,6 +209,11 @@ class PredictiveDistribution:
     def cdf(self, data: Any) -> xr.DataArray:
         """Probability of values up to each row's (obs), of one feature."""
         line, rows = self._line, self._rows(data)
+        if rows.has_holes:
+            raise DataError(
+                f"The cdf is of values, and {rows.n_unseen:,} of these {rows.n_rows:,} rows have "
+                "none; leave them out."
+            )
         found = line.cdf(rows.matrix[:, 0])
         return xr.DataArray(found, dims="obs", coords={"obs": rows.index}, name="cdf")
 

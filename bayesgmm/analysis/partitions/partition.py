@@ -110,7 +110,7 @@ class Partition:
         if rows is not None:
             try:
                 chosen = np.atleast_1d(chosen[rows])
-            except (IndexError, TypeError, ValueError):
+            except Exception:  # of frames as positions whatever they raise
                 raise DataError(
                     f"rows must be positions from 0 to {len(chosen) - 1}, got {shown(rows)}."
                 ) from None

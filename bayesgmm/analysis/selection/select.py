@@ -247,9 +247,12 @@ def _add(table: Any, label: str, result: MixtureFit) -> None:
 
 def _several(name: str, given: Any, example: str) -> list[Any]:
     """The entries of an option that takes several, or a refusal."""
-    if isinstance(given, (str, bytes, Mapping)) or not isinstance(given, Iterable):
-        raise SpecError(f"{name} must be several, such as {example}, got {shown(given)}.")
-    entries = list(islice(given, _MOST_MODELS + 1))
+    try:
+        if isinstance(given, (str, bytes, Mapping)):
+            raise TypeError
+        entries = list(islice(given, _MOST_MODELS + 1))
+    except TypeError:
+        raise SpecError(f"{name} must be several, such as {example}, got {shown(given)}.") from None
     if len(entries) > _MOST_MODELS:
         raise SpecError(f"{name} has more than {_MOST_MODELS:,} entries; give fewer.")
     return entries

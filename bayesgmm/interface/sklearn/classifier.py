@@ -15,13 +15,13 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import logsumexp
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from bayesgmm.data.observations import Missing, Observations
 from bayesgmm.errors import DataError, SpecError
 from bayesgmm.interface.sklearn.class_labels import read_classes, read_components, read_priors
 from bayesgmm.interface.sklearn.class_mixtures import TIED, ClassModel, LabelledRows
-from bayesgmm.interface.sklearn.conventions import read_sample_weight
+from bayesgmm.interface.sklearn.conventions import read_sample_weight, validated
 from bayesgmm.interface.sklearn.shared_parts import PARTS, Part
 from bayesgmm.interrupts import whole_imports
 from bayesgmm.methods import METHODS, Method
@@ -244,7 +244,7 @@ class GaussianMixtureClassifier(ClassifierMixin, BaseEstimator):
 
     def _rows(self, X: Any, *, reset: bool) -> Observations:
         missing = _MISSING("missing", self.missing)
-        checked = validate_data(
+        checked = validated(
             self,
             X,
             reset=reset,

@@ -78,7 +78,7 @@ class MixtureEstimator(
 
     def _read(self, X: Any, sample_weight: Any) -> tuple[Observations, np.dtype[Any]]:
         """Rows to fit with their weights, and the data type that results are to have."""
-        checked = validate_data(self, X, dtype=DTYPES, ensure_min_samples=2)
+        checked = validated(self, X, dtype=DTYPES, ensure_min_samples=2)
         names = getattr(self, "feature_names_in_", None)
         weights = read_sample_weight(sample_weight, len(checked))
         return Observations(checked, row_weights=weights, names=names), checked.dtype
@@ -86,6 +86,16 @@ class MixtureEstimator(
     def _as_precise_as(self, X: Array, result: Array) -> Array:
         """Single precision where both the fitted data and these are, as scikit-learn has it."""
         return result.astype(np.result_type(X.dtype, self.means_.dtype), copy=False)
+
+
+def validated(model: Any, X: Any, **how: Any) -> Any:
+    """scikit-learn's check of rows, where infinities of both signs and numbers beyond floats
+    are refused in words too."""
+    try:
+        with np.errstate(invalid="ignore"):  # it adds all values up
+            return validate_data(model, X, **how)
+    except OverflowError:
+        raise DataError("X has a number beyond the range of floats; rescale the column.") from None
 
 
 def read_sample_weight(given: Any, n_rows: int) -> NDArray[np.float64] | None:

@@ -16,14 +16,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from bayesgmm.compiled.threads import available_cores, one_blas_thread, thread_map
 from bayesgmm.errors import DataError, SpecError, warn
 from bayesgmm.expectation.precision import PrecisionForm
 from bayesgmm.expectation.rows import Rows
 from bayesgmm.expectation.statistics import row_log_density, row_memberships
-from bayesgmm.interface.sklearn.conventions import DTYPES, MixtureEstimator
+from bayesgmm.interface.sklearn.conventions import DTYPES, MixtureEstimator, validated
 from bayesgmm.interface.sklearn.fitted import check_arguments, keep, kept, refuse_other
 from bayesgmm.interface.sklearn.online import Stream, read_batch, stepped
 from bayesgmm.interface.sklearn.plain_em import PlainRun
@@ -328,7 +328,7 @@ class GaussianMixture(MixtureEstimator):
 
     def _by_row(self, X: Any, what: Callable[[Rows, PrecisionForm], Array]) -> NDArray[np.floating]:
         check_is_fitted(self)
-        read = validate_data(self, X, dtype=DTYPES, order="C", force_writeable=True, reset=False)
+        read = validated(self, X, dtype=DTYPES, order="C", force_writeable=True, reset=False)
         values = read.astype(np.float64, copy=False)
         mixture = kept(self)
         if values.shape[1] != mixture.means.shape[1]:

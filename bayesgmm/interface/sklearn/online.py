@@ -14,11 +14,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import exprel
-from sklearn.utils.validation import validate_data
 
 from bayesgmm.compiled.threads import one_blas_thread
 from bayesgmm.data.reading import default_names, refuse_unusable
-from bayesgmm.interface.sklearn.conventions import DTYPES, read_sample_weight
+from bayesgmm.interface.sklearn.conventions import DTYPES, read_sample_weight, validated
 from bayesgmm.interface.sklearn.plain_em import (
     Mixture,
     Moments,
@@ -97,7 +96,7 @@ def read_batch(
     model: Any, X: Any, sample_weight: Any, *, first: bool
 ) -> tuple[Array, Array | None, np.dtype[Any]]:
     """Rows with their weights, and the data type that results are to have."""
-    checked = validate_data(
+    checked = validated(
         model,
         X,
         dtype=DTYPES,

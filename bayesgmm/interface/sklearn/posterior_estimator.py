@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from bayesgmm.data.observations import Observations
-from bayesgmm.interface.sklearn.conventions import DTYPES, MixtureEstimator
+from bayesgmm.interface.sklearn.conventions import DTYPES, MixtureEstimator, validated
 from bayesgmm.interface.sklearn.shapes import from_factors
 from bayesgmm.interrupts import whole_imports
 from bayesgmm.model.priors import Priors
@@ -169,6 +169,6 @@ class MCMCGaussianMixture(MixtureEstimator):
 
     def _rows(self, X: Any) -> tuple[Array, Observations]:
         check_is_fitted(self)
-        values = validate_data(self, X, dtype=DTYPES, reset=False)
+        values = validated(self, X, dtype=DTYPES, reset=False)
         # Columns are in the order of the fit by now: named so, nothing looks further.
         return values, Observations(values, names=self.fit_.feature_names)
