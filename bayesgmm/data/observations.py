@@ -8,7 +8,7 @@ sentence.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
@@ -413,9 +413,12 @@ class Observations:
     def select(self, names: Sequence[str]) -> Observations:
         """The same rows with some features, in the order given."""
         own = list(self.names)
-        if isinstance(names, str) or not isinstance(names, Iterable):
-            raise DataError(f"names must be a sequence of features, got {shown(names)}.")
-        names = list(names)
+        try:
+            if isinstance(names, str):
+                raise TypeError
+            names = list(names)
+        except TypeError:
+            raise DataError(f"names must be a sequence of features, got {shown(names)}.") from None
         for name in names:
             if not isinstance(name, str) or name not in own:
                 raise DataError(

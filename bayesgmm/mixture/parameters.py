@@ -330,7 +330,7 @@ class MixtureParameters:
         k = self.n_components
         try:
             order = np.asarray(permutation)
-        except ValueError:  # ragged
+        except (TypeError, ValueError):  # ragged, or no array
             order = np.empty(0)
         usable = order.dtype.kind in "iuf" and order.shape in ((k,), self.weights.shape)
         if not usable or not np.array_equal(

@@ -11,7 +11,7 @@ from hypothesis.configuration import set_hypothesis_home_dir
 set_hypothesis_home_dir("build/hypothesis")
 # A call that hangs is ended by the test itself; on a machine with other work any may be slow.
 _ANY = {"deadline": None, "suppress_health_check": list(HealthCheck), "print_blob": False}
-settings.register_profile("few", max_examples=4, derandomize=True, database=None, **_ANY)
+settings.register_profile("few", max_examples=2, derandomize=True, database=None, **_ANY)
 settings.register_profile(
     "fuzz", max_examples=int(os.environ.get("FUZZ_EXAMPLES", "2000")), verbosity=Verbosity.quiet,
     **_ANY,

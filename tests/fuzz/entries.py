@@ -98,6 +98,8 @@ def numbers(found: Any, path: str = "") -> Iterator[tuple[str, np.ndarray]]:
     elif isinstance(found, dict):
         for name, value in found.items():
             yield from numbers(value, f"{path}[{name}]")
+    elif hasattr(found, "_asdict"):
+        yield from numbers(found._asdict(), path)
     elif isinstance(found, (list, tuple)):
         for position, value in enumerate(found):
             yield from numbers(value, f"{path}[{position}]")

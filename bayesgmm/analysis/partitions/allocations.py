@@ -116,6 +116,8 @@ def as_allocations(draws: Any, max_draws: int | None) -> Labels:
         array = np.asarray(draws)
     except ValueError:
         raise DataError("Allocation draws are ragged; give every draw a label a row.") from None
+    except TypeError:  # a Dataset
+        raise DataError("Allocation draws must be an array of (draws, rows).") from None
     if array.ndim == 3 and array.size:
         array = array.reshape(-1, array.shape[-1])
     if array.ndim != 2 or not array.size:

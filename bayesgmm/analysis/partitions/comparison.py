@@ -123,6 +123,8 @@ def _labels(partition: Any, name: str) -> Any:
         array = np.asarray(partition)
     except ValueError:
         raise DataError(f"The {name} partition is ragged; give one label for each row.") from None
+    except TypeError:  # a Dataset
+        raise DataError(f"The {name} partition must be an array of labels, one a row.") from None
     if array.ndim != 1:
         raise DataError(
             f"The {name} partition has shape {array.shape}; give one label for each row."

@@ -110,6 +110,8 @@ class Partition:
         if rows is not None:
             try:
                 chosen = np.atleast_1d(chosen[rows])
+                if isinstance(rows, (bool, np.bool_)) or chosen.ndim != 1:
+                    raise TypeError
             except Exception:  # of frames as positions whatever they raise
                 raise DataError(
                     f"rows must be positions from 0 to {len(chosen) - 1}, got {shown(rows)}."

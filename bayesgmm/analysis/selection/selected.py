@@ -85,7 +85,7 @@ class Selection:
         """The table's label of a model."""
         for label, fit in self.fits.items():
             spec = fit.spec
-            if any(
+            if isinstance(name, str) and any(
                 spec.replace(covariance=covariance).label == name
                 for covariance in spec.synonyms(len(fit.feature_names))
             ):
