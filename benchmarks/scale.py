@@ -27,7 +27,8 @@ import bayesgmm as bg
 from bayesgmm.density.log_posterior import LogPosterior
 
 SPEC = bg.MixtureSpec(5)
-STEP = 1_000_000  # rows of a row group
+STEP = 1_000_000  # rows written at once
+GROUP = 131_072  # rows of a row group
 
 
 def mixture(k: int, d: int, seed: int = 0) -> bg.MixtureParameters:
@@ -52,7 +53,7 @@ def written(folder: Path, n: int, k: int, d: int, *, nullable: bool = False) -> 
         for i in range(0, n, STEP):
             x, _ = true.simulate(min(STEP, n - i), seed=i)
             columns = [pa.array(np.ascontiguousarray(column)) for column in x.T]
-            writer.write_table(pa.table(columns, schema=schema), row_group_size=STEP)
+            writer.write_table(pa.table(columns, schema=schema), row_group_size=GROUP)
     fresh.rename(path)
     return path
 

@@ -86,9 +86,11 @@ class InMemory:
         """How many rows count."""
         return len(self.counted)
 
-    @property
+    @cached_property
     def largest(self) -> Array:
         """Largest magnitude (D,) of each feature, of the rows that count."""
+        if self.row_weights is None:
+            return np.asarray(np.fmax(-self.extremes[0], self.extremes[1]))
         return largest_magnitudes(self.counted)
 
     def part(self, rows: Any) -> InMemory:

@@ -52,15 +52,16 @@ def _in_order[Result](
 ) -> Iterator[Result]:
     """Results one after the other, while the parts after them are read and worked on.
 
-    One thread more than there are cores, so that reading does not keep a core waiting; no
-    more parts at once than threads, so that memory is bounded.
+    One thread more than there are cores, so that reading does not keep a core waiting.  No
+    thread reads more than one part at once, and no more wait than two for each, so that memory is
+    bounded.
     """
     waiting: deque[Any] = deque()
     submit = pooled(cores + 1)
     try:
         for part, first in parts:
             waiting.append(submit(function, part, first))
-            if len(waiting) > cores:
+            if len(waiting) > 2 * cores:
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()

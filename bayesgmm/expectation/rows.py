@@ -46,6 +46,7 @@ class Rows(NamedTuple):
         allowed: NDArray[np.bool_] | None = None,
         background: Array | None = None,
         selection: Array | None = None,
+        complete: bool = False,
     ) -> Rows:
         """Rows as they are, or centred and scaled; all in the data's units.
 
@@ -72,7 +73,7 @@ class Rows(NamedTuple):
             center,
             inverse,
             row_weights,
-            Views.of(values, errors, allowed),
+            Views.of(values, errors, allowed, complete=complete),
             NO_ROWS if background is None else background,
             _NO_BOX if selection is None else selection,
         )
@@ -106,6 +107,7 @@ class Rows(NamedTuple):
             allowed=views.allowed_of(n_components, noise),
             background=background,
             selection=views.selection,
+            complete=not table.holes,
         )
 
     @property

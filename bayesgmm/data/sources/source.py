@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 #: many enough that what is done once for a block costs nothing beside its rows.
 BLOCK = 131_072
 #: Rows of a part, where a source can be cut anywhere.
-PART = 8 * BLOCK
+PART = 2 * BLOCK
 
 
 class Part(Protocol):

@@ -18,6 +18,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from bayesgmm.compiled.calls import COMPILED
+from bayesgmm.compiled.threads import thread_map
 from bayesgmm.compiled.triangular import cholesky, invert_triangular
 from bayesgmm.expectation.point import Point
 from bayesgmm.expectation.statistics import expected_statistics, row_log_density
@@ -115,11 +116,11 @@ def _improve(  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
 
 
 def insertions(
-    bounds: Bounds, place: Point, best: int, rng: np.random.Generator
+    bounds: Bounds, place: Point, best: int, rng: np.random.Generator, *, cores: int = 1
 ) -> Iterator[Point]:
     """Starts that take each component of ``place`` away in turn and insert one where it pays.
 
-    Yields the ``best`` of distinct places for each.
+    Yields the ``best`` of distinct places for each; candidates are improved on ``cores`` threads.
     """
     density, rows = bounds.density, bounds.density.rows_in_memory
     k = len(place.means)
@@ -130,6 +131,7 @@ def insertions(
     few = rows.part(part).unlabelled.unselected
     row_weights = few.row_weights if len(few.row_weights) else np.ones(len(part))
     x = filled(few)
+    tries = []
     for gone in range(k):
         rest = _without(bounds, place, gone)
         others = row_log_density(few, density.precision(rest))
@@ -139,6 +141,10 @@ def insertions(
             covariances[:] = total @ total.T
         else:
             covariances[:] += np.diag(bounds.floor)
+        tries.append((rest, others, weights, candidates, covariances))
+
+    def improved(number: int) -> tuple[Array, Array]:
+        _, others, weights, candidates, covariances = tries[number]
         tril, gains = np.empty_like(covariances), np.empty(len(weights))
         _improve(
             x,
@@ -153,6 +159,10 @@ def insertions(
             tril,
             gains,
         )
+        return tril, gains
+
+    found = thread_map(improved, range(k), cores)
+    for (rest, _, weights, candidates, _), (tril, gains) in zip(tries, found, strict=True):
         for c in _distinct(gains, best):
             log_weights = rest.log_weights + np.log1p(-weights[c])
             yield Point(

@@ -296,7 +296,7 @@ class _Explorer:
             tries = [
                 start
                 for run in fresh
-                for start in insertions(self.bounds, run.point, _INSERTIONS, rng)
+                for start in insertions(self.bounds, run.point, _INSERTIONS, rng, cores=self.cores)
             ]
             tries += split_and_merge(
                 [run.point for run in sound[:3]], spec, self.effort.n_moves, rng
