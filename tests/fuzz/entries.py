@@ -53,7 +53,7 @@ class Entry:
     #: Warnings that are documented beside FitWarning.
     warns: tuple[type[Warning], ...] = ()
     #: Text of other warnings that are documented.
-    warned: str = r"$^"
+    warned: str = "converting a masked element to nan"  # NumPy's, of what is refused then
     #: How many times the usual number of examples.
     share: float = 1.0
     #: What it loads that changes the process, which has to be there before Hypothesis starts.
@@ -191,7 +191,7 @@ for _method in QUICK:
     )(_fit)
 
 
-@entry("Observations", nan=f"{UNSEEN}|center|scale|seen", infinite=NO_BOUND)
+@entry("Observations", nan=rf"{UNSEEN}|^\[values\]", infinite=NO_BOUND)
 def _(case: Case, given: Input) -> Any:
     rows = given.observations
     assert repr(rows)
@@ -263,7 +263,7 @@ def _(case: Case, given: Input) -> Any:
 
 @entry(
     "select",
-    nan=r"table\[|unsampled",  # of models that were refused, and what was not asked for
+    nan=rf"table\[|unsampled|{UNSEEN}",  # of models that were refused, and what was not asked for
     share=0.4,
     most={"most_rows": 30, "most_components": 2},
 )
@@ -301,7 +301,10 @@ _of_rows("regress", lambda fit, data: fit.regress("x0", data), nan="mode|lower|u
 
 def few_numbers(data: np.ndarray) -> list[int]:
     """One or two numbers of features, by and large."""
-    numbers = np.nan_to_num(np.abs(data.ravel()[:2]).clip(0, 99) * 7).clip(0, 99).astype(int) % 4
+    numbers = (
+        np.nan_to_num(np.abs(np.asarray(data).ravel()[:2]).clip(0, 99) * 7).clip(0, 99).astype(int)
+        % 4
+    )
     return list(dict.fromkeys(numbers.tolist()))
 
 
@@ -603,7 +606,7 @@ def _(case: Case, given: Input) -> Any:
 SKLEARN: dict[str, Any] = {
     "raises": (ValueError, TypeError),
     "warns": (ConvergenceWarning, DataConversionWarning),
-    "warned": "feature names",
+    "warned": "feature names|sparse columns|masked element|encountered in cast",
 }
 
 
@@ -747,7 +750,7 @@ def commanded(*arguments: str) -> tuple[int, str, str]:
 def as_text(case: Case, given: Input) -> bytes:
     """A file of the input, sometimes broken in a way that only files are."""
     data = given.data
-    if isinstance(data, np.ndarray) and data.dtype.names is None and data.ndim <= 2:
+    if isinstance(data, np.ndarray) and data.dtype.names is None and data.ndim in (1, 2):
         data = pd.DataFrame(data)
     if not isinstance(data, (pd.DataFrame, pd.Series)):
         text = str(data)
