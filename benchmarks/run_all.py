@@ -59,7 +59,10 @@ def machine() -> str:
     if info.exists():
         found = re.search(r"model name\s*:\s*(.*)", info.read_text())
         cpu = found[1] if found else cpu
-    names = ("numpy", "numba", "scikit-learn", "pymc", "nutpie", "numpyro", "jax", "arviz")
+    names = (
+        "numpy", "numba", "scikit-learn", "pymc", "nutpie", "numpyro", "jax", "arviz", "pyarrow",
+        "dask",
+    )  # fmt: skip
     versions = []
     for name in names:
         try:

@@ -18,7 +18,9 @@ import subprocess
 import sys
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -103,6 +105,7 @@ def passes(folder: Path, n: int) -> None:
     true = mixture(5, 5)
     sizes = [size for size in (10**6, 10**7, 10**8) if size <= n]
     files = {size: written(folder, size, 5, 5) for size in sizes}
+    bg.Observations(files[sizes[0]], in_memory=False)  # compiled
     print("| rows | first pass, ns/row | EM pass, ns/row | M rows/s |\n|---|---|---|---|")
     for size in sizes:
         begun = time.perf_counter()
@@ -123,6 +126,15 @@ def share(folder: Path, n: int) -> None:
         path = written(folder, size, 5, 5, nullable=nullable)
         works[name] = one_pass(SPEC, bg.Observations(path, in_memory=False), true)
     whole = bg.Observations(path, in_memory=True)
+    from pyarrow import feather, table
+
+    columns = {f"x{j}": column for j, column in enumerate(whole.values.T)}
+    feather.write_feather(
+        table(columns), folder / "rows.feather", compression="uncompressed", chunksize=GROUP
+    )
+    works["feather"] = one_pass(
+        SPEC, bg.Observations(folder / "rows.feather", in_memory=False), true
+    )
     works["memory"] = one_pass(SPEC, whole, true)
     np.save(folder / "rows.npy", whole.values)
     works["npy"] = one_pass(SPEC, bg.Observations(folder / "rows.npy", in_memory=False), true)
@@ -132,6 +144,7 @@ def share(folder: Path, n: int) -> None:
     names = {
         "memory": "in memory",
         "npy": "memory map (.npy)",
+        "feather": "Arrow file, uncompressed",
         "required": "Parquet, Snappy, columns declared without nulls",
         "nullable": "Parquet, Snappy, nullable columns (the default of most writers)",
     }
@@ -146,15 +159,22 @@ def whole_fit(folder: Path, n: int) -> None:
     x, _ = mixture(4, 4, seed=3).simulate(2_000_000, seed=1)
     bg.fit(bg.MixtureSpec(4), x[:30_000], seed=1)
     bg.GaussianMixture(4, random_state=0).fit(x[:30_000])
-    start = bg.fit(bg.MixtureSpec(4), bg.Observations(x).sample(20_000, seed=1), seed=1)
-    top = bg.fit(bg.MixtureSpec(4), x, seed=1).log_likelihood
     warnings.simplefilter("ignore")  # of the limit of iterations
-    plain_em = bg.fit(bg.MixtureSpec(4), x, start=start, accelerate=False, tol=0.0, max_iter=300)
-    trace = plain_em.facts["objective_trace"].values
-    print(
-        f"\nFrom the top of a sample of 20,000 of 2,000,000 x 4 rows, plain EM takes "
-        f"{int(np.argmax(trace > top - 0.01))} passes to 0.01 of the largest log-likelihood."
-    )
+    for apart in (4, 1.5):
+        true = mixture(4, 4, seed=3)
+        near = replace(true, means=true.means * apart / 4)
+        rows = bg.Observations(near.simulate(500_000, seed=1)[0])
+        start = bg.fit(bg.MixtureSpec(4), rows.sample(20_000, seed=1), seed=1)
+        top = bg.fit(bg.MixtureSpec(4), rows, seed=1).log_likelihood
+        slow = bg.fit(
+            bg.MixtureSpec(4), rows, start=start, accelerate=False, tol=0.0, max_iter=1000
+        )
+        there = slow.facts["objective_trace"].values > top - 0.01
+        print(
+            f"\nMeans of sd {apart}: from the top of a sample of 20,000 of 500,000 x 4 rows plain "
+            f"EM takes {int(np.argmax(there)) if there.any() else 'more than 1,000'} passes to "
+            "0.01 of the largest log-likelihood."
+        )
     ratios, better = [], []
     for seed in range(5):
         begun = time.perf_counter()
@@ -174,41 +194,51 @@ def whole_fit(folder: Path, n: int) -> None:
 def cluster(folder: Path, n: int) -> None:
     """One and two workers of one thread each, and a model of both."""
     import dask.array as da
-    from distributed import Client, LocalCluster
 
     size = min(n, 2 * 10**7)
-    path, true, found = written(folder, size, 5, 5), mixture(5, 5), {}
-    for n_workers in (1, 2):
-        with (
-            LocalCluster(
-                n_workers=n_workers,
-                threads_per_worker=1,
-                dashboard_address=None,
-                silence_logs=logging.CRITICAL,
-            ) as local,
-            Client(local) as client,
-        ):
-            rows = bg.Observations(path, in_memory=False)
-            assert rows.stored is not None and rows.stored.client is client
-            work = one_pass(SPEC, rows, true)
-            found[n_workers] = statistics.median(seconds(work) for _ in range(9))
-            few = bg.Observations(written(folder, 20_000, 5, 5), in_memory=False)
-            small = one_pass(SPEC, few, true)
-            found[-n_workers] = statistics.median(seconds(small) for _ in range(9))
-            x, _ = true.simulate(20_000, seed=1)
-            cut = bg.Observations(da.from_array(x, chunks=(20, 5)), in_memory=False)
-            work = one_pass(SPEC, cut, true)
-            each = statistics.median(seconds(work) for _ in range(5)) / 1000
-    row = (found[1] - found[-1]) / size
-    modelled = found[-2] + row * size / 2
     print(
-        f"\n{size:,} x 5, K = 5, on a cluster of one machine with two cores: one worker "
-        f"{found[1]:.2f} s a pass, two workers {found[2]:.2f} s, {found[1] / found[2]:.2f} times "
-        f"faster. A pass over 20,000 rows, which is what a pass costs beside its rows: "
-        f"{1e3 * found[-1]:.0f} ms and {1e3 * found[-2]:.0f} ms. The model (that, and "
-        f"{1e9 * row:.0f} ns a row and worker) says {modelled:.2f} s for two workers. Where rows "
-        f"are cut into 1,000 chunks, each costs {1e3 * each:.1f} ms."
+        f"\n{size:,} rows of Parquet on a cluster of one machine with two cores, medians of 9 "
+        "passes:\n\n| K, D | one worker | two | faster | beside its rows, one and two | ns a row "
+        "and worker | the model for two |\n|---|---|---|---|---|---|---|"
     )
+    for k, d in ((5, 5), (10, 10)):
+        spec, true, found = bg.MixtureSpec(k), mixture(k, d), {}
+        for n_workers in (1, 2):
+            with workers(n_workers):
+                for rows in (size, 20_000):
+                    stored = bg.Observations(written(folder, rows, k, d), in_memory=False)
+                    work = one_pass(spec, stored, true)
+                    passes = [seconds(work) for _ in range(9)]
+                    found[n_workers, rows] = statistics.median(passes)
+        one, two, small, few = (found[key] for key in sorted(found, key=lambda key: (-key[1], key)))
+        row = (one - small) / size
+        print(
+            f"| {k}, {d} | {one:.2f} s | {two:.2f} s | {one / two:.2f} times | {1e3 * small:.0f} "
+            f"and {1e3 * few:.0f} ms | {1e9 * row:.0f} | {few + row * size / 2:.2f} s |"
+        )
+    with workers(2):
+        x, _ = mixture(5, 5).simulate(20_000, seed=1)
+        cut = bg.Observations(da.from_array(x, chunks=(20, 5)), in_memory=False)
+        work = one_pass(SPEC, cut, mixture(5, 5))
+        each = statistics.median(seconds(work) for _ in range(5)) / 1000
+    print(f"\nOf 1,000 chunks that lie on the cluster, each costs {1e3 * each:.1f} ms a pass.")
+
+
+@contextmanager
+def workers(number: int) -> Iterator[None]:
+    """A cluster whose client is active."""
+    from distributed import Client, LocalCluster
+
+    with (
+        LocalCluster(
+            n_workers=number,
+            threads_per_worker=1,
+            dashboard_address=None,
+            silence_logs=logging.CRITICAL,
+        ) as local,
+        Client(local),
+    ):
+        yield
 
 
 def peer(folder: Path, n: int) -> None:

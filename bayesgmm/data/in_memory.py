@@ -23,7 +23,7 @@ class InMemory:
     """A matrix (N, D) with what else is known of its rows."""
 
     matrix: Array
-    index: NDArray[Any]
+    index: NDArray[Any] | range  # labels of the rows
     row_weights: Array | None
     views: RowViews
     holes: bool  # whether there may be any
@@ -98,7 +98,7 @@ class InMemory:
         weights = self.row_weights
         return InMemory(
             np.ascontiguousarray(self.matrix[rows]),
-            self.index[rows],
+            np.asarray(self.index)[rows],
             None if weights is None else weights[rows],
             self.views.part(rows),
             self.holes,

@@ -240,7 +240,7 @@ class Observations:
     @property
     def index(self) -> NDArray[Any]:
         """Row labels (N,)."""
-        return self.table_in_memory.index
+        return np.asarray(self.table_in_memory.index)
 
     @property
     def row_weights(self) -> NDArray[np.float64] | None:

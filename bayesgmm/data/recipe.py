@@ -48,7 +48,7 @@ class Recipe:
         if self.errors is not None:
             errors = np.where(np.isnan(values), 0.0, self.errors)
         views = RowViews(errors, labels, None, self.background, self.selection)
-        index = np.arange(first, first + len(values))
+        index = range(first, first + len(values))
         return InMemory(values, index, weights, views, self.holes)
 
     def checked(self, block: Array, first: int, place: Place) -> InMemory:

@@ -96,8 +96,7 @@ def expected_statistics_under(
 
 
 def _of_rows(one: Any, forms: tuple[PrecisionForm, ...], rows: Rows) -> Batch:
-    pieces = rows.pieces()
-    return Batch(reduce(add, [one(form, piece) for piece in pieces]) for form in forms)
+    return Batch(one(form, rows) for form in forms)
 
 
 def _of_piece(form: PrecisionForm, piece: Rows) -> SufficientStatistics:

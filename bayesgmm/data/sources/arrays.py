@@ -122,7 +122,7 @@ def array_source(
         width = d
         chunk = getattr(array, "chunks", (1,))[0]  # what is read is decompressed in whole chunks
         step = chunk * max(1, source.BLOCK // chunk)
-        size = step * max(1, source.PART // step)
+        size = step * max(1, source.part_size(array.shape[0]) // step)
         for start in range(0, max(array.shape[0], 1), size):
             n_rows = min(size, array.shape[0] - start)
             parts.append(Slices(name, where, start, n_rows, step))

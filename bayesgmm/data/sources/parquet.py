@@ -103,8 +103,8 @@ def same_columns(
 
 def runs(rows: Sequence[int]) -> list[tuple[int, ...]]:
     """Numbers of consecutive pieces, taken together to about the rows of a part."""
-    ends = np.cumsum(rows, dtype=np.int64)
+    ends, size = np.cumsum(rows, dtype=np.int64), source.part_size(sum(rows))
     found: list[tuple[int, ...]] = []
-    for _, group in groupby(range(len(rows)), lambda i: (ends[i] - rows[i]) // source.PART):
+    for _, group in groupby(range(len(rows)), lambda i: (ends[i] - rows[i]) // size):
         found.append(tuple(group))
     return found

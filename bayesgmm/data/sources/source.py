@@ -17,8 +17,14 @@ from numpy.typing import NDArray
 #: Rows of a block at most: few enough that blocks of every thread stay small beside memory,
 #: many enough that what is done once for a block costs nothing beside its rows.
 BLOCK = 131_072
-#: Rows of a part, where a source can be cut anywhere.
-PART = 2 * BLOCK
+#: Rows of a part at most, where a source can be cut anywhere.
+PART = 8 * BLOCK
+_PARTS = 64  # of few rows: enough that no thread waits long for the last of another
+
+
+def part_size(n_rows: int) -> int:
+    """Rows of a part of so many."""
+    return min(PART, max(BLOCK, n_rows // _PARTS))
 
 
 class Part(Protocol):
