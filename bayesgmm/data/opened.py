@@ -45,8 +45,7 @@ def opened(
 ) -> Opened:
     """``beside`` names columns by what they are: ``{"row_weights": "w"}``."""
     if columns is not None:
-        named = isinstance(columns, (list, tuple)) or hasattr(columns, "__array__")
-        if not named or not all(isinstance(name, str) for name in columns):
+        if np.ndim(columns) != 1 or not all(isinstance(name, str) for name in columns):
             raise DataError(f"columns must be a sequence of names, got {shown(columns)}.")
         columns = [*columns, *(name for name in beside.values() if name not in columns)]
     if isinstance(data, Source):

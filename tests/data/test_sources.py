@@ -398,8 +398,8 @@ def test_columns_that_folders_are_named_after(tmp_path):
 def test_parts_are_a_few_row_groups(tmp_path):
     pq.write_table(table(), tmp_path / "x.parquet", row_group_size=4)
     parts = source_of(tmp_path / "x.parquet").parts
-    assert [part.n_rows for part in parts] == [16, 12, 16, 6]
-    assert [part.first for part in parts] == [0, 16, 28, 44]
+    assert [part.n_rows for part in parts] == [8, 8, 8, 4, 8, 8, 6]
+    assert [part.first for part in parts] == [0, 8, 16, 24, 28, 36, 44]
     assert {part.name for part in parts} == {str(tmp_path / "x.parquet")}
     assert all(part.sent() is part for part in parts)
 
@@ -414,7 +414,7 @@ def test_rows_are_numbered_in_their_own_file(tmp_path):
 
 def test_parts_of_zarr_are_whole_chunks(tmp_path):
     parts = source_of(zarr_path(ROWS, tmp_path)).parts
-    assert [part.n_rows for part in parts] == [10] * 5
+    assert [part.n_rows for part in parts] == [5] * 10
     large = zarr.create_array(tmp_path / "y.zarr", shape=(N, 2), chunks=(20, 2), dtype="f4")
     parts = source_of(large).parts
     assert [part.n_rows for part in parts] == [20, 20, 10]
@@ -440,7 +440,14 @@ def test_files_without_rows(tmp_path):
 
 def test_blocks_fit_the_cache(monkeypatch):
     monkeypatch.setattr(source, "BLOCK", 131_072)
-    assert [blocks.rows_at_once(d) for d in (1, 5, 20, 1000)] == [131_072, 32_768, 8192, 2048]
+    assert [blocks.rows_at_once(d) for d in (1, 5, 20, 1000)] == [131_072, 131_072, 32_768, 2048]
+
+
+def test_many_rows_are_in_larger_parts(monkeypatch):
+    """Few rows in parts of a block, so that all threads have some."""
+    monkeypatch.undo()
+    sizes = [source.part_size(n) for n in (1_000, 10**6, 10**8, 10**10)]
+    assert sizes == [source.BLOCK, source.BLOCK, source.PART, source.PART]
 
 
 # What is refused: files -------------------------------------------------------

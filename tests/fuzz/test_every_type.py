@@ -58,7 +58,6 @@ QUICK = {
 #: Methods for which faults are known that are not mended yet.
 KNOWN = {
     "MixtureFit.fact": "a name that cannot be hashed is a raw TypeError",
-    "Observations": "columns= of an array of no dimensions is a raw TypeError",
 }
 ESTIMATORS = known.SKLEARN
 LABELS = np.repeat([0, 1], 15)
