@@ -269,7 +269,7 @@ class Observations:
     @property
     def kept(self) -> Observations:
         """The rows in memory: all, or those of the sample that the first pass kept."""
-        return self if isinstance(self.table, InMemory) else self._with(self.table.sample())
+        return self if isinstance(self.table, InMemory) else self._with(self.table.sample)
 
     def sample(self, n: int = 20_000, *, seed: Seed = None) -> Observations:
         """Some of the rows at random, in memory; all where there are no more.

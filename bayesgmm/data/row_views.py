@@ -74,15 +74,7 @@ class RowViews:
         if box is not None:
             if not np.isfinite(box).any():
                 return replace(found, selection=None)
-            bounded = np.isfinite(box).any(axis=0)
-            holes = np.isnan(values[:, bounded]).any(axis=0)
-            if holes.any():
-                name = np.array(names)[bounded][holes][0]
-                raise DataError(
-                    f"The selection bounds {str(name)!r}, of which values are missing; bound "
-                    "features that were seen of every row.",
-                    column=str(name),
-                )
+            refuse_bounds_on_holes(box, np.isnan(values).any(axis=0), names)
             if background is not None and found.background is not None:
                 noise = found.background
                 if noise.ndim == 2 and not (
@@ -248,3 +240,17 @@ class RowViews:
             more = ", …" if len(bounded) > _SHOWN else ""
             told.append(f"recorded inside of a box in {', '.join(bounded[:_SHOWN])}{more}")
         return "; ".join(told)
+
+
+def refuse_bounds_on_holes(
+    selection: Array, holes: NDArray[np.bool_], names: tuple[str, ...]
+) -> None:
+    """Refuse a selection that bounds a feature with ``holes`` (D,)."""
+    wrong = np.isfinite(selection).any(axis=0) & holes
+    if wrong.any():
+        name = names[int(np.argmax(wrong))]
+        raise DataError(
+            f"The selection bounds {name!r}, of which values are missing; bound features that "
+            "were seen of every row.",
+            column=name,
+        )

@@ -103,6 +103,7 @@ class Stored:
         for part, first in self.parts:
             yield from _tables(self.recipe, part, first)
 
+    @cached_property
     def sample(self) -> InMemory:
         """The random sample that the first pass kept, in a random order."""
         return self.recipe.table(self.summary.sample, 0)
@@ -112,7 +113,7 @@ class Stored:
 
         Found of the sample, and then held against every row.
         """
-        values = self.sample().matrix
+        values = self.sample.matrix
         wanted = [j for j, step in enumerate(given) if step is None]
         seen = {j: values[~np.isnan(values[:, j]), j] for j in wanted}
         found = {j: lattice_step(seen[j]) for j in wanted}
@@ -180,21 +181,19 @@ class Stored:
     @cached_property
     def typical_weight(self) -> float:
         """Median weight of a row, of the sample."""
-        weights = self.sample().row_weights
+        weights = self.sample.row_weights
         return 1.0 if weights is None else float(np.median(weights[weights > 0]))
 
     @property
     def counted(self) -> Array:
         """The rows of the sample that count."""
-        table = self.sample()
-        weights = table.row_weights
-        return table.matrix if weights is None else table.matrix[weights > 0]
+        return self.sample.counted
 
     @cached_property
     def views(self) -> RowViews:
         """What holds of all rows, and the known labels of the sample."""
         recipe = self.recipe
-        return replace(self.sample().views, errors=recipe.errors)
+        return replace(self.sample.views, errors=recipe.errors)
 
     def select(self, at: list[int], names: tuple[str, ...], views: RowViews) -> Stored:
         """Some of the features."""

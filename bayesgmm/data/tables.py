@@ -13,9 +13,8 @@ from bayesgmm.data.lattice import given_steps, recorded_steps, refuse_wider
 from bayesgmm.data.opened import Opened
 from bayesgmm.data.reading import checked_weights, refuse_unusable
 from bayesgmm.data.recipe import recipe_of
-from bayesgmm.data.row_views import RowViews
+from bayesgmm.data.row_views import RowViews, refuse_bounds_on_holes
 from bayesgmm.data.stored import Stored
-from bayesgmm.errors import DataError
 
 Array = NDArray[np.float64]
 
@@ -50,16 +49,8 @@ def _stored(
     recipe = recipe_of(found, names, holes, known)
     table = Stored.of(found.source, recipe)
     if recipe.selection is not None:
-        bounded = np.isfinite(recipe.selection).any(axis=0) & (
-            table.seen_weight < table.total_weight
-        )
-        if bounded.any():
-            name = names[int(np.argmax(bounded))]
-            raise DataError(
-                f"The selection bounds {name!r}, of which values are missing; bound features that "
-                "were seen of every row.",
-                column=name,
-            )
+        unseen = table.seen_weight < table.total_weight
+        refuse_bounds_on_holes(recipe.selection, unseen, names)
     low, high = table.extremes
     steps = table.steps(given, available_cores(None))
     refuse_wider(steps.tolist(), high - low, names)

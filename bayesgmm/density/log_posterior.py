@@ -6,7 +6,7 @@ slope, evidence many values at a time.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from copy import copy
 from functools import cached_property
 from typing import NamedTuple
@@ -298,11 +298,17 @@ class LogPosterior:
             for i, one in enumerate(theta):
                 values[i], gradients[i] = self.value_and_grad(one)
             return values, gradients
-        for begin in range(0, len(theta), _AT_ONCE):
-            some = theta[begin : begin + _AT_ONCE]
-            for i, here in enumerate(self.at_each([self._point(one) for one in some]), begin):
-                values[i], gradients[i] = here.value, here.gradient
+        for i, here in enumerate(self._at_many(theta)):
+            values[i], gradients[i] = here.value, here.gradient
         return values, gradients
+
+    def _at_many(
+        self, theta: NDArray[np.float64], *, value_only: bool = False
+    ) -> Iterator[Evaluation]:
+        """The density at each of many theta (n, P), some of them in each pass."""
+        for begin in range(0, len(theta), _AT_ONCE):
+            points = [self._point(one) for one in theta[begin : begin + _AT_ONCE]]
+            yield from self.at_each(points, value_only=value_only)
 
     def value(self, theta: NDArray[np.float64]) -> float:
         """Log density at theta."""
@@ -314,10 +320,7 @@ class LogPosterior:
         flat = np.ascontiguousarray(theta.reshape(-1, self.size))
         out = np.empty(len(flat))
         if not self.few_rows:  # the threads are those of each pass
-            for begin in range(0, len(flat), _AT_ONCE):
-                points = [self._point(one) for one in flat[begin : begin + _AT_ONCE]]
-                found = self.at_each(points, value_only=True)
-                out[begin : begin + len(found)] = [here.value for here in found]
+            out[:] = [here.value for here in self._at_many(flat, value_only=True)]
             return out.reshape(theta.shape[:-1])
         target = self.target
 

@@ -51,11 +51,6 @@ class Passes:
         self.seconds = 0.0  # that a pass takes under one form
         self._last: tuple[str, Any] = "", None
 
-    @property
-    def number(self) -> int:
-        """How many passes were made."""
-        return self._number
-
     def under(
         self,
         forms: Sequence[PrecisionForm],
@@ -73,7 +68,7 @@ class Passes:
         found = None if file is None else _read(file)
         if found is None:
             begun = time.monotonic()
-            done = self._done(rows, begun) if rows.n_rows >= MANY else None
+            done = self._done(rows) if rows.n_rows >= MANY else None
             found = expected_statistics_under(
                 forms, rows, cores=cores, likelihood_only=likelihood_only, done=done
             )
@@ -86,7 +81,7 @@ class Passes:
         self._last = digest, found
         return found
 
-    def _done(self, rows: Rows | StoredRows, begun: float) -> Any:
+    def _done(self, rows: Rows | StoredRows) -> Any:
         if self._progress is None:
             return None
         report, stage, n = self._progress, f"pass {self._number}{self._told}", rows.n_rows

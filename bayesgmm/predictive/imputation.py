@@ -6,8 +6,6 @@ several draws shows how uncertain it is (multiple imputation; Rubin 1987).
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -16,7 +14,6 @@ from bayesgmm.data.observations import Observations
 from bayesgmm.expectation.conditional import conditionals
 from bayesgmm.expectation.statistics import row_memberships
 from bayesgmm.mixture.parameters import MixtureParameters
-from bayesgmm.predictive.generation import Frame, framed
 
 Floats = NDArray[np.float64]
 
@@ -93,11 +90,6 @@ def drawn_rows(
                     values = np.where(stray[:, None], made, values)
                 out[s][at] = values
     return out
-
-
-def as_frame(values: Floats, rows: Observations, frame: Frame) -> Any:
-    """One copy of the rows as a frame with their labels, where the kind of frame has any."""
-    return framed({name: values[:, j] for j, name in enumerate(rows.names)}, rows.index, frame)
 
 
 def _evenly(parameters: MixtureParameters, most: int) -> MixtureParameters:
