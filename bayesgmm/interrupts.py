@@ -4,7 +4,9 @@ Packages are loaded where they are first needed, so Ctrl-C is likely to come in 
 middle of an import.  Python then forgets the package and keeps the parts of it that were
 loaded, and what it makes of both the next time is broken until the process ends.  And
 where LLVM asks Python for compiled code, an interrupt is dropped by ctypes, which answers
-with nothing, and the process crashes; where nutpie makes a model, it panics.
+with nothing, and the process crashes; where nutpie makes a model, it panics.  Where Python
+itself calls a function because something is gone, it drops what that raises, and the
+interrupt with it.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ import signal
 import sys
 import threading
 import time
+import weakref
 from collections.abc import Callable
 from functools import wraps
 from types import FrameType
@@ -23,6 +26,8 @@ from typing import Any
 _PAUSE = 0.02
 #: Packages of which compiled code asks Python and takes no interrupt for an answer.
 _ANSWERING = ("llvmlite.", "nutpie.compile_pymc")
+#: Where functions are that Python calls when something is gone.
+_CALLBACKS = weakref.__file__
 
 
 def whole_imports[**P, Result](function: Callable[P, Result]) -> Callable[P, Result]:
@@ -52,7 +57,7 @@ def whole_imports[**P, Result](function: Callable[P, Result]) -> Callable[P, Res
 
 
 class _Patience:
-    """A handler of interrupts that lets imports and answers to LLVM end first.
+    """A handler of interrupts that lets imports, answers to LLVM and finalisers end first.
 
     One interrupt raises once: each that has to wait asks again once, and what is asked after
     an answer was given is not heard.
@@ -87,6 +92,8 @@ class _Patience:
             if frame.f_code.co_filename.startswith("<frozen importlib"):
                 return True
             if str(frame.f_globals.get("__name__")).startswith(_ANSWERING):
+                return True
+            if frame.f_code.co_filename == _CALLBACKS or frame.f_code.co_name == "__del__":
                 return True
             frame = frame.f_back
         return False

@@ -19,7 +19,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from bayesgmm.data.observations import Observations
-from bayesgmm.errors import FitError, warn
+from bayesgmm.errors import FileError, FitError, warn
 from bayesgmm.interrupts import whole_imports
 from bayesgmm.mixture.parameters import MixtureParameters
 from bayesgmm.model.spec import MixtureSpec
@@ -30,7 +30,8 @@ from bayesgmm.predictive.generation import Frame
 from bayesgmm.predictive.regression import regress
 from bayesgmm.result.rows import FitOfRows
 from bayesgmm.result.status import Status
-from bayesgmm.result.store import read_tree, write_tree
+from bayesgmm.result.store import read_tree, reason, write_tree
+from bayesgmm.result.store_layout import require_fit_in
 from bayesgmm.result.text import page, parameter_table, printed
 from bayesgmm.result.tree import lay_out, relabelled, without_rows
 
@@ -251,8 +252,17 @@ def load(path: str | Path) -> MixtureFit:
     FileError
         If there is no such file, or it is not a saved fit.
     """
-    tree = read_tree(PATH("path", path))
-    return MixtureFit(MixtureSpec.from_json(tree.attrs["spec"]), tree)
+    path = PATH("path", path)
+    tree = read_tree(path)
+    try:
+        fit = MixtureFit(MixtureSpec.from_json(tree.attrs["spec"]), tree)
+        require_fit_in(fit)
+    except Exception as error:  # whoever wrote the file, it is told in one sentence
+        raise FileError(
+            f"{str(path)!r} is damaged or was changed ({reason(error)}); take another copy, or "
+            "fit again."
+        ) from error
+    return fit
 
 
 def require_fit(fit: Any, what: str) -> MixtureFit:

@@ -22,6 +22,7 @@ import numpy as np
 import xarray as xr
 
 from bayesgmm.errors import BayesGMMError, FileError
+from bayesgmm.result.store_entry import refuse_at_the_door
 
 #: Version of the layout; a newer one is refused by an older reader.
 FORMAT = 1
@@ -66,7 +67,7 @@ def whole_or_not(path: Path, what: str) -> Iterator[Path]:
             tempfile.mkdtemp(prefix=f".{path.name}{_SAVING}{os.getpid()}-", dir=path.parent)
         )
     except OSError as error:
-        raise FileError(f"Could not write to {str(path.parent)!r}: {_reason(error)}.") from error
+        raise FileError(f"Could not write to {str(path.parent)!r}: {reason(error)}.") from error
     fresh, old = work / path.name, work / "old"
     try:
         yield fresh
@@ -94,7 +95,7 @@ def writing(path: Path) -> Iterator[None]:
         raise
     except Exception as error:
         raise FileError(
-            f"Could not write {str(path)!r}: {_reason(error)}; what was there is as it was."
+            f"Could not write {str(path)!r}: {reason(error)}; what was there is as it was."
         ) from error
 
 
@@ -129,11 +130,14 @@ def _abandoned(work: Path) -> bool:
 def read_tree(path: Path) -> xr.DataTree:
     """Read a tree into memory and close the file."""
     if not path.exists():
+        _clear(path.parent)  # a save that was killed between its two moves has it whole
+    if not path.exists():
         raise FileError(f"There is no file {str(path)!r}.")
     options: dict[str, Any] = {"engine": "h5netcdf"}
     if path.suffix == ".zarr":
-        options = {"engine": "zarr", "consolidated": False}
+        options = {"engine": "zarr", "consolidated": False, "zarr_format": 3}
     try:
+        refuse_at_the_door(path)
         with xr.open_datatree(path, **options) as opened:
             tree = opened.load()
             for node in tree.subtree:  # xarray passes over a variable that is named as a group is
@@ -141,10 +145,10 @@ def read_tree(path: Path) -> xr.DataTree:
                     variable.load()
     except Exception as error:  # every engine has errors of its own for a broken file
         raise FileError(
-            f"{str(path)!r} could not be read ({_reason(error)}); it is damaged or no saved fit."
+            f"{str(path)!r} could not be read ({reason(error)}); it is damaged or no saved fit."
         ) from error
     version = tree.attrs.get("bayesgmm_format")
-    if not isinstance(version, (int, np.integer)):
+    if not isinstance(version, (int, np.integer)) or version < 1:
         raise FileError(f"{str(path)!r} is not a saved bayesgmm fit.")
     if version > FORMAT:
         raise FileError(
@@ -186,7 +190,7 @@ def _canonical(values: np.ndarray[Any, Any]) -> Any:
     return np.ascontiguousarray(values).data
 
 
-def _reason(error: Exception) -> str:
+def reason(error: Exception) -> str:
     """An error of another package as part of a sentence."""
     text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
     return (text.strip().splitlines() or [type(error).__name__])[0].rstrip(".")
