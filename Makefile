@@ -37,8 +37,17 @@ MAKE_ENVIRONMENT = \
 		&& "$$python" -m pip --python $(1)/bin/python install --quiet pip; \
 	fi
 
+# $(call TEST_WITH,name,pip options): in an environment of its own, with compiled code of its own.
+TEST_WITH = \
+	$(FIND_PYTHON); set -e; \
+	$(call MAKE_ENVIRONMENT,build/$(1)); \
+	build/$(1)/bin/python $(PIP_INSTALL) $(2) -e ".[test]"; \
+	build/$(1)/bin/python -m pip check; \
+	NUMBA_CACHE_DIR="$$PWD/build/$(1)/compiled" build/$(1)/bin/python -m pytest \
+		--numprocesses $(WORKERS) --dist worksteal $(PYTEST_ARGS)
+
 .DEFAULT_GOAL := help
-.PHONY: help demo test recompile test-rounding test-rounding-quick check lint types imports fuzz bench calibrate docs docs-linkcheck package lock clean $(VENV)
+.PHONY: help demo test recompile test-rounding test-rounding-quick check lint types imports test-minimal test-newest fuzz bench calibrate docs docs-linkcheck package lock clean $(VENV)
 
 help:  ## Say what there is
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile \
@@ -62,6 +71,14 @@ test-rounding: $(READY)  ## The tests as on other processors: three ways of roun
 test-rounding-quick: $(READY)  ## The one of these runs that is farthest from this machine, without PyMC's models
 	@echo "The tests with another rounding and other seeds..."
 	@$(BIN)/python -m tests.rounding --quick
+
+test-minimal:  ## The tests with the oldest versions that pyproject.toml allows (Python 3.12 or 3.13)
+	@echo "Installing the oldest versions into build/minimal, then testing with them..."
+	@$(call TEST_WITH,minimal,-c constraints-minimal.txt)
+
+test-newest:  ## The tests with the newest versions there are
+	@echo "Installing the newest versions into build/newest, then testing with them..."
+	@$(call TEST_WITH,newest,--upgrade)
 
 fuzz: $(READY)  ## Hostile input, thousands of examples of each public entry: ENTRY=select EXAMPLES=200
 	@echo "Hostile input (hours for all entries; what failed is tried first the next time)..."
