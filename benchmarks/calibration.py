@@ -25,9 +25,10 @@ rest calibrated.  Bands are simultaneous over all places of one quantity (Sailyn
 Vehtari 2022), from ArviZ.  Of many quantities one in twenty is outside its 95 % band by chance:
 the p of a configuration is that of its farthest quantity times their number.
 
-Each simulation has its seed, and a finished one is a line in ``build/calibration``: the same
-call goes on from there.  ``--report`` writes what is there into docs/calibration.md and its
-picture.
+Each simulation has its seed, and a finished one is a line in ``benchmarks/calibrated``: the same
+call goes on from there, on another machine as well, and who doubts the page can count again.
+A change of what fits do makes those lines old: remove them.  ``--report`` writes what is there
+into docs/calibration.md and its picture.
 """
 
 from __future__ import annotations
@@ -57,7 +58,7 @@ from bayesgmm.inference.convergence import r_hat_and_ess, smallest
 from bayesgmm.options import generator
 
 ROOT = Path(__file__).parents[1]
-KEPT = ROOT / "build" / "calibration"
+KEPT = ROOT / "benchmarks" / "calibrated"
 PAGE = ROOT / "docs" / "calibration.md"
 PICTURE = ROOT / "docs" / "images" / "calibration.png"
 
@@ -215,6 +216,15 @@ def quantities(
     return found
 
 
+@cache
+def names(configuration: Configuration) -> list[str]:
+    """Of the quantities that are looked at, in their order."""
+    elsewhere = bg.Observations(ELSEWHERE[:, : configuration.d], resolution=0)
+    density = bg.LogPosterior(configuration.spec(), elsewhere)
+    drawn = density.constrain(prior_draws(density, 1, generator(0)))
+    return list(quantities(drawn, density, 0.0))
+
+
 def simulation(
     configuration: Configuration,
     number: int,
@@ -258,7 +268,7 @@ def simulation(
         flat = values.reshape(-1)
         flat = flat[np.linspace(0, len(flat), DRAWS, endpoint=False).astype(int)]
         lower, upper = (flat < true[name][0]).sum(), (flat <= true[name][0]).sum()
-        pit[name] = round(float((lower + (upper - lower + 1) * rng.random()) / (DRAWS + 1)), 6)
+        pit[name] = round(float((lower + (upper - lower + 1) * rng.random()) / (DRAWS + 1)), 4)
     status = str(fit.status)
     return found | {"status": status, "pit": pit, "seconds": round(time.perf_counter() - began, 2)}
 
@@ -349,12 +359,16 @@ def kept(configuration: Configuration, method: str) -> list[dict[str, Any]]:
             each = json.loads(line)
         except json.JSONDecodeError:
             continue
+        if "pit" in each:
+            each["pit"] = dict(zip(names(configuration), each["pit"], strict=True))
         found[each["number"]] = each
     return [found[number] for number in sorted(found)]
 
 
 def _keep(configuration: Configuration, method: str, found: dict[str, Any]) -> None:
     """One line more; it begins with the line break that a killed run may not have written."""
+    if "pit" in found:
+        found = found | {"pit": [found["pit"][name] for name in names(configuration)]}
     with kept_in(configuration, method).open("a") as file:
         file.write("\n" + json.dumps(found))
 

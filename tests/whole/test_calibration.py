@@ -41,6 +41,7 @@ def simulated(configuration, n, assumed=None):
     done = [simulation(configuration, number, assumed=assumed) for number in range(n)]
     found = ranks(done)
     assert all(len(pit) > 0.8 * n for pit in found.values())
+    assert list(found) == calibration.names(configuration)
     return found
 
 
@@ -98,12 +99,15 @@ def test_bands_hold_uniform_ranks_as_often_as_they_say(monkeypatch):
 
 def test_what_was_simulated_is_not_simulated_again(tmp_path, monkeypatch):
     monkeypatch.setattr(calibration, "KEPT", tmp_path)
-    calibration._keep(PLAIN, "nuts", {"number": 1, "pit": {"a": 0.5}})
+    names = calibration.names(PLAIN)
+    calibration._keep(PLAIN, "nuts", {"number": 1, "pit": dict.fromkeys(names, 0.5)})
     path = calibration.kept_in(PLAIN, "nuts")
     path.write_text(path.read_text() + '\n{"number": 2, "pi')  # as one that was killed leaves it
-    calibration._keep(PLAIN, "nuts", {"number": 0, "pit": {"a": 0.25}})
+    calibration._keep(PLAIN, "nuts", {"number": 0, "pit": dict.fromkeys(names, 0.25)})
     assert [each["number"] for each in calibration.kept(PLAIN, "nuts")] == [0, 1]
-    assert calibration.ranks(calibration.kept(PLAIN, "nuts"))["a"].tolist() == [0.25, 0.5]
+    found = calibration.ranks(calibration.kept(PLAIN, "nuts"))
+    assert list(found) == names
+    assert all(pit.tolist() == [0.25, 0.5] for pit in found.values())
     assert calibration.kept(replace(PLAIN, n=16), "nuts") == []
     assert calibration.kept(PLAIN, "laplace") == []
 
