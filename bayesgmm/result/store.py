@@ -143,6 +143,8 @@ def read_tree(path: Path) -> xr.DataTree:
             for node in tree.subtree:  # xarray passes over a variable that is named as a group is
                 for variable in node.variables.values():
                     variable.load()
+        saved = tree.attrs.pop(_DIGEST, None)  # bayesgmm 0.1.0 saved none
+        same = saved is None or saved == _digest(tree)
     except Exception as error:  # every engine has errors of its own for a broken file
         raise FileError(
             f"{str(path)!r} could not be read ({reason(error)}); it is damaged or no saved fit."
@@ -158,8 +160,7 @@ def read_tree(path: Path) -> xr.DataTree:
     missing = sorted({"posterior", "fit"} - set(tree.children))
     if missing:
         raise FileError(f"{str(path)!r} is damaged: it has no group {missing[0]!r}.")
-    saved = tree.attrs.pop(_DIGEST, None)  # bayesgmm 0.1.0 saved none
-    if saved is not None and saved != _digest(tree):
+    if not same:
         raise FileError(
             f"{str(path)!r} is damaged: its values are not those that were saved; take another "
             "copy, or fit again."
