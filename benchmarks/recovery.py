@@ -58,7 +58,7 @@ PAGE = ROOT / "docs" / "recovery.md"
 Array = np.ndarray[Any, np.dtype[np.float64]]
 
 MASS = 0.89
-DRAWS = bg.NUTS(draws=500, tune=250, chains=2)
+DRAWS = bg.NUTS(draws=250, tune=250, chains=2)
 GROUPS = ("weights", "means", "sds", "correlations")
 #: By what they are named in tables, in their order.
 FITTERS = {
@@ -72,6 +72,8 @@ FITTERS = {
 PEER, OURS = "sklearn-10", ("map", "nuts")
 #: A component has collapsed below so many rows, or so much of the true standard deviation.
 FEWEST_ROWS, NARROWEST = 2.0, 0.01
+#: A log-likelihood that is no difference; scikit-learn stops when a row gains less than 0.001.
+ALIKE = 0.5
 #: Data sets fewer than which say nothing yet.
 FEW = 3
 
@@ -186,6 +188,7 @@ def by_sklearn(n_init: int) -> Callable[[Design, Array, int], dict[str, Any]]:
         return {
             "status": "converged" if fit.converged_ else "iteration limit",
             "ended": bool(fit.converged_),
+            "log likelihood": float(fit.score_samples(x).sum()),
             "estimate": row(fit.weights_[to], fit.means_[to], covariances[to], truth),
         }
 
@@ -204,7 +207,9 @@ def by_bayesgmm(method: Any) -> Callable[[Design, Array, int], dict[str, Any]]:
             "ended": fit.status.but_for_labels,
             "estimate": rows.mean(axis=0),
         }
-        if len(rows) > 1:
+        if len(rows) == 1:
+            found["log likelihood"] = fit.log_likelihood
+        else:
             found["lower"], found["upper"] = np.quantile(
                 rows, ((1 - MASS) / 2, (1 + MASS) / 2), axis=0
             )
@@ -234,9 +239,9 @@ def data_set(design: Design, number: int) -> dict[str, Any]:
             except Exception as error:  # counted, as all failures are
                 one = {"error": f"{type(error).__name__}: {error}"}
         one["seconds"] = round(time.process_time() - began, 2)
-        for key in ("estimate", "lower", "upper"):
+        for key in ("estimate", "lower", "upper", "log likelihood"):
             if key in one:
-                one[key] = [round(value, 7) for value in one[key].tolist()]
+                one[key] = np.round(one[key], 7).tolist()
         found[name] = one
     return {"number": number, "fits": found}
 
@@ -330,12 +335,13 @@ class Found:
     failures: dict[str, dict[str, int]]
     statuses: dict[str, dict[str, int]]
     seconds: dict[str, float]
+    likelihoods: dict[str, Array]  # log-likelihoods of point estimates; nan where it raised
     held: Array  # (data sets, parameters), whether an interval holds the truth
 
     @classmethod
     def read(cls, folder: Path, design: Design) -> Found:
         done, truth = kept(folder, design), true_row(design)
-        errors, failures, statuses, seconds = {}, {}, {}, {}
+        errors, failures, statuses, seconds, likelihoods = {}, {}, {}, {}, {}
         for name in FITTERS:
             fits = [each["fits"][name] for each in done]
             raised = np.full(truth.shape, np.nan)
@@ -343,12 +349,13 @@ class Found:
             errors[name] = estimates.reshape(-1, len(truth)) - truth
             failures[name] = counted(failure(design, fit) for fit in fits)
             statuses[name] = counted(fit.get("status", "raised") for fit in fits)
-            seconds[name] = float(np.mean([fit["seconds"] for fit in fits] or [0.0]))
+            seconds[name] = float(np.median([fit["seconds"] for fit in fits] or [0.0]))
+            likelihoods[name] = np.array([fit.get("log likelihood", np.nan) for fit in fits])
         intervals = [each["fits"]["nuts"] for each in done]
         intervals = [(fit["lower"], fit["upper"]) for fit in intervals if "lower" in fit]
         lower, upper = np.moveaxis(np.array(intervals).reshape(-1, 2, len(truth)), 1, 0)
         held = ((lower <= truth) & (truth <= upper)).astype(float)
-        return cls(design, len(done), errors, failures, statuses, seconds, held)
+        return cls(design, len(done), errors, failures, statuses, seconds, likelihoods, held)
 
     def of(self, group: int | None) -> Array:
         """Which parameters are of a group; without one, all."""
@@ -375,6 +382,12 @@ class Found:
     def bias(self, name: str, group: int) -> float:
         """The mean over a group's parameters of the absolute bias."""
         return float(np.abs(np.nanmean(self.errors[name][:, self.of(group)], axis=0)).mean())
+
+    def likelier(self, name: str) -> tuple[float, float]:
+        """Shares of data sets in which a fit's log-likelihood is above that of ``PEER`` by
+        more than ``ALIKE``, and in which it is below by more."""
+        gain = self.likelihoods[name] - self.likelihoods[PEER]
+        return float((gain > ALIKE).mean()), float((gain < -ALIKE).mean())
 
     def coverage(self, group: int | None = None) -> tuple[float, float]:
         """The share of intervals that hold the truth, and its standard error: parameters of
@@ -441,6 +454,17 @@ def table_of_failures(all_found: list[Found]) -> list[str]:
     return lines
 
 
+def table_of_likelihoods(all_found: list[Found]) -> list[str]:
+    """In how many of a hundred data sets EM's likelihood is above and below the peer's, and the
+    squared error is larger."""
+    lines = _header("design", "EM's likelihood higher", "lower", "EM farther from the truth")
+    for found in all_found:
+        higher, lower = (f"{100 * share:.0f}" for share in found.likelier("em"))
+        farther = (found.squared("em") > 1.01 * found.squared(PEER)).mean()
+        lines.append(f"| {found.design.name} | {higher} | {lower} | {100 * farther:.0f} |")
+    return lines
+
+
 def table_of_coverage(all_found: list[Found]) -> list[str]:
     """How many of a hundred intervals hold the truth."""
     lines = _header("design", "all", *GROUPS, "86 to 92")
@@ -492,7 +516,7 @@ def sentences(all_found: list[Found]) -> list[str]:
 
 
 def table_of_seconds(all_found: list[Found]) -> list[str]:
-    """CPU time of one fit."""
+    """CPU time of one fit, the median."""
     lines = _header("designs", *FITTERS.values())
     for family in dict.fromkeys(found.design.name[0] for found in all_found):
         own = [found for found in all_found if found.design.name[0] == family]
@@ -505,6 +529,7 @@ TABLES: dict[str, Callable[[list[Found]], list[str]]] = {
     "summary": sentences,
     "designs": table_of_designs,
     "errors": table_of_errors,
+    "likelihoods": table_of_likelihoods,
     "failures": table_of_failures,
     "coverage": table_of_coverage,
     "rmse": lambda found: table_of_groups(found, "rmse"),

@@ -139,8 +139,22 @@ def test_far_components_are_found_by_all():
         assert failure(design, fit) == "", name
         assert (np.abs(fit["estimate"] - true_row(design)) < limits).all(), name
     lower, upper = np.array(found["nuts"]["lower"]), np.array(found["nuts"]["upper"])
+    x, em = design.data(0), np.array(found["em"]["estimate"])
+    normals = [stats.multivariate_normal(m, c) for m, c in zip(*_unrowed(em), strict=True)]
+    density = em[0] * normals[0].pdf(x) + em[1] * normals[1].pdf(x)
+    for name in ("em", "sklearn-10"):  # which far apart are one maximum
+        assert found[name]["log likelihood"] == pytest.approx(np.log(density).sum(), abs=0.01)
     assert (lower < found["nuts"]["estimate"]).all()
     assert (found["nuts"]["estimate"] < upper).all()
+
+
+def _unrowed(row):
+    """Means and covariances of two components in two dimensions, of unit scales."""
+    sds, r = row[6:10].reshape(2, 2), row[10:]
+    covariances = sds[:, :, None] * sds[:, None, :]
+    covariances[:, 0, 1] *= r
+    covariances[:, 1, 0] *= r
+    return row[2:6].reshape(2, 2), covariances
 
 
 def test_tables_are_written_between_their_marks(tmp_path, monkeypatch):
@@ -152,7 +166,7 @@ def test_tables_are_written_between_their_marks(tmp_path, monkeypatch):
         }
         for i, fit in enumerate(fits.values()):
             row = true_row(FAR) + 0.01 * (i + 1) * (number + 1)
-            fit |= {"estimate": row.tolist()}
+            fit |= {"estimate": row.tolist(), "log likelihood": -1.0 * (i + 1)}
         fits["nuts"] |= {"lower": (row - 1).tolist(), "upper": (row + 1).tolist()}
         recovery.keep(tmp_path, FAR, {"number": number, "fits": fits})
     page = tmp_path / "recovery.md"
@@ -164,4 +178,5 @@ def test_tables_are_written_between_their_marks(tmp_path, monkeypatch):
     recovery.report(found)
     assert page.read_text(encoding="utf-8") == once
     assert f"| B11 | {FAR.words} | 500 | 3 |" in once
+    assert "| B11 | 0 | 100 | 100 |" in once  # EM's likelihood is lower here, and it is farther
     assert "Failures among 3 fits of each: " in once
