@@ -80,7 +80,14 @@ def test_errors_and_coverage_of_known_estimates(tmp_path):
     coverage are known, within 5 of their standard errors; and a line that was cut off."""
     rng = np.random.default_rng(1)
     truth, half, n = true_row(FAR), stats.norm.ppf(0.945), 2000
-    spread = {"sklearn-10": 0.02, "sklearn-1": 0.04, "em": 0.02, "map": 0.01, "nuts": 0.02}
+    spread = {
+        "sklearn-10": 0.02,
+        "sklearn-1": 0.04,
+        "em": 0.02,
+        "map": 0.01,
+        "nuts": 0.02,
+        "map-tighter": 0.02,
+    }
     for number in range(n):
         fits = {}
         for name, sd in spread.items():
@@ -114,7 +121,7 @@ def test_a_raising_fit_is_counted_and_the_others_go_on(tmp_path, monkeypatch):
         raise ValueError("no")
 
     monkeypatch.setitem(recovery.HOW, "em", raises)
-    for name in ("map", "nuts"):
+    for name in ("map", "nuts", "map-tighter"):
         monkeypatch.setitem(recovery.HOW, name, recovery.HOW["sklearn-1"])
     for number in range(3):
         found = json.loads(json.dumps(recovery.data_set(FAR, number)))
