@@ -491,6 +491,8 @@ def _yes(true: bool) -> str:
 def sentences(all_found: list[Found]) -> list[str]:
     """What was to be reached in the published designs, and what was."""
     published = [found for found in all_found if found.design.name[0] in "UB"]
+    if not published:
+        return [f"Fewer than {FEW} data sets of every design are there yet."]
     n = len(published)
     sets = [found.n for found in published]
     as_good = sum(min(found.ratio(name)[0] for name in OURS) <= 1 for found in published)

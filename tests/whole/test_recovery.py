@@ -184,6 +184,8 @@ def test_tables_are_written_between_their_marks(tmp_path, monkeypatch):
     once = page.read_text(encoding="utf-8")
     recovery.report(found)
     assert page.read_text(encoding="utf-8") == once
+    recovery.report([])  # nothing kept yet
+    assert "Fewer than 3 data sets of every design" in page.read_text(encoding="utf-8")
     assert f"| B11 | {FAR.words} | 500 | 3 |" in once
     assert "| B11 | 0 | 100 | 100 |" in once  # EM's likelihood is lower here, and it is farther
     assert "Failures among 3 fits of each: " in once
