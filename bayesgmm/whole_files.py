@@ -17,7 +17,10 @@ _WRITING = ".writing-"
 @contextmanager
 def replacing(out: str) -> Iterator[Path]:
     """A path to write to, in the same folder, that takes the name ``out`` once it is whole."""
-    path = Path(os.path.realpath(out))  # a link stays one
+    try:
+        path = Path(os.path.realpath(out))  # a link stays one
+    except ValueError as error:  # for a name that no file here can have
+        raise FileError(f"Could not write {out!r}: {error}.") from None
     _clear(path)
     fresh = path.with_name(f".{path.stem}{_WRITING}{os.getpid()}{path.suffix}")
     try:

@@ -66,7 +66,7 @@ def whole_or_not(path: Path, what: str) -> Iterator[Path]:
         work = Path(
             tempfile.mkdtemp(prefix=f".{path.name}{_SAVING}{os.getpid()}-", dir=path.parent)
         )
-    except OSError as error:
+    except (OSError, ValueError) as error:  # ValueError for a name that no file here can have
         raise FileError(f"Could not write to {str(path.parent)!r}: {reason(error)}.") from error
     fresh, old = work / path.name, work / "old"
     try:

@@ -114,7 +114,7 @@ class Checkpoint(Job):
 
     def run(self, folder: Path) -> list[Any]:
         kept = folder / "kept"
-        fit = bg.fit(bg.MixtureSpec(3), rows(6_000), seed=1, cores=2, checkpoint=kept, **SEARCH)
+        fit = bg.fit(bg.MixtureSpec(3), rows(24_000), seed=1, cores=2, checkpoint=kept, **SEARCH)
         return [fit.log_likelihood, *fit.parameters.means.ravel().tolist()]
 
     def check(self, folder: Path, reported: bool) -> None:
@@ -124,7 +124,7 @@ class Checkpoint(Job):
                 with np.load(file, allow_pickle=False) as found:
                     assert all(np.isfinite(found[name]).all() for name in found)
             else:
-                assert json.loads(file.read_text())["rows"] == 6_000
+                assert json.loads(file.read_text())["rows"] == 24_000
         before = {file.name: file.read_bytes() for file in kept.glob("[!.]*")}
         self.resumed(folder)
         assert all((kept / name).read_bytes() == content for name, content in before.items())

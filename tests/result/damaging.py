@@ -1,8 +1,9 @@
-"""Load many damaged copies of a saved fit: ``python -m tests.result.damaging FOLDER FIRST LAST``.
+"""Load damaged copies of saved fits: ``python -m tests.result.damaging FOLDER FIRST LAST``.
 
-The copies are of ``fit.nc`` and ``fit.zarr`` in turn.  A process of its own, since a library that reads what is damaged may end it.  Before each copy its
-number is printed, so that whoever started this knows at which it ended; after it "refused", or
-"whole" where what was damaged was nothing that is read.
+The copies are of ``fit.nc`` and ``fit.zarr`` in turn.  A process of its own, since a library that
+reads what is damaged may end it.  Before each copy its number is printed, so that whoever started
+this knows at which it ended; after it "refused", or "whole" where what was damaged was nothing
+that is read.
 """
 
 from __future__ import annotations
