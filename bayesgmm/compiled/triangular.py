@@ -84,3 +84,33 @@ def invert_triangular(tril, out):  # type: ignore[no-untyped-def]  # pragma: no 
             for m in range(j, i):
                 t -= tril[i, m] * out[m, j]
             out[i, j] = t / tril[i, i]
+
+
+@njit(**COMPILED)
+def marginal_factor(tril, columns, variances, out):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Lower factor of L L' + diag(variances), of some ``columns`` in order, into ``out``.
+
+    ``variances`` (D,) or none.  By modified Gram-Schmidt on the rows of (L, diag(sd)), so that
+    nothing is squared: a Cholesky factor of the sum would lose twice the digits (Bjorck 1967).
+    """
+    o, apart = columns.size, 2 if variances.size else 1  # each sd comes after its own column of L
+    rows = np.zeros((o, apart * tril.shape[0]))
+    for i in range(o):
+        column = columns[i]
+        for m in range(column + 1):
+            rows[i, apart * m] = tril[column, m]
+        if variances.size:
+            rows[i, apart * column + 1] = np.sqrt(variances[column])
+        for j in range(i):
+            end, t = apart * (columns[j] + 1), 0.0
+            for m in range(end):
+                t += rows[j, m] * rows[i, m]
+            for m in range(end):
+                rows[i, m] -= t * rows[j, m]
+            out[i, j], out[j, i] = t, 0.0
+        end, square = apart * (column + 1), 0.0
+        for m in range(end):
+            square += rows[i, m] * rows[i, m]
+        out[i, i] = np.sqrt(square)
+        for m in range(end):
+            rows[i, m] /= out[i, i]

@@ -10,7 +10,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from bayesgmm.compiled.calls import COMPILED
-from bayesgmm.compiled.triangular import cholesky
+from bayesgmm.compiled.triangular import marginal_factor
 from bayesgmm.model.structure import SCALES, Structure
 
 #: Least variance of a component, in variances of recording, that numbers tell from none.
@@ -51,20 +51,12 @@ def is_recorded(recorded):  # type: ignore[no-untyped-def]  # pragma: no cover -
 @njit(**COMPILED)
 def recorded_factor(tril, recorded, out):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Factor of L L' + S into ``out``, S the diagonal variances ``recorded`` (D,)."""
-    d = recorded.size
-    square, added = np.empty((d, d)), is_recorded(recorded)
-    if added:
-        for i in range(d):
-            for j in range(i + 1):
-                t = recorded[i] if i == j else 0.0
-                for m in range(j + 1):
-                    t += tril[i, m] * tril[j, m]
-                square[i, j] = t
-        added = cholesky(square, out)  # if not singular to rounding, which leaves it as it is
-    if not added:
-        for i in range(d):
-            for j in range(d):
-                out[i, j] = tril[i, j]
+    if is_recorded(recorded):
+        marginal_factor(tril, np.arange(recorded.size), recorded, out)
+        return
+    for i in range(recorded.size):
+        for j in range(recorded.size):
+            out[i, j] = tril[i, j]
 
 
 @njit(**COMPILED)

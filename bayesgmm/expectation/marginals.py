@@ -23,7 +23,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from bayesgmm.compiled.calls import COMPILED
-from bayesgmm.compiled.triangular import cholesky, invert_triangular
+from bayesgmm.compiled.triangular import cholesky, invert_triangular, marginal_factor
 from bayesgmm.model.structure import SCALES, SHARED
 
 Array = NDArray[np.float64]
@@ -120,14 +120,13 @@ def marginal_form(whole, columns, error, out, conditional):  # type: ignore[no-u
                 for m in range(b + 1):
                     t += tril[g, a, m] * tril[g, b, m]
                 total[a, b] = total[b, a] = t
-        for a in range(o):
-            for b in range(o):
-                block[a, b] = total[columns[a], columns[b]]
-                if error.shape[0] > 1:
-                    block[a, b] += error[columns[a], columns[b]]
-            if error.shape[0] == 1:
-                block[a, a] += error[0, columns[a]]
-        cholesky(block, factor)
+        if error.shape[0] > 1:
+            for a in range(o):
+                for b in range(o):
+                    block[a, b] = total[columns[a], columns[b]] + error[columns[a], columns[b]]
+            cholesky(block, factor)
+        else:
+            marginal_factor(tril[g], columns, error.ravel(), factor)
         inverse = out.whiten[g * o : (g + 1) * o]
         invert_triangular(factor, inverse)
         for a in range(d):  # T_:o W'
