@@ -272,14 +272,20 @@ class LogPosterior:
         return out.reshape(factors.shape)
 
     def value_and_grad(self, theta: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-        """Log density at theta, and its gradient, both by one pass over the data."""
+        """Log density at theta, and its gradient, both by one pass over the data.
+
+        Where theta is not finite, or so far out that numbers overflow, the density is -inf, and
+        the gradient whatever came of it, NaN as well.
+        """
         theta = self._checked(theta)
         if self.few_rows:
             gradient = np.empty(self.size)
             value = log_posterior(self.target, 1.0, theta, gradient, np.empty(1))
-            return value - self.log_jacobian, gradient
-        here = self.at(self._point(theta))
-        return here.value, here.gradient
+            value -= self.log_jacobian
+        else:
+            here = self.at(self._point(theta))
+            value, gradient = here.value, here.gradient
+        return (-np.inf if np.isnan(value) else value), gradient
 
     def _point(self, theta: NDArray[np.float64]) -> Point:
         k, d = self.spec.n_components, self.observations.n_features
@@ -300,6 +306,7 @@ class LogPosterior:
             return values, gradients
         for i, here in enumerate(self._at_many(theta)):
             values[i], gradients[i] = here.value, here.gradient
+        values[np.isnan(values)] = -np.inf
         return values, gradients
 
     def _at_many(
@@ -315,12 +322,14 @@ class LogPosterior:
         return self.value_and_grad(theta)[0]
 
     def values(self, theta: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Log density (...) at each of many theta (..., P), on ``cores`` threads."""
+        """Log density (...) at each of many theta (..., P), on ``cores`` threads; -inf where
+        numbers overflow."""
         theta = self._batch(theta)
         flat = np.ascontiguousarray(theta.reshape(-1, self.size))
         out = np.empty(len(flat))
         if not self.few_rows:  # the threads are those of each pass
             out[:] = [here.value for here in self._at_many(flat, value_only=True)]
+            out[np.isnan(out)] = -np.inf
             return out.reshape(theta.shape[:-1])
         target = self.target
 
@@ -330,19 +339,23 @@ class LogPosterior:
 
         thread_map(some, range(0, len(flat), _THETAS), self.cores)
         out -= self.log_jacobian
+        out[np.isnan(out)] = -np.inf
         return out.reshape(theta.shape[:-1])
 
     def constrain(self, theta: NDArray[np.float64]) -> MixtureParameters:
         """Parameters in the data's units; theta (..., P) gives batch shape (...)."""
-        spec = self.spec
+        spec, theta = self.spec, self._batch(theta)
+        if not np.isfinite(theta).all():
+            raise DataError("theta has entries that are not finite; give finite ones.")
         points = constrain_many(
-            self._batch(theta),
+            theta,
             spec.structure,
             spec.n_components,
             self.observations.n_features,
             self.prior.frame,
         )
-        return self.mixture(points)
+        with np.errstate(over="ignore", invalid="ignore"):  # which the mixture refuses
+            return self.mixture(points)
 
     def mixture(self, point: Point) -> MixtureParameters:
         """In the data's units, with the covariances T of what is recorded."""

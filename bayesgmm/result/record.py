@@ -18,7 +18,7 @@ from bayesgmm.errors import FitError, SpecError
 from bayesgmm.mixture.noise import Noise
 from bayesgmm.mixture.parameters import MixtureParameters
 from bayesgmm.model.spec import MixtureSpec
-from bayesgmm.options import WHICH
+from bayesgmm.options import TEXT, WHICH
 from bayesgmm.predictive.memberships import averaged_memberships
 from bayesgmm.result.by_block import summed
 from bayesgmm.result.status import Status
@@ -44,6 +44,7 @@ class FitRecord:
 
     def fact(self, name: str, default: Any = None) -> Any:
         """One number or text of :attr:`facts`, or ``default`` where it is not known."""
+        name = TEXT("name", name)
         return self.facts[name].item() if name in self.facts else default
 
     @property

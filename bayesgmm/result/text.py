@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from bayesgmm.errors import FitError
 from bayesgmm.markup import block, sentences, table
 from bayesgmm.methods import METHODS
 from bayesgmm.result.record import FitRecord
@@ -138,7 +139,15 @@ def parameter_table(fit: FitRecord) -> Any:
     if fit.is_posterior:
         import arviz as az
 
-        return az.summary(free, round_to="none")
+        try:
+            with np.errstate(over="raise"):
+                return az.summary(free, round_to="none")
+        except FloatingPointError:
+            largest = max(float(np.abs(array).max()) for array in free.values())
+            raise FitError(
+                f"Squares of parameters as large as {largest:.0e} are beyond floating point, and "
+                "a summary needs them; divide the data."
+            ) from None
     import pandas as pd
 
     rows = {

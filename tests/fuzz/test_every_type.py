@@ -56,9 +56,6 @@ QUICK = {
     "posterior_check": {"n_replicates": 100},
 }
 #: Methods for which faults are known that are not mended yet.
-KNOWN = {
-    "MixtureFit.fact": "a name that cannot be hashed is a raw TypeError",
-}
 ESTIMATORS = known.SKLEARN
 LABELS = np.repeat([0, 1], 15)
 
@@ -126,11 +123,7 @@ def raw(call, documented, **arguments):
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("name", [
-    pytest.param(name, marks=[pytest.mark.xfail(strict=False, reason=KNOWN[each])
-                              for each in KNOWN if each == name])
-    for name in SUBJECTS
-])  # fmt: skip
+@pytest.mark.parametrize("name", SUBJECTS)
 def test_a_value_of_any_type(name, made):
     call, options, needed, of_sklearn = prepared(name, made)
     documented = (ValueError, TypeError) if of_sklearn else (bg.BayesGMMError,)

@@ -17,7 +17,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from bayesgmm.analysis.checks.replicated_data import thinned
-from bayesgmm.analysis.criteria.pointwise import FEWEST
+from bayesgmm.analysis.criteria.pointwise import FEWEST, weights_without_rows
 from bayesgmm.analysis.partitions.allocations import evenly_spaced
 from bayesgmm.compiled.threads import thread_map
 from bayesgmm.result.fit import MixtureFit
@@ -160,7 +160,7 @@ def _weights(fit: MixtureFit, log_density: Floats) -> tuple[Floats, Floats | Non
     # How much the draws know, of how many there are, sets how much of the tail is smoothed.
     ess = float(array_stats.ess(log_density.sum(axis=-1))) if draws > 4 else np.nan
     relative = min(ess / (chains * draws), 1.0) if np.isfinite(ess) and ess > 0 else 1.0
-    log_weights, k_hat = array_stats.psislw(flat, r_eff=relative, axis=-1)
+    log_weights, k_hat = weights_without_rows(flat, relative)
     weights = np.exp(log_weights - log_weights.max(axis=1, keepdims=True))
     return weights / weights.sum(axis=1, keepdims=True), np.nan_to_num(k_hat, nan=np.inf)
 

@@ -16,7 +16,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from bayesgmm.analysis.criteria.pointwise import Pointwise, named_rows, pointwise
+from bayesgmm.analysis.criteria.pointwise import (
+    Pointwise,
+    named_rows,
+    pointwise,
+    weights_without_rows,
+)
 from bayesgmm.analysis.criteria.refit_without_row import RowsLeftOut
 from bayesgmm.errors import BayesGMMError, warn
 from bayesgmm.inference.sampling.laplace import K_HAT_LIMIT
@@ -159,14 +164,11 @@ def _by_arviz(each: Pointwise) -> Any:
     if chains > 1:
         sizes = each.tree["posterior"].to_dataset().azstats.ess(method="mean")
         r_eff = np.hstack([sizes[name].values.ravel() for name in sizes]).mean() / (chains * draws)
-    values = np.moveaxis(each.values, -1, 0)
-    # A row whose density is the same in every draw is left out as easily as not; ArviZ stops there.
-    varies = np.ptp(values, axis=(1, 2)) > 0
-    elpd_i, pareto_k, p_i = values[:, 0, 0].copy(), np.zeros(n), np.zeros(n)
-    elpd_i[varies], pareto_k[varies], p_i[varies] = array_stats.loo(
-        values[varies], chain_axis=1, draw_axis=2, r_eff=r_eff
-    )
-    elpd, se, p, _ = array_stats.loo_summary(elpd_i, p_i)
+    values = each.values.reshape(chains * draws, n).T
+    log_weights, pareto_k = weights_without_rows(values, r_eff)
+    elpd_i = np.logaddexp.reduce(log_weights + values, axis=1)
+    lpd_i = np.logaddexp.reduce(values, axis=1) - np.log(chains * draws)
+    elpd, se, p, _ = array_stats.loo_summary(elpd_i, lpd_i - elpd_i)
     good_k = min(1 - 1 / np.log10(chains * draws), K_HAT_LIMIT)
     observations = each.tree["log_likelihood"].to_dataset()["x"].isel(chain=0, draw=0, drop=True)
     return ELPDDataLOO(

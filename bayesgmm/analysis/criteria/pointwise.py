@@ -8,6 +8,7 @@ is no whole number says nothing about how many observations there were.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import NamedTuple
 
 import numpy as np
@@ -105,3 +106,22 @@ def named_rows(rows: Sequence[int]) -> str:
     """``"row 3"``, or ``"rows 3, 8"``, as messages have it."""
     shown = ", ".join(map(str, rows[:20])) + (", …" if len(rows) > 20 else "")
     return f"row{'s' * (len(rows) != 1)} {shown}"
+
+
+def weights_without_rows(
+    log_density: NDArray[np.float64], relative: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Log weights (N, S) of draws without each row of (N, S), and their k-hats (N,).
+
+    They are smoothed (PSIS) by ArviZ and sum to one.  ``relative`` is the effective number of
+    draws for each there is, which sets how many are the tail.  A row whose tail is one number
+    has none to smooth and none to fear, and ArviZ stops there: its k-hat is 0.
+    """
+    from arviz_stats.base import array_stats
+
+    log_weights, k_hat = -log_density, np.zeros(len(log_density))
+    log_weights -= np.logaddexp.reduce(log_weights, axis=1)[:, None]
+    for i, row in enumerate(log_density):
+        with suppress(ValueError), np.errstate(over="ignore"):  # a k-hat may be infinite
+            log_weights[i], k_hat[i] = array_stats.psislw(row, r_eff=relative, axis=-1)
+    return log_weights, k_hat

@@ -309,7 +309,11 @@ class GaussianMixture(MixtureEstimator):
         for j, n in enumerate(counts):
             covariance = self.covariances_ if structure.shared else self.covariances_[j]
             if structure.matrices:
-                rows.append(rng.multivariate_normal(self.means_[j], covariance, int(n)))
+                rows.append(
+                    rng.multivariate_normal(  # checked by the fit, which knows its scale
+                        self.means_[j], covariance, int(n), check_valid="ignore"
+                    )
+                )
             else:
                 noise = rng.standard_normal(size=(n, d))
                 rows.append(self.means_[j] + noise * np.sqrt(covariance))
