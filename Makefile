@@ -14,6 +14,7 @@ WORKERS := 2
 EXAMPLES := 2000
 ENTRY :=
 CALIBRATE_ARGS :=
+MUTANTS_ARGS :=
 
 # True of a Python that bayesgmm runs on; PyMC sets the upper bound.
 SUPPORTED := import sys, venv; sys.exit(not (3, 12) <= sys.version_info[:2] < (3, 15))
@@ -47,7 +48,7 @@ TEST_WITH = \
 		--numprocesses $(WORKERS) --dist worksteal $(PYTEST_ARGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test recompile test-rounding test-rounding-quick check lint types imports test-minimal test-newest fuzz bench calibrate docs docs-linkcheck package lock clean $(VENV)
+.PHONY: help demo test recompile test-rounding test-rounding-quick check lint types imports test-minimal test-newest coverage mutants fuzz bench calibrate docs docs-linkcheck package lock clean $(VENV)
 
 help:  ## Say what there is
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile \
@@ -79,6 +80,18 @@ test-minimal:  ## The tests with the oldest versions that pyproject.toml allows 
 test-newest:  ## The tests with the newest versions there are
 	@echo "Installing the newest versions into build/newest, then testing with them..."
 	@$(call TEST_WITH,newest,--upgrade)
+
+coverage: $(READY)  ## The branches that the tests take of what computes, compiled functions too; below its floor it fails
+	@echo "Tests, then those of compiled functions as plain Python, watched (half an hour)..."
+	@rm -rf build/coverage && mkdir -p build/coverage
+	@$(BIN)/python -m coverage run -m pytest --numprocesses $(WORKERS) --dist worksteal
+	@$(BIN)/python -m coverage run -m pytest -p tests.interpreted --numprocesses $(WORKERS) --dist worksteal
+	@$(BIN)/python -m coverage combine --quiet
+	@$(BIN)/python -m coverage report
+
+mutants: $(READY)  ## Wrong changes of the core mathematics, which the tests have to notice: MUTANTS_ARGS="m_step --size 10"
+	@echo "Mutants, 40 of each file (hours; stop it and go on as you like)..."
+	@$(BIN)/python tests/mutants.py $(MUTANTS_ARGS)
 
 fuzz: $(READY)  ## Hostile input, thousands of examples of each public entry: ENTRY=select EXAMPLES=200
 	@echo "Hostile input (hours for all entries; what failed is tried first the next time)..."
