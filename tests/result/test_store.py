@@ -437,6 +437,28 @@ def test_what_a_killed_save_left_is_cleared_by_the_next(tmp_path, kept, fit, oth
     assert sorted(os.listdir(tmp_path)) == sorted(["another.nc", path.name])
 
 
+def test_a_store_is_loaded_that_a_killed_save_left_between_its_moves(tmp_path, kept, other):
+    """The old one is aside, and the new one is whole but not yet in its place."""
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    work = tmp_path / f".fit.zarr.saving-{ended.pid}-x"
+    work.mkdir()
+    copied(kept, work / "fit.zarr")
+    (work / "old").mkdir()
+    same_fit(other, bg.load(tmp_path / "fit.zarr"))
+    assert os.listdir(tmp_path) == ["fit.zarr"]
+
+
+def test_a_name_that_no_file_can_have(tmp_path, monkeypatch, fit):
+    """Where names of files are ASCII, others are refused by the system."""
+
+    def refuse(*args, **kwargs):
+        "é".encode("ascii")
+
+    monkeypatch.setattr(store.tempfile, "mkdtemp", refuse)
+    refused("Could not write to '.*can't encode", fit.save, tmp_path / "é.nc")
+
+
 def test_an_interrupted_save_leaves_what_was_there(tmp_path, monkeypatch, fit, kept):
     path = copied(kept, tmp_path / "fit.zarr")
     old, replace = contents(tmp_path), os.replace

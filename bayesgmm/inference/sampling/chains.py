@@ -139,9 +139,15 @@ def _sample(
     """The chains, and whether they are whole: an interrupt keeps what had been drawn."""
     import nutpie
 
-    sampler = nutpie.sample(
-        model, **settings, **options, save_warmup=False, blocking=False, return_raw_trace=True
-    )
+    try:
+        sampler = nutpie.sample(
+            model, **settings, **options, save_warmup=False, blocking=False, return_raw_trace=True
+        )
+    except BaseException as error:  # what Rust panics with is no Exception
+        if type(error).__name__ != "PanicException":
+            raise
+        cause = (str(error).splitlines() or ["it panicked"])[0].rstrip(".")
+        raise FitError(f"Sampling could not begin: {cause}.") from error
     try:
         trace, whole = sampler.wait(), True
     except KeyboardInterrupt:
