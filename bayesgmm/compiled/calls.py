@@ -14,12 +14,29 @@ from typing import Any
 
 from numba import types
 from numba.core import cgutils
+from numba.core.caching import FunctionCache
 from numba.extending import intrinsic
+
+from bayesgmm.errors import warn
+
+
+def _can_be_kept() -> bool:
+    """Whether compiled code has a folder: Numba refuses to compile at all where it has none."""
+    try:
+        FunctionCache(_can_be_kept)
+    except RuntimeError:
+        warn(
+            "No folder can be written to in which compiled code is kept, so that every process "
+            "compiles anew, which takes a minute; name one that can as NUMBA_CACHE_DIR."
+        )
+        return False
+    return True
+
 
 #: Of every compiled function: cached, without the lock of the interpreter or a check of every
 #: division, and without an entry for C callers, of which there are none.
 COMPILED: dict[str, Any] = {
-    "nogil": True, "cache": True, "error_model": "numpy", "no_cfunc_wrapper": True
+    "nogil": True, "cache": _can_be_kept(), "error_model": "numpy", "no_cfunc_wrapper": True
 }  # fmt: skip
 #: As well, where a long sum is the work: added in any order, so that it is vectorised.
 SUMMING = COMPILED | {"fastmath": {"contract", "reassoc"}}

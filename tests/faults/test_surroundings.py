@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,6 +15,9 @@ import bayesgmm as bg
 
 ROOT = Path(bg.__file__).parents[1]
 posix = pytest.mark.skipif(os.name != "posix", reason="has no such limits")
+
+#: Each starts a process; in the tests of every day a few do.
+thorough = pytest.mark.skipif("FAULT_MOMENTS" not in os.environ, reason="part of make faults")
 
 START = """
 import os, signal, sys, warnings
@@ -134,6 +138,7 @@ print(sorted(os.listdir("closed")))
 
 
 @posix
+@thorough
 def test_a_folder_that_is_read_only(tmp_path):
     os.chmod(tmp_path, 0o755)
     for parent in tmp_path.parents[:2]:
@@ -144,21 +149,34 @@ def test_a_folder_that_is_read_only(tmp_path):
 
 
 @posix
-@pytest.mark.slow
+@thorough
 def test_a_package_that_cannot_be_written_to(tmp_path):
-    """Compiled code cannot be kept, where a file is in the place of the folder for it."""
-    (tmp_path / "cache").write_text("no folder")
-    lines = run(
-        "print(round(quick().log_likelihood, 4))\nprint(quick().status)",
-        tmp_path,
-        NUMBA_CACHE_DIR=str(tmp_path / "cache"),
-        PYTHONDONTWRITEBYTECODE="1",
-        limit=600,
+    """Nowhere can compiled code be kept: a file is in the place of every folder for it."""
+    site, closed = tmp_path / "site", tmp_path / "closed"
+    shutil.copytree(
+        ROOT / "bayesgmm", site / "bayesgmm", ignore=shutil.ignore_patterns("__pycache__")
     )
+    for folder in {file.parent for file in site.rglob("*.py")}:
+        (folder / "__pycache__").write_text("no folder")
+    closed.write_text("no folder")
+    nowhere = ("HOME", "XDG_CACHE_HOME", "NUMBA_CACHE_DIR")
+    lines = run(
+        "with warnings.catch_warnings(record=True) as told:\n"
+        "    warnings.simplefilter('always', bg.FitWarning)\n"
+        "    fit = quick()\n"
+        "print(bg.__file__)\nprint(round(fit.log_likelihood, 4))\n"
+        "print([str(each.message)[:29] for each in told])",
+        tmp_path,
+        limit=900,
+        PYTHONPATH=str(site),
+        PYTHONDONTWRITEBYTECODE="1",
+        **{name: str(closed) for name in nowhere},
+    )
+    assert lines[0].startswith(str(site)) and lines[2] == "['No folder can be written to i']"
     here = bg.fit(
         bg.MixtureSpec(2), bg.datasets.galaxies() / 1000, n_starts=3, n_best=1, rounds=0, seed=1
     )
-    assert float(lines[0]) == pytest.approx(here.log_likelihood, abs=1e-3)
+    assert float(lines[1]) == pytest.approx(here.log_likelihood, abs=1e-3)
 
 
 TWO = """
@@ -195,6 +213,7 @@ if __name__ == "__main__":
 
 
 @posix
+@thorough
 def test_processes_that_write_to_one_place(tmp_path):
     lines = run(TWO, tmp_path, PYTHONWARNINGS="ignore")
     assert lines == ["True", "['fit.nc', 'fit.zarr']", "1", "['fit.json', 'pass']"]
@@ -225,12 +244,14 @@ linux = pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="needs
 
 
 @linux
+@thorough
 def test_memory_that_runs_out(tmp_path):
     """An error, after which the process goes on."""
     assert run(EXHAUSTED, tmp_path, PYTHONWARNINGS="ignore") == ["refused", "True"]
 
 
 @linux
+@thorough
 def test_memory_that_runs_out_in_a_chain(tmp_path):
     """An error, or the end of the process: nutpie is written in Rust, which aborts.
 
@@ -286,6 +307,7 @@ except SystemExit as end:
 """
 
 
+@thorough
 @pytest.mark.parametrize(
     "environment",
     [

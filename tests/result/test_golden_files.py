@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import tarfile
 from pathlib import Path
 
@@ -13,7 +14,16 @@ import bayesgmm as bg
 
 GOLDEN = Path(__file__).parent / "golden"
 KNOWN = {file.stem: json.loads(file.read_text()) for file in sorted(GOLDEN.glob("*.json"))}
-KINDS = [(name, kind) for name, kinds in KNOWN.items() for kind in kinds]
+#: What is in a store differs from what is in a file by the engine alone: one of each layout, in
+#: the tests of every day.
+EVERY = "FAULT_MOMENTS" in os.environ
+KINDS = [
+    (name, kind, suffix)
+    for name, kinds in KNOWN.items()
+    for kind in kinds
+    for suffix in (".nc", ".zarr")
+    if suffix == ".nc" or EVERY or kind in ("em", "noise", "stored")
+]
 
 
 @pytest.fixture(scope="module")
@@ -30,8 +40,7 @@ def test_every_layout_is_there():
     assert len(KNOWN["rows-as-seen"]) == 12
 
 
-@pytest.mark.parametrize("suffix", [".nc", ".zarr"])
-@pytest.mark.parametrize(("name", "kind"), KINDS)
+@pytest.mark.parametrize(("name", "kind", "suffix"), KINDS)
 def test_a_golden_file(unpacked, name, kind, suffix):
     known = KNOWN[name][kind]
     fit = bg.load(unpacked / name / f"{kind}{suffix}")

@@ -18,7 +18,7 @@ import numpy as np
 from numba import carray, cfunc, njit, types
 from numpy.typing import NDArray
 
-from bayesgmm.compiled.calls import MATRIX, SUMMING, VECTOR
+from bayesgmm.compiled.calls import COMPILED, MATRIX, SUMMING, VECTOR
 from bayesgmm.compiled.pointers import header_of, reader
 from bayesgmm.density.log_posterior import LogPosterior
 from bayesgmm.density.target import TARGET, Target, evaluate
@@ -78,8 +78,8 @@ def _callbacks() -> tuple[Any, Any]:
     density_type = types.int64(types.uint64, double, double, double, types.voidptr)
     expand_type = types.int64(types.uint64, types.uint64, double, double, types.voidptr)
     return (
-        cfunc(density_type, cache=True)(_density_callback),
-        cfunc(expand_type, cache=True)(_expand_callback),
+        cfunc(density_type, cache=COMPILED["cache"])(_density_callback),
+        cfunc(expand_type, cache=COMPILED["cache"])(_expand_callback),
     )
 
 
