@@ -6,7 +6,8 @@ loaded, and what it makes of both the next time is broken until the process ends
 where LLVM asks Python for compiled code, an interrupt is dropped by ctypes, which answers
 with nothing, and the process crashes; where nutpie makes a model, it panics.  Where Python
 itself calls a function because something is gone, it drops what that raises, and the
-interrupt with it.
+interrupt with it.  And what belongs to the process, or is a file, is changed and put back as
+one: an interrupt between would leave the half of it.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import time
 import weakref
 from collections.abc import Callable
 from functools import wraps
-from types import FrameType
+from types import CodeType, FrameType
 from typing import Any
 
 #: Seconds after which an interrupt that had to wait asks again.
@@ -28,6 +29,15 @@ _PAUSE = 0.02
 _ANSWERING = ("llvmlite.", "nutpie.compile_pymc")
 #: Where functions are that Python calls when something is gone.
 _CALLBACKS = weakref.__file__
+#: What is done as a whole.
+_UNDIVIDED: set[CodeType] = set()
+
+
+def undivided[Function: Callable[..., Any]](function: Function) -> Function:
+    """Let no interrupt come within a function; of a generator, within what is before its yield
+    and after it."""
+    _UNDIVIDED.add(function.__code__)
+    return function
 
 
 def whole_imports[**P, Result](function: Callable[P, Result]) -> Callable[P, Result]:
@@ -92,6 +102,8 @@ class _Patience:
             if frame.f_code.co_filename.startswith("<frozen importlib"):
                 return True
             if str(frame.f_globals.get("__name__")).startswith(_ANSWERING):
+                return True
+            if frame.f_code in _UNDIVIDED:
                 return True
             if frame.f_code.co_filename == _CALLBACKS or frame.f_code.co_name == "__del__":
                 return True

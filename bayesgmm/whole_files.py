@@ -9,12 +9,14 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from bayesgmm.errors import FileError
+from bayesgmm.interrupts import undivided
 
 #: In the names of files that are being written, before the number of the process.
 _WRITING = ".writing-"
 
 
 @contextmanager
+@undivided
 def replacing(out: str) -> Iterator[Path]:
     """A path to write to, in the same folder, that takes the name ``out`` once it is whole."""
     try:

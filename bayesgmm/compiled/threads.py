@@ -19,6 +19,7 @@ from typing import Any
 
 from numba.core.compiler_lock import global_compiler_lock
 
+from bayesgmm.interrupts import undivided
 from bayesgmm.options import CORES
 
 #: Turns of each thread: enough that none waits long for another's last.
@@ -80,6 +81,7 @@ def over_slices(function: Callable[[slice], Any], n: int, size: int, cores: int)
 
 
 @contextmanager
+@undivided
 def one_blas_thread() -> Iterator[None]:
     """Hold BLAS, and OpenMP in the calling thread, to one thread: the threads here are ours.
 
@@ -142,6 +144,7 @@ _blas = _OneBlasThread()
 
 
 @contextmanager
+@undivided
 def _one_openmp_thread() -> Iterator[None]:
     """OpenMP's number of threads is each thread's own."""
     before = [(library, library.num_threads) for library in _libraries("openmp")]

@@ -22,6 +22,7 @@ import numpy as np
 import xarray as xr
 
 from bayesgmm.errors import BayesGMMError, FileError
+from bayesgmm.interrupts import undivided
 from bayesgmm.result.store_entry import refuse_at_the_door
 
 #: Version of the layout; a newer one is refused by an older reader.
@@ -55,6 +56,7 @@ def write_tree(tree: xr.DataTree, path: Path) -> Path:
 
 
 @contextmanager
+@undivided
 def whole_or_not(path: Path, what: str) -> Iterator[Path]:
     """Where to write a file, or the folder of a Zarr store, that is ``path`` once it is whole."""
     if not path.parent.is_dir():

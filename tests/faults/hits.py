@@ -27,6 +27,8 @@ from tests.faults.jobs import JOBS, Job, files, same
 
 #: Seconds after which a process hangs that was interrupted, or checks what another has left.
 HUNG = 60.0
+#: More than is read, since an interrupt may come right after a byte was.
+_GO = b"go" * 100
 #: Moments that are tried for each that comes while the job is at work.
 _TRIES = 5
 
@@ -146,7 +148,7 @@ def undisturbed(job: Job, folder: Path) -> float:
         told = child.hear(HUNG)
         assert told == ["over", "done"], told
         seconds.append(time.monotonic() - begun)
-        os.write(child.go, b"g")
+        os.write(child.go, _GO)
         answers.append(child.hear(HUNG)[1])
         assert child.end(HUNG) == 0
     assert all(same(answer, answers[0]) for answer in answers)
@@ -176,7 +178,7 @@ def hit(job: Job, name: str, number: int, moments: int, folder: Path) -> dict[st
         if number == signal.SIGINT:
             late = reported and not job.keeps_what_was_done
             with contextlib.suppress(BrokenPipeError):
-                os.write(child.go, b"g")
+                os.write(child.go, _GO)
             answer = child.hear(HUNG)
             if reported and answer is not None:
                 late = late or same(answer[1] or [], job.known)

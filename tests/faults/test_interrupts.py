@@ -8,7 +8,10 @@ import time
 import weakref
 
 import pytest
+from threadpoolctl import ThreadpoolController
 
+from bayesgmm.compiled import threads
+from bayesgmm.compiled.threads import one_blas_thread
 from bayesgmm.interrupts import whole_imports
 
 
@@ -62,3 +65,36 @@ def test_an_interrupt_in_a_finaliser_is_not_lost(end):
         assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.parametrize("step", ["enter", "leave"])
+def test_blas_has_its_threads_back_after_an_interrupt_at_the_door(step, monkeypatch):
+    """Right after the threads were counted, and before the block has begun or ended."""
+    real = getattr(threads._OneBlasThread, step)
+
+    def interrupted(self):
+        if step == "enter":
+            real(self)
+        signal.raise_signal(signal.SIGINT)
+        if step == "leave":
+            real(self)
+
+    @whole_imports
+    def work():
+        with one_blas_thread():
+            pass
+        time.sleep(5)
+
+    def numbers():
+        libraries = ThreadpoolController().lib_controllers
+        return [library.num_threads for library in libraries if library.user_api == "blas"]
+
+    with ThreadpoolController().limit(limits=2):
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)
+        try:
+            monkeypatch.setattr(threads._OneBlasThread, step, interrupted)
+            with pytest.raises(KeyboardInterrupt):
+                work()
+        finally:
+            signal.signal(signal.SIGINT, before)
+        assert set(numbers()) == {2}
