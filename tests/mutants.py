@@ -71,9 +71,9 @@ GROUPS = {
             "density/prior_terms.py",
             "density/recording.py",
         ),
-        ("tests/density/test_density.py",),
+        ("tests/density/test_density.py", "tests/density/test_jacobian.py"),
         True,
-        "integrates",
+        "integrates_to",
     ),
     "m_step": Group(("inference/maximum/m_step.py",), ("tests/maximum/test_m_step.py",), True),
     "evidence": Group(

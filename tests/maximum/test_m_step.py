@@ -26,9 +26,10 @@ K, D, N = 3, 3, 40
 class Rows:
     """Rows whose memberships are known, and their statistics as a structure keeps them."""
 
-    def __init__(self, covariance, *, empty=False):
+    def __init__(self, covariance, *, empty=False, size=1.0):
         rng = np.random.default_rng(5)
         self.x = rng.normal(size=(N, D)) @ np.array([[1.0, 0.5, 0.1], [0, 0.7, 0.3], [0, 0, 0.5]])
+        self.x *= size
         self.r = rng.dirichlet(np.full(K, 0.8), size=N)
         if empty:
             self.r[:, 0] += self.r[:, 1]
@@ -186,11 +187,11 @@ def test_weights_and_means_given_covariances_are_the_modes(covariance, recorded)
         np.testing.assert_allclose(after.means[j], wanted, rtol=1e-9)
 
 
-@pytest.mark.parametrize("recorded", [0.0, 1.0])
+@pytest.mark.parametrize(("recorded", "size"), [(0.0, 1.0), (1.0, 1.0), (0.0, 0.05)])
 @pytest.mark.parametrize("family", FAMILIES, ids=lambda f: type(f).__name__)
 @pytest.mark.parametrize("covariance", [n for n in STRUCTURES if n not in MATRICES])
-def test_scales_are_the_modes_that_scipy_finds(covariance, family, recorded):
-    rows, prior = Rows(covariance), priors(family, recorded=recorded)
+def test_scales_are_the_modes_that_scipy_finds(covariance, family, recorded, size):
+    rows, prior = Rows(covariance, size=size), priors(family, recorded=recorded)
     if rows.structure.round:  # one scale is in one unit, with one variance of recording
         prior = prior._replace(recorded=np.full(D, prior.recorded[0]))
     after = step_from(rows, rows.start(), prior)
