@@ -12,7 +12,7 @@ from pathlib import Path
 import bayesgmm as bg
 
 #: Copies that are damaged; a quarter of each format and kind of damage.
-COPIES = 16 * int(os.environ.get("FAULT_MOMENTS", "1"))
+COPIES = 8 * int(os.environ.get("FAULT_MOMENTS", "1"))
 ROOT = Path(__file__).parents[2]
 
 

@@ -206,7 +206,7 @@ def test_layouts_that_are_of_no_fit(fit, tmp_path, monkeypatch, what, way):
     refused_as_tree(tree, way, tmp_path, monkeypatch)
 
 
-@pytest.mark.parametrize("version", [0, -1, 2**40, 1.5, "1", [1, 1], np.array([[1]])])
+@pytest.mark.parametrize("version", [0, 2**40, 1.5, [1, 1]])
 def test_other_formats(fit, tmp_path, version):
     tree = fit.tree.copy(deep=False)
     tree.attrs = {**fit.tree.attrs, "bayesgmm_format": version}
