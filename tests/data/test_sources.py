@@ -352,7 +352,8 @@ def test_text_in_frames():
 @pytest.mark.parametrize(
     "column",
     [
-        *(pa.array([1, None, 3], kind) for kind in ("int8", "uint64", "float32", "float16")),
+        *(pa.array([1, None, 3], kind) for kind in ("int8", "uint64", "float32")),
+        pa.array([np.float16(1), None, np.float16(3)], "float16"),
         pa.array([1, None, 3], pa.decimal128(9, 2)),
         pa.array([1, None, 3]).dictionary_encode(),
     ],
