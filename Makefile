@@ -14,6 +14,8 @@ WORKERS := 2
 EXAMPLES := 2000
 ENTRY :=
 CALIBRATE_ARGS :=
+RECOVERY_ARGS :=
+MOMENTS := 50
 MUTANTS_ARGS :=
 
 # True of a Python that bayesgmm runs on; PyMC sets the upper bound.
@@ -48,7 +50,7 @@ TEST_WITH = \
 		--numprocesses $(WORKERS) --dist worksteal $(PYTEST_ARGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test recompile test-rounding test-rounding-quick check lint types imports test-minimal test-newest coverage mutants fuzz bench calibrate docs docs-linkcheck package lock clean $(VENV)
+.PHONY: help demo test recompile test-rounding test-rounding-quick check lint types imports test-minimal test-newest coverage mutants fuzz faults bench calibrate recovery reference docs docs-linkcheck package lock clean $(VENV)
 
 help:  ## Say what there is
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile \
@@ -97,6 +99,10 @@ fuzz: $(READY)  ## Hostile input, thousands of examples of each public entry: EN
 	@echo "Hostile input (hours for all entries; what failed is tried first the next time)..."
 	@FUZZ_EXAMPLES=$(EXAMPLES) $(BIN)/python -m pytest tests/fuzz --numprocesses $(WORKERS) --dist worksteal $(if $(ENTRY),-k "$(ENTRY)") $(PYTEST_ARGS)
 
+faults: $(READY)  ## Jobs that are killed or interrupted at random moments: MOMENTS=10
+	@echo "Faults at $(MOMENTS) moments of each job (half an hour)..."
+	@FAULT_MOMENTS=$(MOMENTS) $(BIN)/python -m pytest tests/faults --numprocesses $(WORKERS) --dist worksteal $(PYTEST_ARGS)
+
 check: lint types imports  ## The quick checks: lint, types, imports
 
 lint: $(READY)  ## ruff, and its formatting
@@ -120,6 +126,15 @@ bench: $(READY)  ## Run the benchmarks against their peers, write docs/benchmark
 calibrate: $(READY)  ## Simulation-based calibration, hours; goes on where it was stopped; writes docs/calibration.md
 	@echo "Simulating and fitting, 300 times in each configuration (hours; stop it and go on as you like)..."
 	@$(BIN)/python benchmarks/calibration.py --report $(CALIBRATE_ARGS)
+
+recovery: $(READY)  ## Known mixtures found again, beside scikit-learn, hours; goes on where it was stopped; writes docs/recovery.md
+	@echo "Simulating and fitting, 200 data sets of each design (hours; stop it and go on as you like)..."
+	@$(BIN)/python benchmarks/recovery.py --report $(RECOVERY_ARGS)
+
+reference: $(READY)  ## Posteriors by another sampler, which tests compare with; writes tests/reference/posteriors.json
+	@echo "Sampling six posteriors in plain Python (ten minutes or more)..."
+	@$(BIN)/python benchmarks/reference_posteriors.py
+	@$(BIN)/python benchmarks/reference_posteriors.py --report
 
 docs: $(DOCS_READY)  ## Build the documentation into build/docs; a warning is an error
 	@$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet --builder html docs build/docs
