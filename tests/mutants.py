@@ -36,6 +36,7 @@ BUILD = ROOT / "build" / "mutants"
 COPY = BUILD / "copy"
 RESULTS = BUILD / "results.jsonl"
 REASONS = Path(__file__).with_name("mutants.toml")
+SURVIVED = "survived"
 SHARE = 0.9  # of the mutants that have to be killed, in each group
 
 
@@ -275,7 +276,7 @@ def test_group(group: Group) -> int:
     """pytest's exit status."""
     import pytest
 
-    arguments = [*group.tests, "-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist"]
+    arguments = [*group.tests, "-x", "-q", "-p", "no:cacheprovider"]
     if group.without:
         arguments += ["-k", f"not ({group.without})"]
     return int(pytest.main([*arguments, "-m", "not slow and not pymc"], plugins=[Shuffled()]))
@@ -285,17 +286,17 @@ def prepare(group: Group) -> None:
     """Import, once for all forks, what takes long and is not changed."""
     os.chdir(COPY)
     sys.path[0] = str(COPY)
-    sys.dont_write_bytecode = True
+    os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"  # those of other packages take seconds
     os.environ["NUMBA_CACHE_DIR"] = str(BUILD / "compiled")
     os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = "1"
     if group.interpreted:
         import_module("tests.interpreted")
-    for name in ("numba", "pandas", "pytest", "scipy.optimize", "scipy.stats", "sklearn.mixture"):
+    for name in ("matplotlib", "numba", "pandas", "pytest", "scipy.optimize", "scipy.stats"):
         import_module(name)
 
 
-def run(name: str, size: int, seed: int) -> None:
-    """Try the mutants of a group that have no result yet."""
+def run(name: str, size: int, seed: int, again: bool) -> None:
+    """Try the mutants of a group that have no result yet, and the survivors if asked."""
     group = GROUPS[name]
     make_copy()
     prepare(group)
@@ -307,16 +308,18 @@ def run(name: str, size: int, seed: int) -> None:
     for file in group.files:
         there = COPY / "bayesgmm" / file
         original = there.read_text()
-        known = {each["id"] for each in results()}
+        known = {i for i, each in latest().items() if not (again and survived(each))}
         for mutant in sampled(file, size, seed):
             own = identity(mutant, original)
             if own in known:
                 continue
             there.write_text(mutant.source)
+            for compiled in there.parent.glob(f"__pycache__/{there.stem}.*.pyc"):
+                compiled.unlink()  # Python knows a changed file by its size and its second
             status, seconds = in_child(lambda: test_group(group), limit)
             there.write_text(original)
             # 1: tests failed; 2 to 4: it could not even be imported; -9: it ran on and on.
-            outcome = "survived" if status == 0 else "timed out" if status == -9 else "killed"
+            outcome = SURVIVED if status == 0 else "timed out" if status == -9 else "killed"
             line = {
                 "id": own, "group": name, "file": file, "line": mutant.line,
                 "before": mutant.before, "after": mutant.after,
@@ -331,10 +334,14 @@ def identity(mutant: Mutant, original: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def results() -> list[dict[str, Any]]:
-    if not RESULTS.exists():
-        return []
-    return [json.loads(line) for line in RESULTS.read_text().splitlines()]
+def latest() -> dict[str, dict[str, Any]]:
+    """The last result of each mutant."""
+    lines = RESULTS.read_text().splitlines() if RESULTS.exists() else []
+    return {each["id"]: each for each in map(json.loads, lines)}
+
+
+def survived(result: dict[str, Any]) -> bool:
+    return bool(result["outcome"] == SURVIVED)
 
 
 def report(names: list[str], size: int, seed: int) -> int:
@@ -343,7 +350,7 @@ def report(names: list[str], size: int, seed: int) -> int:
         (each["file"], each["before"], each["after"]): each["why"]
         for each in tomllib.loads(REASONS.read_text())["survivor"]
     }
-    found = {each["id"]: each for each in results()}
+    found = latest()
     bad = 0
     print(f"{'file':40}{'all':>6}{'tried':>7}{'killed':>8}{'share':>8}{'explained':>11}")
     for name in names:
@@ -351,11 +358,11 @@ def report(names: list[str], size: int, seed: int) -> int:
         for file in GROUPS[name].files:
             original = (ROOT / "bayesgmm" / file).read_text()
             own = [
-                (mutant, found[identity(mutant, original)]["outcome"])
+                (mutant, survived(found[identity(mutant, original)]))
                 for mutant in sampled(file, size, seed)
                 if identity(mutant, original) in found
             ]
-            left = [mutant for mutant, outcome in own if outcome == "survived"]
+            left = [mutant for mutant, alive in own if alive]
             told = [mutant for mutant in left if mutant.key in reasons]
             n, k = len(own), len(own) - len(left)
             tried, killed = tried + n, killed + k
@@ -377,6 +384,7 @@ def main() -> int:
     parser.add_argument("groups", nargs="*", choices=[*GROUPS, []], help="all by default")
     parser.add_argument("--size", type=int, default=40, help="mutants of each file")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--again", action="store_true", help="what survived, with other tests")
     parser.add_argument("--report", action="store_true", help="of what has been tried, only")
     asked = parser.parse_args()
     names = asked.groups or list(GROUPS)
@@ -386,7 +394,7 @@ def main() -> int:
             child = os.fork()
             if child == 0:
                 try:
-                    run(name, asked.size, asked.seed)
+                    run(name, asked.size, asked.seed, asked.again)
                 except SystemExit as stop:
                     print(stop, file=sys.stderr, flush=True)
                     os._exit(1)

@@ -369,6 +369,17 @@ def test_chunks_and_threads_give_the_value_of_one_piece(monkeypatch):
         np.testing.assert_allclose(g, gradient, rtol=1e-9, atol=1e-9)
 
 
+@pytest.mark.parametrize("covariance", STRUCTURES)
+def test_many_thetas_have_the_value_and_slope_of_each(covariance):
+    density, rng = densities(2, 3, covariance)
+    thetas = rng.normal(size=(2, 3, density.size)) * 0.3
+    one_by_one = [[density.value(theta) for theta in row] for row in thetas]
+    np.testing.assert_allclose(density.values(thetas), one_by_one, rtol=1e-13)
+    values, slopes = density.values_and_grads(thetas[0])
+    np.testing.assert_allclose(values, one_by_one[0], rtol=1e-13)
+    np.testing.assert_array_equal(slopes, [density.value_and_grad(t)[1] for t in thetas[0]])
+
+
 def test_a_start_that_is_not_finite_names_the_parameter():
     density, _ = densities(2, 2)
     theta = np.zeros(density.size)
