@@ -4,7 +4,8 @@ Packages are loaded where they are first needed, so Ctrl-C is likely to come in 
 middle of an import.  Python then forgets the package and keeps the parts of it that were
 loaded, and what it makes of both the next time is broken until the process ends.  And
 where LLVM asks Python for compiled code, an interrupt is dropped by ctypes, which answers
-with nothing, and the process crashes; where nutpie makes a model, it panics.  Where Python
+with nothing, and the process crashes; where nutpie makes a model, it panics; where NumPy
+compares records, it says that they cannot be compared.  Where Python
 itself calls a function because something is gone, it drops what that raises, and the
 interrupt with it.  And what belongs to the process, or is a file, is changed and put back as
 one: an interrupt between would leave the half of it.
@@ -26,7 +27,7 @@ from typing import Any
 #: Seconds after which an interrupt that had to wait asks again.
 _PAUSE = 0.02
 #: Packages of which compiled code asks Python and takes no interrupt for an answer.
-_ANSWERING = ("llvmlite.", "nutpie.compile_pymc")
+_ANSWERING = ("llvmlite.", "nutpie.compile_pymc", "numpy._core._internal")
 #: Where functions are that Python calls when something is gone.
 _CALLBACKS = weakref.__file__
 #: What is done as a whole.

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 import threading
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -19,7 +18,6 @@ from typing import Any
 
 from numba.core.compiler_lock import global_compiler_lock
 
-from bayesgmm.interrupts import undivided
 from bayesgmm.options import CORES
 
 #: Turns of each thread: enough that none waits long for another's last.
@@ -81,53 +79,58 @@ def over_slices(function: Callable[[slice], Any], n: int, size: int, cores: int)
 
 
 @contextmanager
-@undivided
 def one_blas_thread() -> Iterator[None]:
     """Hold BLAS, and OpenMP in the calling thread, to one thread: the threads here are ours.
 
     Any number of threads may be within it, one inside another or overlapping: BLAS
-    gets its threads back when the last has left.
+    gets its threads back when the last has left, also where an interrupt comes in between.
     """
-    _blas.enter()
+    entry = object()
     try:
+        _blas.enter(entry)
         with _one_openmp_thread():
             yield
     finally:
-        _blas.leave()
+        try:
+            _blas.leave(entry)
+        except KeyboardInterrupt:  # wherever it came, to leave again makes it whole
+            _blas.leave(entry)
+            raise
 
 
 class _OneBlasThread:
     """BLAS's number of threads is the process's, so those who want it at one are counted."""
 
     def __init__(self) -> None:
-        self._inside: Counter[int] = Counter()  # how often, by thread
+        self._inside: dict[object, int] = {}  # the thread of each entry
         self._before: list[tuple[Any, int]] = []
 
-    def enter(self) -> None:
-        me = threading.get_ident()
+    def enter(self, entry: object) -> None:
         found = _libraries("blas")
         with _lock:
-            if not self._inside:
+            first = not self._inside
+            if first:
                 self._before = [(library, library.num_threads) for library in found]
+            self._inside[entry] = threading.get_ident()  # first, so that to leave undoes the rest
+            if first:
                 self._set([1] * len(found))
-            self._inside[me] += 1
 
-    def leave(self) -> None:
-        me = threading.get_ident()
+    def leave(self, entry: object) -> None:
         with _lock:
-            self._inside[me] -= 1
-            self._keep(thread for thread in self._inside if self._inside[thread])
+            self._inside.pop(entry, None)
+            self._restore()
 
     def forked(self) -> None:
         """In a forked child, which has only the thread that forked."""
-        self._keep(thread for thread in self._inside if thread == threading.get_ident())
+        me = threading.get_ident()
+        self._inside = {entry: thread for entry, thread in self._inside.items() if thread == me}
+        self._restore()
 
-    def _keep(self, threads: Iterable[int]) -> None:
-        """Those who are still inside; BLAS is as before if nobody is."""
-        still = Counter({thread: self._inside[thread] for thread in threads})
-        if self._inside and not still:
+    def _restore(self) -> None:
+        """BLAS is as before if nobody is inside."""
+        if not self._inside:
             self._set([number for _, number in self._before])
-        self._inside = still
+            self._before = []
 
     def _set(self, numbers: list[int]) -> None:
         from threadpoolctl import OpenBLASController
@@ -144,17 +147,24 @@ _blas = _OneBlasThread()
 
 
 @contextmanager
-@undivided
 def _one_openmp_thread() -> Iterator[None]:
     """OpenMP's number of threads is each thread's own."""
     before = [(library, library.num_threads) for library in _libraries("openmp")]
-    for library, _ in before:
-        library.set_num_threads(1)
     try:
+        for library, _ in before:
+            library.set_num_threads(1)
         yield
     finally:
-        for library, number in before:
-            library.set_num_threads(number)
+        try:
+            _give_back(before)
+        except KeyboardInterrupt:
+            _give_back(before)
+            raise
+
+
+def _give_back(before: list[tuple[Any, int]]) -> None:
+    for library, number in before:
+        library.set_num_threads(number)
 
 
 def _libraries(kind: str) -> list[Any]:

@@ -26,6 +26,7 @@ from bayesgmm.analysis.partitions.minimise import minimise
 from bayesgmm.analysis.partitions.similarity import similarity
 from bayesgmm.compiled.threads import available_cores
 from bayesgmm.errors import DataError, warn
+from bayesgmm.interrupts import whole_imports
 from bayesgmm.markup import block, sentences
 from bayesgmm.options import (
     COUNT,
@@ -167,6 +168,7 @@ class Partition:
         return [*lines, f"Least certain rows, with the probability of their place: {rows}"]
 
 
+@whole_imports
 def partition(
     fit: MixtureFit | Any,
     *,
