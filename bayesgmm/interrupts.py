@@ -30,6 +30,8 @@ _PAUSE = 0.02
 _ANSWERING = ("llvmlite.", "nutpie.compile_pymc", "numpy._core._internal")
 #: Where functions are that Python calls when something is gone.
 _CALLBACKS = weakref.__file__
+#: Where NumPy changes how the process treats errors of floating point, and puts it back.
+_ERRORS = ("errstate.__enter__", "errstate.__exit__")
 #: What is done as a whole.
 _UNDIVIDED: set[CodeType] = set()
 
@@ -104,7 +106,7 @@ class _Patience:
                 return True
             if str(frame.f_globals.get("__name__")).startswith(_ANSWERING):
                 return True
-            if frame.f_code in _UNDIVIDED:
+            if frame.f_code in _UNDIVIDED or frame.f_code.co_qualname in _ERRORS:
                 return True
             if frame.f_code.co_filename == _CALLBACKS or frame.f_code.co_name == "__del__":
                 return True

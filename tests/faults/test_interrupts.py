@@ -132,3 +132,36 @@ def test_an_interrupt_where_numpy_compares_records():
                 work()
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.parametrize("step", ["__enter__", "__exit__"])
+def test_numpy_treats_errors_as_before_after_an_interrupt(step):
+    """In the last moment before a block begins, and in the first after it."""
+    import sys
+
+    import numpy as np
+
+    code, before, times = getattr(np.errstate, step).__code__, np.geterr(), []
+
+    def profile(frame, event, argument):
+        at = "return" if step == "__enter__" else "call"
+        if frame.f_code is code and event == at and not times:
+            times.append(1)
+            signal.raise_signal(signal.SIGINT)
+
+    @whole_imports
+    def work():
+        sys.setprofile(profile)
+        with np.errstate(divide="ignore", over="ignore"):
+            sys.setprofile(profile)
+        sys.setprofile(None)
+        time.sleep(5)
+
+    handler = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            work()
+    finally:
+        sys.setprofile(None)
+        signal.signal(signal.SIGINT, handler)
+    assert times and np.geterr() == before
