@@ -262,3 +262,17 @@ def test_steps_of_factors_raise_scipys_objective_to_its_maximum(
         np.testing.assert_allclose(slope, 0.0, atol=2e-3)  # of differences on one side
         for e in 0.01 * np.random.default_rng(8).normal(size=(20, len(lower[0]))):
             assert value(tril[lower] + e) < value(tril[lower])
+
+
+def test_a_covariance_without_a_mode_is_taken_to_its_least_and_no_further():
+    """Of a feature that is one number there is no narrowest normal under a half-normal prior."""
+    rows = Rows("full")
+    for of_rows in rows.statistics.sums, *rows.statistics.scatters:
+        of_rows[:, 2] = 0.0
+    rows.statistics.scatters[:, 2] = 0.0
+    prior = priors(bg.HalfNormal(1.3))._replace(mean_location=np.zeros(D))
+    point = rows.start()
+    for _ in range(20):
+        point = step_from(rows, point, prior)
+    np.testing.assert_allclose(point.factors[:, 2, 2] ** 2, 1e-8, rtol=1e-3)
+    assert (point.factors[:, 2, 2] ** 2 >= 1e-8).all()
