@@ -100,8 +100,8 @@ fuzz: $(READY)  ## Hostile input, thousands of examples of each public entry: EN
 	@FUZZ_EXAMPLES=$(EXAMPLES) $(BIN)/python -m pytest tests/fuzz --numprocesses $(WORKERS) --dist worksteal $(if $(ENTRY),-k "$(ENTRY)") $(PYTEST_ARGS)
 
 faults: $(READY)  ## Jobs that are killed or interrupted at random moments: MOMENTS=10
-	@echo "Faults at $(MOMENTS) moments of each job (half an hour)..."
-	@FAULT_MOMENTS=$(MOMENTS) $(BIN)/python -m pytest tests/faults --numprocesses $(WORKERS) --dist worksteal $(PYTEST_ARGS)
+	@echo "Faults at $(MOMENTS) moments of each job, and damaged files (an hour)..."
+	@FAULT_MOMENTS=$(MOMENTS) $(BIN)/python -m pytest tests/faults tests/result/test_hostile_files.py tests/result/test_damaged_files.py --numprocesses $(WORKERS) --dist worksteal $(PYTEST_ARGS)
 
 check: lint types imports  ## The quick checks: lint, types, imports
 
