@@ -9,7 +9,8 @@ import pytest
 import bayesgmm as bg
 
 matplotlib.use("Agg")
-collect_ignore = ["whole/typed_uses.py"]  # for the type checker alone
+# For the type checker alone; a plugin of pytest, which has to come first.
+collect_ignore = ["whole/typed_uses.py", "interpreted.py"]
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -3,8 +3,8 @@
 Coverage and mutation testing can then look into the functions under ``@njit``, whose text is
 valid Python.  Numba's own switch for that leaves two things that are not: intrinsics, which
 are written in LLVM's terms, and calls through an address.  Both are replaced by what they mean.
-It is slow, a hundred times and more, so it is for tests on small data; a sampler of compiled
-code (nutpie) does not run at all.
+It is slow, a hundred times and more, so it is for tests on small data, those named here; a
+sampler of compiled code (nutpie) does not run at all.
 """
 
 from __future__ import annotations
@@ -17,6 +17,29 @@ os.environ["NUMBA_DISABLE_JIT"] = "1"
 
 import numpy as np  # noqa: E402
 from numba import extending  # noqa: E402
+
+#: Where the tests are that run in seconds as plain Python, and the words of those that do not.
+QUICK = (
+    "tests/density/test_density.py",
+    "tests/density/test_jacobian.py",
+    "tests/expectation/",
+    "tests/maximum/test_m_step.py",
+)
+SLOW = (
+    "gradient_with_correlated_errors", "is_monotone_and_stationary", "every_method",
+    "rows_is_the_maximum", "conditional_mixture", "copies_are_frames", "no_array_of_the_size",
+    "a_far_row", "integrates_to",
+)  # fmt: skip
+
+
+def pytest_collection_modifyitems(config, items):
+    quick = [
+        item
+        for item in items
+        if item.nodeid.startswith(QUICK) and not any(word in item.name for word in SLOW)
+    ]
+    config.hook.pytest_deselected(items=[item for item in items if item not in set(quick)])
+    items[:] = quick
 
 
 def _bits(value):

@@ -1,10 +1,13 @@
 """Mutation testing of the core mathematics: ``make mutants``.
 
-One small wrong change at a time (a mutant) is made to a copy of the package in ``build/mutants``,
-and the tests of its room have to fail with it.  A random sample of all changes is tried, drawn
-by a seed; results are kept, so that a run goes on where it was stopped, and forgotten for a
-file that has changed.  What compiled code is made of runs as plain Python
-(``tests/interpreted.py``), since compiling anew takes longer than the tests.
+One small wrong change at a time (a mutant) is made to a module, and the tests of its room have to
+fail with it.  A random sample of all changes is tried, drawn by a seed; results are kept, so
+that a run goes on where it was stopped, and forgotten for a file that has changed.
+
+pytest collects and runs the tests once without a change.  Then each mutant is a fork of that
+process, in which the changed functions get their code; no file is touched.  What compiled code
+is made of runs as plain Python (``tests/interpreted.py``), since compiling anew takes longer
+than the tests.
 
 Survivors are either a test that is missing or a change that nothing can notice; the latter have
 their reasons in ``tests/mutants.toml``, and any other fails the run.
@@ -17,23 +20,24 @@ import ast
 import contextlib
 import copy
 import hashlib
+import inspect
 import json
 import os
 import random
 import resource
-import shutil
 import signal
 import sys
 import time
 import tomllib
 from collections.abc import Callable, Iterator
+from functools import cached_property
 from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from typing import Any, NamedTuple
 
 ROOT = Path(__file__).resolve().parent.parent
 BUILD = ROOT / "build" / "mutants"
-COPY = BUILD / "copy"
 RESULTS = BUILD / "results.jsonl"
 REASONS = Path(__file__).with_name("mutants.toml")
 SURVIVED = "survived"
@@ -232,104 +236,138 @@ def sampled(file: str, size: int, seed: int) -> list[Mutant]:
     return random.Random(f"{seed} {file}").sample(every, min(size, len(every)))
 
 
-def make_copy() -> None:
-    """What is tested, apart from the checkout."""
-    if COPY.exists():
-        shutil.rmtree(COPY)
-    COPY.mkdir(parents=True)
-    for name in ("bayesgmm", "tests", "conftest.py", "pyproject.toml"):
-        source = ROOT / name
-        if source.is_dir():
-            ignored = shutil.ignore_patterns("__pycache__")
-            shutil.copytree(source, COPY / name, ignore=ignored)
-        else:
-            shutil.copy(source, COPY / name)
-
-
-def in_child(work: Callable[[], int], cpu: int) -> tuple[int, float]:
-    """The exit status of a function in a fork, -9 if it took too long, and its time."""
+def in_child(work: Callable[[], bool], cpu: int) -> tuple[str, float]:
+    """What became of a mutant in a fork, and its time."""
     begin = time.monotonic()
     child = os.fork()
     if child == 0:
         resource.setrlimit(resource.RLIMIT_CPU, (cpu, cpu))
-        signal.alarm(30 * cpu)  # of one that waits for ever
-        status = 1
+        signal.alarm(60 * cpu)  # of one that waits for ever
+        found = 1  # it could not even be imported
         with contextlib.suppress(BaseException):
-            quiet = os.open(BUILD / "last.log", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+            quiet = os.open(os.devnull, os.O_WRONLY)
             os.dup2(quiet, 1)
             os.dup2(quiet, 2)
-            status = work()
-        os._exit(status)
-    _, found = os.waitpid(child, 0)
-    status = os.waitstatus_to_exitcode(found)
-    return (-9 if status < 0 else status), time.monotonic() - begin
+            found = int(not work())
+        os._exit(found)
+    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    outcome = SURVIVED if status == 0 else "killed" if status > 0 else "timed out"
+    return outcome, time.monotonic() - begin
 
 
-class Shuffled:
-    """Tests in a random order: of many like ones, one that notices comes early."""
+def functions(of: Any) -> dict[str, Any]:
+    """The functions that a module or class defines itself, by their names."""
+    found: dict[str, Any] = {}
+    home = of.__name__ if isinstance(of, ModuleType) else of.__module__
+    for name, value in vars(of).items():
+        own = value
+        if isinstance(own, classmethod | staticmethod):
+            own = own.__func__
+        elif isinstance(own, property):
+            own = own.fget
+        elif isinstance(own, cached_property):
+            own = own.func
+        own = inspect.unwrap(own) if callable(own) else own
+        if inspect.isfunction(own) and own.__module__ == home:
+            found[name] = own
+        elif inspect.isclass(own) and own.__module__ == home and isinstance(of, ModuleType):
+            found |= {f"{name}.{inner}": each for inner, each in functions(own).items()}
+    return found
+
+
+def become(module: ModuleType, source: str) -> None:
+    """Give the functions and constants of a module, wherever they are, those of a changed text."""
+    new = ModuleType(module.__name__)
+    new.__dict__.update(__file__=module.__file__, __package__=module.__package__)
+    exec(compile(source, str(module.__file__), "exec"), new.__dict__)
+    theirs = functions(new)
+    for name, own in functions(module).items():
+        own.__code__ = theirs[name].__code__
+        own.__defaults__, own.__kwdefaults__ = (
+            theirs[name].__defaults__,
+            theirs[name].__kwdefaults__,
+        )
+    everywhere = [m for name, m in sys.modules.items() if name.startswith(("bayesgmm", "tests"))]
+    for name, value in vars(new).items():
+        old = vars(module).get(name)
+        if isinstance(value, int | float | tuple | dict) and value != old:
+            for other in everywhere:
+                if vars(other).get(name) is old:
+                    setattr(other, name, value)
+
+
+class Trying:
+    """pytest's plugin: the tests once, then each mutant in a fork."""
+
+    def __init__(self, name: str, mutants: list[Mutant]) -> None:
+        self.name, self.mutants = name, mutants
 
     def pytest_collection_modifyitems(self, items: list[Any]) -> None:
-        random.Random(0).shuffle(items)
+        random.Random(0).shuffle(items)  # of many like ones, one that notices comes early
+
+    def pytest_runtestloop(self, session: Any) -> bool:
+        def passed() -> bool:
+            for i, item in enumerate(session.items):
+                after = session.items[(i + 1) % len(session.items)]  # so fixtures stay
+                item.config.hook.pytest_runtest_protocol(item=item, nextitem=after)
+                if session.testsfailed:
+                    return False
+            return True
+
+        begin = time.process_time()
+        if not passed():
+            raise session.Failed("tests fail without a change")
+        limit = int(5 * (time.process_time() - begin)) + 10
+        control, seconds = in_child(passed, limit)
+        if control != SURVIVED:
+            raise session.Failed(f"a fork without a change was {control}")
+        print(f"\n{self.name}: {len(self.mutants)} to try, {seconds:.0f} s the tests", flush=True)
+        for mutant in self.mutants:
+            self.attempt(mutant, passed, limit)
+        return True
+
+    def attempt(self, mutant: Mutant, passed: Callable[[], bool], limit: int) -> None:
+        module = import_module(f"bayesgmm.{mutant.file[:-3].replace('/', '.')}")
+
+        def changed_and_passed() -> bool:
+            become(module, mutant.source)
+            return passed()
+
+        outcome, seconds = in_child(changed_and_passed, limit)
+        line = {
+            "id": identity(mutant), "group": self.name, "file": mutant.file, "line": mutant.line,
+            "before": mutant.before, "after": mutant.after, "outcome": outcome,
+            "seconds": round(seconds, 1),
+        }  # fmt: skip
+        with RESULTS.open("a") as out:
+            out.write(json.dumps(line) + "\n")
 
 
-def test_group(group: Group) -> int:
-    """pytest's exit status."""
-    import pytest
-
-    arguments = [*group.tests, "-x", "-q", "-p", "no:cacheprovider"]
-    if group.without:
-        arguments += ["-k", f"not ({group.without})"]
-    return int(pytest.main([*arguments, "-m", "not slow and not pymc"], plugins=[Shuffled()]))
-
-
-def prepare(group: Group) -> None:
-    """Import, once for all forks, what takes long and is not changed."""
-    os.chdir(COPY)
-    sys.path[0] = str(COPY)
-    os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"  # those of other packages take seconds
-    os.environ["NUMBA_CACHE_DIR"] = str(BUILD / "compiled")
-    os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = "1"
-    if group.interpreted:
-        import_module("tests.interpreted")
-    for name in ("matplotlib", "numba", "pandas", "pytest", "scipy.optimize", "scipy.stats"):
-        import_module(name)
-
-
-def run(name: str, size: int, seed: int, again: bool) -> None:
+def run(name: str, size: int, seed: int, again: bool) -> int:
     """Try the mutants of a group that have no result yet, and the survivors if asked."""
     group = GROUPS[name]
-    make_copy()
-    prepare(group)
-    status, seconds = in_child(lambda: test_group(group), 3600)
-    if status != 0:
-        raise SystemExit(f"The tests of {name} fail without a change; see {BUILD}/last.log.")
-    print(f"{name}: {seconds:.0f} s without a change", flush=True)
-    limit = int(5 * seconds) + 20
-    for file in group.files:
-        there = COPY / "bayesgmm" / file
-        original = there.read_text()
-        known = {i for i, each in latest().items() if not (again and survived(each))}
-        for mutant in sampled(file, size, seed):
-            own = identity(mutant, original)
-            if own in known:
-                continue
-            there.write_text(mutant.source)
-            for compiled in there.parent.glob(f"__pycache__/{there.stem}.*.pyc"):
-                compiled.unlink()  # Python knows a changed file by its size and its second
-            status, seconds = in_child(lambda: test_group(group), limit)
-            there.write_text(original)
-            # 1: tests failed; 2 to 4: it could not even be imported; -9: it ran on and on.
-            outcome = SURVIVED if status == 0 else "timed out" if status == -9 else "killed"
-            line = {
-                "id": own, "group": name, "file": file, "line": mutant.line,
-                "before": mutant.before, "after": mutant.after,
-                "outcome": outcome, "seconds": round(seconds, 1),
-            }  # fmt: skip
-            with RESULTS.open("a") as out:
-                out.write(json.dumps(line) + "\n")
+    known = {i for i, each in latest().items() if not (again and survived(each))}
+    sample = [mutant for file in group.files for mutant in sampled(file, size, seed)]
+    sample = [mutant for mutant in sample if identity(mutant) not in known]
+    if not sample:
+        return 0
+    os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
+    os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = "1"
+    sys.path.insert(0, str(ROOT))
+    os.chdir(ROOT)
+    import pytest
+
+    arguments = [*group.tests, "-q", "-p", "no:cacheprovider", "-m", "not slow and not pymc"]
+    if group.interpreted:
+        arguments += ["-p", "tests.interpreted"]
+    if group.without:
+        arguments += ["-k", f"not ({group.without})"]
+    return int(pytest.main(arguments, plugins=[Trying(name, sample)]))
 
 
-def identity(mutant: Mutant, original: str) -> str:
+def identity(mutant: Mutant) -> str:
+    """Of this change of this text."""
+    original = (ROOT / "bayesgmm" / mutant.file).read_text()
     text = "\0".join((mutant.file, original, mutant.source))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -358,9 +396,9 @@ def report(names: list[str], size: int, seed: int) -> int:
         for file in GROUPS[name].files:
             original = (ROOT / "bayesgmm" / file).read_text()
             own = [
-                (mutant, survived(found[identity(mutant, original)]))
+                (mutant, survived(found[identity(mutant)]))
                 for mutant in sampled(file, size, seed)
-                if identity(mutant, original) in found
+                if identity(mutant) in found
             ]
             left = [mutant for mutant, alive in own if alive]
             told = [mutant for mutant in left if mutant.key in reasons]
@@ -393,12 +431,7 @@ def main() -> int:
         for name in names:  # each in a process of its own: some interpret compiled code
             child = os.fork()
             if child == 0:
-                try:
-                    run(name, asked.size, asked.seed, asked.again)
-                except SystemExit as stop:
-                    print(stop, file=sys.stderr, flush=True)
-                    os._exit(1)
-                os._exit(0)
+                os._exit(run(name, asked.size, asked.seed, asked.again))
             if os.waitpid(child, 0)[1]:
                 return 1
     return report(names, asked.size, asked.seed)
