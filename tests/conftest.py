@@ -9,7 +9,8 @@ import pytest
 import bayesgmm as bg
 
 matplotlib.use("Agg")
-# For the type checker alone; a plugin of pytest, which has to come first.
+#: For the type checker alone; a plugin, which makes Numba compile nothing.
+collect_ignore = ["whole/typed_uses.py", "interpreted.py"]
 collect_ignore = ["whole/typed_uses.py", "interpreted.py"]
 
 
