@@ -11,7 +11,6 @@ import bayesgmm as bg
 matplotlib.use("Agg")
 #: For the type checker alone; a plugin, which makes Numba compile nothing.
 collect_ignore = ["whole/typed_uses.py", "interpreted.py"]
-collect_ignore = ["whole/typed_uses.py", "interpreted.py"]
 
 
 @pytest.fixture(autouse=True, scope="session")
