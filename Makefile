@@ -83,13 +83,15 @@ test-newest:  ## The tests with the newest versions there are
 	@echo "Installing the newest versions into build/newest, then testing with them..."
 	@$(call TEST_WITH,newest,--upgrade)
 
-coverage: $(READY)  ## The branches that the tests take of what computes, compiled functions too; below its floor it fails
-	@echo "Tests, then those of compiled functions as plain Python, watched (half an hour)..."
+coverage: $(READY)  ## The branches that the tests take of what computes; below a floor it fails
+	@echo "The tests, then those of compiled functions as plain Python, watched (an hour)..."
 	@rm -rf build/coverage && mkdir -p build/coverage
-	@$(BIN)/python -m coverage run -m pytest --numprocesses $(WORKERS) --dist worksteal
-	@$(BIN)/python -m coverage run -m pytest -p tests.interpreted --numprocesses $(WORKERS) --dist worksteal
+	@$(BIN)/python -m coverage run -m pytest --numprocesses $(WORKERS) --dist worksteal \
+		--deselect tests/interface/test_cli_refusals.py::test_help_waits_for_no_heavy_package  # it is timed
+	@$(BIN)/python -m coverage run -m pytest -p tests.interpreted -q
 	@$(BIN)/python -m coverage combine --quiet
 	@$(BIN)/python -m coverage report
+	@$(BIN)/python -m coverage report --rcfile tests/interpreted.coveragerc --data-file build/coverage/data
 
 mutants: $(READY)  ## Wrong changes of the core mathematics, which the tests have to notice: MUTANTS_ARGS="m_step --size 10"
 	@echo "Mutants, 40 of each file (hours; stop it and go on as you like)..."
