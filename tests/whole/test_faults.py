@@ -287,6 +287,7 @@ def test_a_full_disk_is_a_file_error_and_no_more(tmp_path):
 
 INTERRUPTED = """
 import os, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell's & has ignored
 import bayesgmm as bg
 
 when = None
@@ -324,6 +325,7 @@ def test_an_interrupt_in_an_import_leaves_no_package_half_there(tmp_path):
 
 ANSWERING = """
 import os, signal, time
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from bayesgmm.interrupts import whole_imports
 
 there = {"__name__": "llvmlite.binding.executionengine"}
