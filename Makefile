@@ -127,11 +127,11 @@ bench: $(READY)  ## Run the benchmarks against their peers, write docs/benchmark
 
 calibrate: $(READY)  ## Simulation-based calibration, hours; goes on where it was stopped; writes docs/calibration.md
 	@echo "Simulating and fitting, 300 times in each configuration (hours; stop it and go on as you like)..."
-	@$(BIN)/python benchmarks/calibration.py --report $(CALIBRATE_ARGS)
+	@$(BIN)/python -m benchmarks.calibration --report $(CALIBRATE_ARGS)
 
 recovery: $(READY)  ## Known mixtures found again, beside scikit-learn, hours; goes on where it was stopped; writes docs/recovery.md
 	@echo "Simulating and fitting, 200 data sets of each design (hours; stop it and go on as you like)..."
-	@$(BIN)/python benchmarks/recovery.py --report $(RECOVERY_ARGS)
+	@$(BIN)/python -m benchmarks.recovery --report $(RECOVERY_ARGS)
 
 reference: $(READY)  ## Posteriors by another sampler, which tests compare with; writes tests/reference/posteriors.json
 	@echo "Sampling six posteriors in plain Python (ten minutes or more)..."

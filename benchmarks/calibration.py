@@ -1,7 +1,7 @@
 """Simulation-based calibration: is the truth one more draw from what a fit says is the posterior?
 
-    python benchmarks/calibration.py [--simulations 300] [--method nuts laplace] [--workers 2]
-                                     [--only NAME] [--seconds 600] [--report]
+    python -m benchmarks.calibration [--simulations 300] [--method nuts laplace] [--workers 2]
+                                       [--only NAME] [--seconds 600] [--report]
 
 Parameters are drawn from a prior that is fixed in the data's units, data from them, and
 ``bayesgmm.fit`` fits those under the same prior.  Then the truth is exchangeable with the draws,
@@ -34,17 +34,13 @@ into docs/calibration.md and its picture.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import time
 import warnings
 import zlib
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, field, replace
 from functools import cache
-from itertools import islice, zip_longest
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +52,7 @@ import bayesgmm as bg
 from bayesgmm.density.prior_draws import prior_draws
 from bayesgmm.inference.convergence import r_hat_and_ess, smallest
 from bayesgmm.options import generator
+from benchmarks import simulations
 
 ROOT = Path(__file__).parents[1]
 KEPT = ROOT / "benchmarks" / "calibrated"
@@ -352,34 +349,29 @@ def kept_in(configuration: Configuration, method: str) -> Path:
 
 
 def kept(configuration: Configuration, method: str) -> list[dict[str, Any]]:
-    """What was simulated, in the order of its numbers; a line that was cut off is left out."""
-    path, found = kept_in(configuration, method), {}
-    for line in path.read_text().splitlines() if path.exists() else ():
-        try:
-            each = json.loads(line)
-        except json.JSONDecodeError:
-            continue
+    """What was simulated, in the order of its numbers."""
+    done = simulations.kept_in(kept_in(configuration, method))
+    for each in done:
         if "pit" in each:
             each["pit"] = dict(zip(names(configuration), each["pit"], strict=True))
-        found[each["number"]] = each
-    return [found[number] for number in sorted(found)]
+    return done
 
 
 def _keep(configuration: Configuration, method: str, found: dict[str, Any]) -> None:
-    """One line more; it begins with the line break that a killed run may not have written."""
     if "pit" in found:
         found = found | {"pit": [found["pit"][name] for name in names(configuration)]}
-    with kept_in(configuration, method).open("a") as file:
-        file.write("\n" + json.dumps(found))
+    simulations.keep(kept_in(configuration, method), found)
 
 
-def _one(task: tuple[Configuration, str, int]) -> tuple[Configuration, str, dict[str, Any]]:
+Task = tuple[Configuration, str, int]
+
+
+def _one(task: Task) -> dict[str, Any]:
     configuration, method, number = task
     try:
-        found = simulation(configuration, number, method)
+        return simulation(configuration, number, method)
     except Exception as error:  # one that fails is counted, and does not stop the others
-        found = {"number": number, "failed": f"{type(error).__name__}: {error}"}
-    return configuration, method, found
+        return {"number": number, "failed": f"{type(error).__name__}: {error}"}
 
 
 def simulate(
@@ -392,26 +384,14 @@ def simulate(
         for each in configurations:
             there = {one["number"] for one in kept(each, method)}
             tasks.append([(each, method, i) for i in range(n) if i not in there])
-    left = [task for turn in zip_longest(*tasks) for task in turn if task is not None]
-    began, done, turn = time.perf_counter(), 0, iter(left)
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        running = {pool.submit(_one, task) for task in islice(turn, 2 * workers)}
-        while running:
-            finished = next(as_completed(running))
-            running.discard(finished)
-            configuration, method, found = finished.result()
-            _keep(configuration, method, found)
-            done, took = done + 1, time.perf_counter() - began
-            rest = took / done * (len(left) - done)
-            print(
-                f"\r{done} of {len(left)}, {took:.0f} s, {rest:.0f} s to go; {method} "
-                f"{configuration.name} {found['number']:<10}",
-                end="",
-                flush=True,
-            )
-            if took < seconds:
-                running |= {pool.submit(_one, task) for task in islice(turn, 1)}
-    print()
+    simulations.carry_out(
+        _one,
+        tasks,
+        lambda task, found: _keep(*task[:2], found),
+        lambda task: f"{task[1]} {task[0].name} {task[2]}",
+        workers=workers,
+        seconds=seconds,
+    )
 
 
 # The page ------------------------------------------------------------------------------
@@ -511,13 +491,8 @@ def picture() -> Any:
 
 def report() -> None:
     """Write tables between the marks of the page, and the picture."""
-    text = PAGE.read_text(encoding="utf-8")
-    for method in METHODS:
-        begin, end = f"% {method}: written by benchmarks/calibration.py\n", f"% {method}: end\n"
-        before, rest = text.split(begin)
-        after = rest.split(end)[1]
-        text = before + begin + "\n" + "\n".join(table(method)) + "\n\n" + end + after
-    PAGE.write_text(text, encoding="utf-8")
+    tables = {method: table(method) for method in METHODS}
+    simulations.write_tables(PAGE, "benchmarks/calibration.py", tables)
     picture().savefig(PICTURE, dpi=110)
 
 

@@ -1,7 +1,7 @@
 """Are the true parameters found again?  Designs of a published comparison of R packages.
 
-    python benchmarks/recovery.py [--data-sets 200] [--workers 2] [--only U9] [--seconds 600]
-                                  [--kept build/recovery] [--report]
+    python -m benchmarks.recovery [--data-sets 200] [--workers 2] [--only U9] [--seconds 600]
+                                    [--kept build/recovery] [--report]
 
 Data sets are drawn from mixtures that are known: nine univariate and twenty bivariate ones of
 Chassagnol and others (2023), and four in ten dimensions whose overlap has a closed form.  Each
@@ -32,16 +32,13 @@ it does that alone.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import time
 import warnings
 import zlib
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
-from itertools import islice, product, zip_longest
-from multiprocessing import get_context
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +49,7 @@ from sklearn.mixture import GaussianMixture
 
 import bayesgmm as bg
 from bayesgmm.options import generator
+from benchmarks import simulations
 
 ROOT = Path(__file__).parents[1]
 KEPT = ROOT / "build" / "recovery"
@@ -276,25 +274,16 @@ def kept_in(folder: Path, design: Design) -> Path:
 
 
 def kept(folder: Path, design: Design) -> list[dict[str, Any]]:
-    """What was fitted, in the order of its numbers; a line that was cut off is left out."""
-    path, found = kept_in(folder, design), {}
-    for line in path.read_text().splitlines() if path.exists() else ():
-        try:
-            each = json.loads(line)
-        except json.JSONDecodeError:
-            continue
-        found[each["number"]] = each
-    return [found[number] for number in sorted(found)]
+    """What was fitted, in the order of its numbers."""
+    return simulations.kept_in(kept_in(folder, design))
 
 
 def keep(folder: Path, design: Design, found: dict[str, Any]) -> None:
-    """One line more; it begins with the line break that a killed run may not have written."""
-    with kept_in(folder, design).open("a") as file:
-        file.write("\n" + json.dumps(found))
+    simulations.keep(kept_in(folder, design), found)
 
 
-def _one(task: tuple[Design, int]) -> tuple[Design, dict[str, Any]]:
-    return task[0], data_set(*task)
+def _one(task: tuple[Design, int]) -> dict[str, Any]:
+    return data_set(*task)
 
 
 def simulate(designs: list[Design], n: int, workers: int, seconds: float, folder: Path) -> None:
@@ -304,29 +293,16 @@ def simulate(designs: list[Design], n: int, workers: int, seconds: float, folder
     for each in designs:
         there = {one["number"] for one in kept(folder, each)}
         tasks.append([(each, i) for i in range(min(n, each.most)) if i not in there])
-    left = [task for turn in zip_longest(*tasks) for task in turn if task is not None]
-    if not left:
-        return
-    began, done, turn = time.perf_counter(), 0, iter(left)
     for threads in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):  # of the workers' scikit-learn
         os.environ.setdefault(threads, "1")
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        running = {pool.submit(_one, task) for task in islice(turn, 2 * workers)}
-        while running:
-            finished = next(as_completed(running))
-            running.discard(finished)
-            design, found = finished.result()
-            keep(folder, design, found)
-            done, took = done + 1, time.perf_counter() - began
-            print(
-                f"\r{done} of {len(left)}, {took:.0f} s, {took / done * (len(left) - done):.0f} s "
-                f"to go; {design.name} {found['number']:<10}",
-                end="",
-                flush=True,
-            )
-            if took < seconds:
-                running |= {pool.submit(_one, task) for task in islice(turn, 1)}
-    print()
+    simulations.carry_out(
+        _one,
+        tasks,
+        lambda task, found: keep(folder, task[0], found),
+        lambda task: f"{task[0].name} {task[1]}",
+        workers=workers,
+        seconds=seconds,
+    )
 
 
 # The page ------------------------------------------------------------------------------
@@ -549,13 +525,8 @@ TABLES: dict[str, Callable[[list[Found]], list[str]]] = {
 
 def report(all_found: list[Found]) -> None:
     """Write tables between the marks of the page."""
-    text = PAGE.read_text(encoding="utf-8")
-    for name, table in TABLES.items():
-        begin, end = f"% {name}: written by benchmarks/recovery.py\n", f"% {name}: end\n"
-        before, rest = text.split(begin)
-        after = rest.split(end)[1]
-        text = before + begin + "\n" + "\n".join(table(all_found)) + "\n\n" + end + after
-    PAGE.write_text(text, encoding="utf-8")
+    tables = {name: table(all_found) for name, table in TABLES.items()}
+    simulations.write_tables(PAGE, "benchmarks/recovery.py", tables)
 
 
 def main() -> None:

@@ -49,8 +49,8 @@ class Group(NamedTuple):
 
     files: tuple[str, ...]
     tests: tuple[str, ...]
-    interpreted: bool  # as plain Python
-    without: str = ""  # tests that are slow as plain Python, by pytest's -k
+    interpreted: bool  # as plain Python, without the tests that are slow so
+    without: str = ""  # tests that are slow, by pytest's -k
 
 
 GROUPS = {
@@ -65,8 +65,6 @@ GROUPS = {
         ("tests/expectation/test_statistics.py", "tests/expectation/test_how_seen.py",
          "tests/expectation/test_views.py"),
         True,
-        "correlated_errors or stationary or every_method or scipy_finds or em_holed or copies "
-        "or conditional_mixture or no_array",
     ),
     "density": Group(
         (
@@ -78,7 +76,6 @@ GROUPS = {
         ),
         ("tests/density/test_density.py", "tests/density/test_jacobian.py"),
         True,
-        "integrates_to",
     ),
     "m_step": Group(("inference/maximum/m_step.py",), ("tests/maximum/test_m_step.py",), True),
     "evidence": Group(

@@ -327,18 +327,17 @@ class LogPosterior:
         theta = self._batch(theta)
         flat = np.ascontiguousarray(theta.reshape(-1, self.size))
         out = np.empty(len(flat))
-        if not self.few_rows:  # the threads are those of each pass
+        if self.few_rows:
+            target = self.target
+
+            def some(begin: int) -> None:
+                part = slice(begin, begin + _THETAS)
+                log_posteriors(target, flat[part], out[part])
+
+            thread_map(some, range(0, len(flat), _THETAS), self.cores)
+            out -= self.log_jacobian
+        else:  # the threads are those of each pass
             out[:] = [here.value for here in self._at_many(flat, value_only=True)]
-            out[np.isnan(out)] = -np.inf
-            return out.reshape(theta.shape[:-1])
-        target = self.target
-
-        def some(begin: int) -> None:
-            part = slice(begin, begin + _THETAS)
-            log_posteriors(target, flat[part], out[part])
-
-        thread_map(some, range(0, len(flat), _THETAS), self.cores)
-        out -= self.log_jacobian
         out[np.isnan(out)] = -np.inf
         return out.reshape(theta.shape[:-1])
 

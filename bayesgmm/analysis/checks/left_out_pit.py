@@ -161,8 +161,7 @@ def _weights(fit: MixtureFit, log_density: Floats) -> tuple[Floats, Floats | Non
     ess = float(array_stats.ess(log_density.sum(axis=-1))) if draws > 4 else np.nan
     relative = min(ess / (chains * draws), 1.0) if np.isfinite(ess) and ess > 0 else 1.0
     log_weights, k_hat = weights_without_rows(flat, relative)
-    weights = np.exp(log_weights - log_weights.max(axis=1, keepdims=True))
-    return weights / weights.sum(axis=1, keepdims=True), np.nan_to_num(k_hat, nan=np.inf)
+    return np.exp(log_weights), np.nan_to_num(k_hat, nan=np.inf)
 
 
 def _probabilities(

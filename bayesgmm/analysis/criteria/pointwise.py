@@ -8,7 +8,6 @@ is no whole number says nothing about how many observations there were.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import suppress
 from typing import NamedTuple
 
 import numpy as np
@@ -119,9 +118,11 @@ def weights_without_rows(
     """
     from arviz_stats.base import array_stats
 
-    log_weights, k_hat = -log_density, np.zeros(len(log_density))
-    log_weights -= np.logaddexp.reduce(log_weights, axis=1)[:, None]
+    log_weights, k_hat = np.empty(log_density.shape), np.zeros(len(log_density))
     for i, row in enumerate(log_density):
-        with suppress(ValueError), np.errstate(over="ignore"):  # a k-hat may be infinite
-            log_weights[i], k_hat[i] = array_stats.psislw(row, r_eff=relative, axis=-1)
+        try:
+            with np.errstate(over="ignore"):  # a k-hat may be infinite
+                log_weights[i], k_hat[i] = array_stats.psislw(row, r_eff=relative, axis=-1)
+        except ValueError:
+            log_weights[i] = -row - np.logaddexp.reduce(-row)
     return log_weights, k_hat
