@@ -1,7 +1,7 @@
 """Are the true parameters found again?  Designs of a published comparison of R packages.
 
     python -m benchmarks.recovery [--data-sets 200] [--workers 2] [--only U9] [--seconds 600]
-                                    [--kept build/recovery] [--report]
+                                    [--kept benchmarks/recovered] [--report]
 
 Data sets are drawn from mixtures that are known: nine univariate and twenty bivariate ones of
 Chassagnol and others (2023), and four in ten dimensions whose overlap has a closed form.  Each
@@ -24,9 +24,10 @@ the intervals with it.
 Means and standard deviations are in units of the true standard deviation, so that squared errors
 of all parameters can be added.
 
-Each data set has its seed, and a finished one is a line in ``build/recovery``: the same call goes
-on from there.  ``--report`` writes what is there into docs/recovery.md; with ``--data-sets 0``
-it does that alone.
+Each data set has its seed, and a finished one is a line in ``benchmarks/recovered``: the same call
+goes on from there, on another machine as well.  A change of what fits do makes those lines old:
+remove them.  ``--report`` writes what is there into docs/recovery.md; with ``--data-sets 0`` it
+does that alone.
 """
 
 from __future__ import annotations
@@ -52,7 +53,7 @@ from bayesgmm.options import generator
 from benchmarks import simulations
 
 ROOT = Path(__file__).parents[1]
-KEPT = ROOT / "build" / "recovery"
+KEPT = ROOT / "benchmarks" / "recovered"
 PAGE = ROOT / "docs" / "recovery.md"
 Array = np.ndarray[Any, np.dtype[np.float64]]
 
@@ -214,9 +215,9 @@ def by_bayesgmm(
         if len(rows) == 1:
             found["log likelihood"] = fit.log_likelihood
         else:
-            found["lower"], found["upper"] = np.quantile(
-                rows, ((1 - MASS) / 2, (1 + MASS) / 2), axis=0
-            )
+            lower, upper = np.quantile(rows, ((1 - MASS) / 2, (1 + MASS) / 2), axis=0)
+            here = (lower <= true_row(design)) & (true_row(design) <= upper)
+            found["held"] = "".join(map(str, here.astype(int)))
         return found
 
     return fitted
@@ -244,9 +245,9 @@ def data_set(design: Design, number: int) -> dict[str, Any]:
             except Exception as error:  # counted, as all failures are
                 one = {"error": f"{type(error).__name__}: {error}"}
         one["seconds"] = round(time.process_time() - began, 2)
-        for key in ("estimate", "lower", "upper", "log likelihood"):
+        for key in ("estimate", "log likelihood"):
             if key in one:
-                one[key] = np.round(one[key], 7).tolist()
+                one[key] = np.round(one[key], 4).tolist()
         found[name] = one
     return {"number": number, "fits": found}
 
@@ -334,10 +335,11 @@ class Found:
             statuses[name] = counted(fit.get("status", "raised") for fit in fits)
             seconds[name] = float(np.median([fit["seconds"] for fit in fits] or [0.0]))
             likelihoods[name] = np.array([fit.get("log likelihood", np.nan) for fit in fits])
-        intervals = [each["fits"]["nuts"] for each in done]
-        intervals = [(fit["lower"], fit["upper"]) for fit in intervals if "lower" in fit]
-        lower, upper = np.moveaxis(np.array(intervals).reshape(-1, 2, len(truth)), 1, 0)
-        held = ((lower <= truth) & (truth <= upper)).astype(float)
+        drawn = [each["fits"]["nuts"] for each in done]
+        held = np.array(
+            [[int(one) for one in fit["held"]] for fit in drawn if "held" in fit], float
+        )
+        held = held.reshape(-1, len(truth))
         return cls(design, len(done), errors, failures, statuses, seconds, likelihoods, held)
 
     def of(self, group: int | None) -> Array:
