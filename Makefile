@@ -1,6 +1,7 @@
 # Needs GNU make, a POSIX shell and a Python with pip; everything else goes into .venv.
 # Another Python can be named: make test PYTHON=/path/to/python3.13
-# The tests of one room: make test ROOM=partitions; in one process: WORKERS=0 PYTEST_ARGS="-k moves -x"
+# The tests of one room: make test ROOM=partitions, and make test-slow ROOM=partitions; in one
+# process: WORKERS=0 PYTEST_ARGS="-k moves -x"
 
 SHELL := /bin/sh
 VENV := .venv
@@ -17,6 +18,8 @@ CALIBRATE_ARGS :=
 RECOVERY_ARGS :=
 MOMENTS := 50
 MUTANTS_ARGS :=
+
+PYTEST = $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal
 
 # True of a Python that bayesgmm runs on; PyMC sets the upper bound.
 SUPPORTED := import sys, venv; sys.exit(not (3, 12) <= sys.version_info[:2] < (3, 15))
@@ -50,7 +53,7 @@ TEST_WITH = \
 		--numprocesses $(WORKERS) --dist worksteal $(PYTEST_ARGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test recompile test-rounding test-rounding-quick check lint types imports test-minimal test-newest coverage mutants fuzz faults bench calibrate recovery reference docs docs-linkcheck package lock clean $(VENV)
+.PHONY: help demo test test-slow recompile test-rounding test-rounding-quick check lint types imports test-minimal test-newest coverage mutants fuzz faults bench calibrate recovery reference docs docs-linkcheck package lock clean $(VENV)
 
 help:  ## Say what there is
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile \
@@ -60,14 +63,18 @@ demo: $(READY)  ## Set up, then choose a mixture for the Old Faithful data
 	@echo "Choosing a mixture for Old Faithful (the first run compiles, which takes a minute or more)..."
 	@$(BIN)/bayesgmm select faithful
 
-test: check  ## Set up, then every check, the tests and the doctests
+test: check  ## Set up, then every check, the tests that are not slow and the doctests
 	@echo "Tests and doctests (the first run compiles, which takes a minute or more)..."
-	@$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal $(if $(ROOM),tests/$(ROOM) -m 'not slow') $(PYTEST_ARGS)
+	@$(PYTEST) $(if $(ROOM),tests/$(ROOM)) -m "not slow" $(PYTEST_ARGS)
+
+test-slow: $(READY)  ## The slow tests: examples, pages of the documentation, samplers beside each other, jobs that are killed
+	@echo "Slow tests (ten minutes)..."
+	@$(PYTEST) $(if $(ROOM),tests/$(ROOM)) -m slow $(PYTEST_ARGS)
 
 recompile: $(READY)  ## Forget compiled code, after a change of what other files call
 	@find bayesgmm -name "*.nb[ic]" -delete
 
-test-rounding: $(READY)  ## The tests as on other processors: three ways of rounding, two sets of seeds
+test-rounding: $(READY)  ## All tests as on other processors: three ways of rounding, two sets of seeds
 	@echo "Six runs of the tests (an hour at most)..."
 	@$(BIN)/python -m tests.rounding
 

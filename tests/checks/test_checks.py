@@ -117,6 +117,7 @@ def test_a_direction_is_the_projection_of_the_mixture():
     np.testing.assert_allclose(spread, 1.0, rtol=1e-9)
 
 
+@pytest.mark.slow
 def test_pit_of_the_truth_is_uniform_and_its_test_keeps_its_level():
     truth = point([0.4, 0.6], [[0.0], [4.0]], [[[1.0]], [[0.5]]])
     p = []
@@ -163,6 +164,7 @@ def test_statistics_are_those_of_scipy_in_the_datas_units():
     assert table["correlation of x0, x1"] == pytest.approx(np.corrcoef(x.T)[0, 1], rel=1e-6)
 
 
+@pytest.mark.slow
 def test_p_values_alone_and_for_all_are_calibrated_where_parameters_are_known():
     truth = point([0.5, 0.5], [[0.0, 0.0], [3.0, 1.0]], [np.eye(2), np.eye(2) * 0.4])
     alone, together = [], []
@@ -241,6 +243,7 @@ def test_a_missing_correlation_shows_along_projections_only():
     assert check.misplaced and all("projection" in name for name in check.misplaced)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::bayesgmm.errors.FitWarning")
 def test_right_models_are_seldom_called_wrong():
     truth = point([0.4, 0.6], [[0.0, 0.0], [4.0, 2.0]], [np.eye(2), [[1, 0.6], [0.6, 0.8]]])[0, 0]
@@ -345,6 +348,7 @@ def test_the_p_value_is_that_of_all_permutations():
     assert p == pytest.approx(np.mean(np.array(every) >= right))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("classifier", ["forest", "neighbours", "quadratic"])
 def test_fresh_rows_of_the_model_are_like_generated_ones(em_faithful, classifier):
     truth = em_faithful.parameters[0, 0]
@@ -381,6 +385,7 @@ def test_squares_find_a_wrong_covariance_and_no_wrong_shape():
     )
 
 
+@pytest.mark.slow
 def test_rounding_is_no_misfit_unless_asked_for(laplace):
     spread = [two_sample_test(laplace[2], seed=s) for s in range(3)]
     kept = [two_sample_test(laplace[2], spread=False, seed=s) for s in range(3)]
@@ -431,6 +436,7 @@ def test_replicated_data_have_arvizs_layout_and_the_draws_they_came_from(laplace
     assert list(named["log_likelihood"].to_dataset()) == ["eruptions", "waiting"]
 
 
+@pytest.mark.slow
 def test_arvizs_plots_take_the_tree(laplace):
     tree = with_predictive(laplace[2], max_draws=100, seed=1)
     for plot in (az.plot_ppc_dist, az.plot_loo_pit, az.plot_ppc_pit, az.plot_ppc_tstat):

@@ -109,6 +109,7 @@ def weighted(fit, weights):
 # Against quadrature -------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_waic_dic_and_loo_agree_with_quadrature(clean):
     fit, exact = clean
     p = exact.posterior
@@ -149,6 +150,7 @@ def test_wbic_agrees_with_quadrature(clean):
     assert abs(counted.value - found.value) < 4 * np.hypot(counted.se, found.se)
 
 
+@pytest.mark.slow
 def test_repair_by_refit_comes_near_exact_leave_one_out(with_outlier):
     """At 12 sd the row's own density is averaged over two draws or so: 6 off unrepaired."""
     fit, exact = with_outlier
@@ -162,6 +164,7 @@ def test_repair_by_refit_comes_near_exact_leave_one_out(with_outlier):
     assert found["elpd_loo"] == after.value and "Pareto" not in str(found)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("outlier", [3.5, 5.0, 8.0])
 def test_the_density_of_a_row_left_out_is_exact_whatever_the_overlap(outlier, monkeypatch):
     """Between the two posteriors, or where they are far apart by each one's evidence."""
@@ -180,6 +183,7 @@ def test_the_density_of_a_row_left_out_is_exact_whatever_the_overlap(outlier, mo
     assert abs(other.value - exact.without(15)) < 0.03
 
 
+@pytest.mark.slow
 def test_repair_of_a_mixture_agrees_with_moment_matching(faithful):
     """Old Faithful and a row that the second component is stretched to hold, K = 2; ArviZ's
     answer counts where its k-hat, -.1 to .5 over seeds, is good by ArviZ's own limit."""
@@ -235,6 +239,7 @@ class Known(az.SamplingWrapper):
         return xr.DataArray([[value]], dims=("chain", "draw"))
 
 
+@pytest.mark.slow
 def test_repaired_sums_are_those_of_arviz(with_outlier, monkeypatch):
     fit, _ = with_outlier
     monkeypatch.setattr(

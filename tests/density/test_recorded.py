@@ -226,6 +226,7 @@ def test_a_mode_on_ties_names_its_component_and_rows(priors):
     assert "rows (60, 61, 62, 63, 64, …)" in found.note
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["nuts", "laplace"])
 def test_draws_on_ties_name_the_component_and_its_rows(method):
     """An improper posterior: whatever the verdict, the note says what it is about."""

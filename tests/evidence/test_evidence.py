@@ -100,6 +100,7 @@ def test_one_component_equals_numerical_integration(family):
     assert found.se < 0.01
 
 
+@pytest.mark.slow
 def test_two_components_equal_the_sum_over_all_allocations():
     priors = prior_of("InverseGamma", 1.5)
     fit = bg.fit(bg.MixtureSpec(2, priors=priors), X[:, None], method="nuts", seed=1, draws=2500)
@@ -109,6 +110,7 @@ def test_two_components_equal_the_sum_over_all_allocations():
         assert found.se < 0.01
 
 
+@pytest.mark.slow
 def test_a_sparse_mixture_tells_how_many_components_are_occupied():
     """Three components and a Dirichlet prior of 0.3, against the sum over all allocations."""
     priors = prior_of("InverseGamma", 0.3)
@@ -117,6 +119,7 @@ def test_a_sparse_mixture_tells_how_many_components_are_occupied():
     np.testing.assert_allclose(found, exact("InverseGamma", 3, 0.3)[1][1:], atol=0.03)
 
 
+@pytest.mark.slow
 def test_units_change_the_evidence_by_their_jacobian(galaxies):
     spec = bg.MixtureSpec(2)
     values = [
@@ -128,6 +131,7 @@ def test_units_change_the_evidence_by_their_jacobian(galaxies):
     assert abs(gap - len(galaxies) * np.log(1000)) < allowed
 
 
+@pytest.mark.slow
 def test_chains_in_one_labelling_and_in_all_give_one_number(faithful):
     """Three overlapping components: log 3! = 1.79 must not appear or vanish."""
     fit = bg.fit(bg.MixtureSpec(3, "diag"), faithful, method="nuts", draws=500, seed=1)
@@ -142,6 +146,7 @@ def test_chains_in_one_labelling_and_in_all_give_one_number(faithful):
     assert max(value.se for value in values) < 0.3
 
 
+@pytest.mark.slow
 def test_the_region_of_one_labelling_is_one_in_k_factorial(galaxies):
     """Of draws whose labels are shuffled at random, 1 in 3! lies in it."""
     fit = bg.fit(bg.MixtureSpec(3), galaxies, method="nuts", seed=1)
@@ -196,6 +201,7 @@ def test_what_is_no_check_changes_nothing_and_is_told(other, why):
     assert with_third.note == "" and with_third.se < BRIDGE.se
 
 
+@pytest.mark.slow
 def test_a_mode_that_the_chains_missed_is_in_the_error(two_ways):
     """What bridge sampling finds of each mode's chains alone adds up to the whole."""
     larger_first = two_ways.parameters.weights[..., 0].mean(axis=1) > 0.5
@@ -232,6 +238,7 @@ def test_a_mode_that_the_chains_missed_is_in_the_error(two_ways):
     assert stored.estimates[2][:3] == ("stepping stones", whole, 0.1)
 
 
+@pytest.mark.slow
 def test_a_relabelled_mode_is_the_same_normal(faithful):
     """The normal approximation at a mode has the same density at relabelled points."""
     from bayesgmm.inference.sampling.modes import prepare

@@ -116,6 +116,7 @@ def test_a_fit_of_holed_rows_is_monotone_and_stationary(method, covariance):
     assert pointwise[1] == 0.0  # nothing was seen of it
 
 
+@pytest.mark.slow
 def test_one_normal_of_holed_rows_is_the_maximum_that_scipy_finds():
     """By a quasi-Newton search on SciPy's densities of what was seen of each row."""
     from scipy.optimize import minimize
@@ -140,6 +141,7 @@ def test_one_normal_of_holed_rows_is_the_maximum_that_scipy_finds():
     assert minimize(negative, at + 0.05, options={"gtol": 1e-3}).fun >= negative(at) - 1e-6
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:Estimates of the log evidence")  # of few draws; see the bound
 def test_every_method_and_what_follows_takes_holed_rows(tmp_path):
     rows = bg.Observations(HOLED, missing="marginal")
@@ -188,6 +190,7 @@ def test_expectations_are_those_of_the_conditional_mixture(em_holed):
         np.testing.assert_allclose(filled.values[n][gone[n]], expected, rtol=1e-8)
 
 
+@pytest.mark.slow
 def test_draws_vary_as_the_conditional_mixture_does(em_holed):
     copies = em_holed.impute(4000, [[np.nan, -1.0, np.nan], [1.0, 2.0, 3.0]], seed=2)
     assert copies.dims == ("draw", "obs", "feature") and copies.shape == (4000, 2, 3)

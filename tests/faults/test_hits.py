@@ -23,6 +23,7 @@ JOBS = (
 )
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="has no fork and no signals")
 @pytest.mark.parametrize("jobs", [JOBS] if not MOMENTS else [(job,) for job in JOBS], ids=" ".join)
 def test_hits_at_random_moments(tmp_path, jobs):

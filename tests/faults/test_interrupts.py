@@ -53,6 +53,7 @@ def by_finaliser():
     Final()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("end", [by_callback, by_finaliser])
 @pytest.mark.skipif(
     threading.current_thread() is not threading.main_thread(), reason="no signals here"
@@ -137,6 +138,7 @@ except KeyboardInterrupt:
 """
 
 
+@pytest.mark.slow
 def test_an_interrupt_where_numpy_compares_records():
     """NumPy asks Python whether types go together, and takes any exception for a no.
 
@@ -146,6 +148,7 @@ def test_an_interrupt_where_numpy_compares_records():
     assert done.stdout == "interrupted [1]\n", done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("step", ["__enter__", "__exit__"])
 def test_numpy_treats_errors_as_before_after_an_interrupt(step):
     """In the last moment before a block begins, and in the first after it."""

@@ -93,6 +93,7 @@ finally:
 """
 
 
+@pytest.mark.slow
 @posix
 def test_a_disk_that_is_full(tmp_path):
     """A real one of 256 kB, where this process may mount one."""
@@ -359,6 +360,7 @@ print("no ticks", quick(progress=lambda *given: None).status)
 """
 
 
+@pytest.mark.slow
 def test_clocks(tmp_path):
     lines = run(CLOCKS, tmp_path)
     assert lines == ["backwards True", "constant True", "no ticks converged"]

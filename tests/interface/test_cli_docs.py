@@ -5,6 +5,8 @@ import shlex
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from tests.interface.test_cli import main
 from tests.whole.test_examples import ROOT, words
 
@@ -18,6 +20,7 @@ def said(text):
     return words(re.sub("─+", "─", text))
 
 
+@pytest.mark.slow
 def test_the_commands_of_the_page_do_what_it_says(tmp_path, main, monkeypatch):
     monkeypatch.chdir(tmp_path)
     namespace, printed, refused = {"__name__": "page"}, "", 0

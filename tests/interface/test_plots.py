@@ -378,6 +378,7 @@ def test_many_features_show_what_separates_the_components():
     assert plot_fit(fit, features=[f"f{j}" for j in range(3)]).shape == (3, 3)
 
 
+@pytest.mark.slow
 def test_a_projection_of_one_component_of_holes_noise_and_many_directions():
     one = made([1.0], [np.zeros(8)], [np.eye(8) + 0.5], n=40, names=[f"f{j}" for j in range(8)])
     assert "most correlation" in plot_fit(one).get_title()

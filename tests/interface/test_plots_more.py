@@ -166,6 +166,7 @@ def test_axes_come_in_and_go_out_and_nothing_else_changes(name, fits, selection)
         drawn(name, fits, selection, wrong)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("k", [1, 12])
 @pytest.mark.parametrize("d", [1, 5])
 def test_any_number_of_components_and_features(k, d):

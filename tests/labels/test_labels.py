@@ -57,6 +57,7 @@ def test_chains_in_every_permutation_are_brought_back_without_error():
     assert not to_pivot(switched, pivot, len(x), groups=np.zeros(4, int)).ambiguous.any()
 
 
+@pytest.mark.slow
 def test_nuts_chains_started_in_permuted_modes_come_back(blobs):
     """The same by sampling: every chain relabelled at random after the fact, then back."""
     _, x, _ = blobs
@@ -159,6 +160,7 @@ def test_relabelling_refuses_what_it_cannot_do(nuts_faithful, em_faithful, faith
         bg.relabel(nuts_faithful, pivot=nuts_faithful)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("k", [3, 4, 5])
 def test_galaxies_means_mix_wherever_what_labels_cannot_fool_does(k, galaxies):
     """Rank-normalised split R-hat by ArviZ, four chains of 1,000.

@@ -79,6 +79,7 @@ def test_from_the_same_start_the_likelihood_is_scikit_learns(covariance, name):
     np.testing.assert_allclose(plain.parameters.means[0, 0], peer.means_, rtol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["faithful", "galaxies", "iris"])
 @pytest.mark.parametrize("covariance", SKLEARNS)
 def test_the_search_is_never_below_scikit_learns_best_of_thirty(name, covariance):
@@ -209,6 +210,7 @@ def test_a_seed_gives_the_same_fit_on_any_number_of_cores(cores, galaxies):
     np.testing.assert_array_equal(a.parameters.means, b.parameters.means)
 
 
+@pytest.mark.slow
 def test_large_data_are_searched_on_a_sample_and_fitted_whole(blobs):
     truth, _, _ = blobs
     x, _ = truth.simulate(40_000, seed=1)

@@ -69,6 +69,7 @@ def test_the_step_of_a_long_column_is_that_of_all_its_values(n):
     assert lattice_step(np.where(np.arange(n) < 17, 1.0, rng.normal(size=n))) == 0
 
 
+@pytest.mark.slow
 def test_a_component_is_no_narrower_than_the_recording():
     """Iris to 0.1 cm, of which 29 petals have one width; r^2 / 12 is the rounding's variance."""
     x = lab("iris")
@@ -101,6 +102,7 @@ def test_the_floor_of_spherical_covariances_is_the_largest_step():
 # The same optimum -------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "covariance", "k"), [
     ("faithful", "full", 2), ("faithful", "full", 3), ("faithful", "tied", 4),
     ("faithful", "diag", 4), ("iris", "full", 3), ("iris", "tied", 4), ("iris", "diag", 5),
@@ -113,6 +115,7 @@ def test_other_seeds_end_at_the_same_optimum(name, covariance, k):
     assert np.ptp(ends) < 0.05
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["faithful", "iris", "galaxies"])
 def test_other_units_and_repeated_rows_end_at_the_same_optimum(name):
     x = lab(name)

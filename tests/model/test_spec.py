@@ -357,6 +357,7 @@ def test_priors_far_from_the_data_are_refused_where_they_meet(changed, match, un
     assert bg.fit(spec, faithful, method="em", seed=1).status.ok  # which has no priors
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("value", [1e-9, 1e-5, 1e5, 1e9])
 def test_extreme_priors_give_finite_fits_or_one_sentence(value, faithful):
     families = (

@@ -192,6 +192,7 @@ def plain_greedy(draws, loss, restarts, seed):
     return best
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loss", LOSSES)
 def test_never_above_a_hundred_plain_searches_nor_a_draw(overlap, loss):
     fit, _ = overlap

@@ -326,6 +326,7 @@ print(int(xr.open_zarr("out.zarr")["component"].sum()), len(pd.read_parquet("out
 """
 
 
+@pytest.mark.slow
 @posix
 def test_a_full_disk_is_a_file_error_and_leaves_what_was_there(tmp_path):
     lines = run(FULL, folder=tmp_path).splitlines()

@@ -9,6 +9,8 @@ import warnings
 from collections import Counter
 from pathlib import Path
 
+import pytest
+
 import bayesgmm as bg
 
 #: Copies that are damaged; a quarter of each format and kind of damage.
@@ -16,6 +18,7 @@ COPIES = 8 * int(os.environ.get("FAULT_MOMENTS", "1"))
 ROOT = Path(__file__).parents[2]
 
 
+@pytest.mark.slow
 def test_damage_at_random_places(tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", bg.FitWarning)  # so few draws mix in no way

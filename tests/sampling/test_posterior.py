@@ -101,6 +101,7 @@ def test_log_density_equals_pymcs_up_to_a_constant(covariance, d, correlations, 
     np.testing.assert_allclose(gaps, gaps[0], atol=1e-8)
 
 
+@pytest.mark.slow
 @pytest.mark.pymc
 @pytest.mark.parametrize(("covariance", "d"), [("full", 3), ("tied", 2), ("diag", 2)])
 def test_log_density_of_rows_seen_in_part_equals_pymcs(covariance, d, blobs):
@@ -145,6 +146,7 @@ def test_map_is_where_pymcs_own_maximisation_ends(covariance, faithful):
     np.testing.assert_allclose(found["weights"], ours.weights, rtol=1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.pymc
 def test_pymc_engine_and_the_default_sample_one_posterior(pymc_faithful, faithful):
     ours = bg.fit(pymc_faithful.spec, faithful, method="nuts", seed=4)
@@ -359,6 +361,7 @@ def test_many_values_are_the_values_of_each(covariance, faithful):
             assert found[place] == density.value(theta[place])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("draws", [10, 1000])
 def test_laplace_evaluates_a_dear_density_no_more_than_four_times_a_draw(
     draws, faithful, monkeypatch
@@ -464,6 +467,7 @@ def test_sparse_weights_can_be_sampled(galaxies):
     assert diverging is None or diverging.mean() <= MANY_DIVERGENCES
 
 
+@pytest.mark.slow
 def test_interrupted_sampling_keeps_what_was_drawn(faithful, monkeypatch):
     """A KeyboardInterrupt in the middle gives a fit of the draws made so far."""
     import time
@@ -544,6 +548,7 @@ def test_nutpies_internal_class_still_fits_and_the_public_way_gives_the_same(fai
     assert np.abs(z_scores(public, fast)).max() < ERRORS
 
 
+@pytest.mark.slow
 def test_gradient_threads_sample_the_same_posterior(blobs, monkeypatch):
     """One chain on two cores runs its rows on threads, which add in another order: the same
     density to rounding at every point, and after some steps another chain of the same posterior."""

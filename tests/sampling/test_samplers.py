@@ -254,6 +254,7 @@ def same_means(density, first, second):
         same_mean(values, second[name], name)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_jumps_draw_what_tempering_draws(three, tempered, seed):
     """Every chain has the lesser mode, whatever became of the first draws about it."""
@@ -294,6 +295,7 @@ def by_way_of_temperatures(density, students, betas, begin, n):
     return np.stack([chain.draws for chain in chains])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("wide", [1.0, 9.0])
 def test_ladders_from_the_ts_draw_what_tempering_draws(three, tempered, wide):
     """From the t's at the modes and from t's so wide that they reach over many labellings, of
@@ -310,6 +312,7 @@ def test_ladders_from_the_ts_draw_what_tempering_draws(three, tempered, wide):
     )
 
 
+@pytest.mark.slow
 def test_jumps_go_by_way_of_temperatures_where_few_are_accepted(three, tempered, monkeypatch):
     density, modes = three
     monkeypatch.setattr(jumps, "_JUMPS", 1)  # so that each would have to be accepted
@@ -340,6 +343,7 @@ def by_these(density, students, jumps, begin, n):
     return np.stack([chain.draws for chain in chains])
 
 
+@pytest.mark.slow
 def test_bad_ts_leave_the_posterior_as_it_is(three, tempered):
     """What is in balance does not depend on the t's: here they are so wide that they reach over
     many labellings, and of wrong shares."""
@@ -364,6 +368,7 @@ def blurred():
     return density, about(modes[:1], density.groups), by_tempering(density, 2000).theta
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("between", "jumps", "draws"),
     [(0.4, 1, 12000), (0.7, 20, 3000)],
@@ -391,6 +396,7 @@ def test_stepping_stones_give_the_published_evidence(tempered):
     assert np.all(np.diff(facts["temperatures"]) > 0) and rejection.max() < 2 * rejection.mean()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("row_weights", [None, np.linspace(0.5, 2.0, 25)])
 def test_stepping_stones_give_the_integral(row_weights):
     """Over the mean and the scale of one normal, by SciPy's Simpson rule, in the data's units."""
@@ -429,6 +435,7 @@ def sampler(fit):
     return str(fit.tree["fit/sampler"].item())
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::bayesgmm.FitWarning")  # of few draws
 def test_the_modes_decide_how_to_sample(monkeypatch):
     """R-hat apart, which may have the last word."""
@@ -444,6 +451,7 @@ def test_the_modes_decide_how_to_sample(monkeypatch):
     assert sampler(begun) == "nuts" and int(begun.tree["fit/n_modes"]) == 1
 
 
+@pytest.mark.slow
 def test_labels_that_something_tells_apart_are_held_in_their_shares():
     """Priors that differ tell components apart, a little: each labelling is a mode of its own,
     jumps find its share, and so does tempering, which knows of no modes."""
@@ -537,6 +545,7 @@ def test_jumps_after_hardly_any_warm_up(three, tune):
     ).all()
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::bayesgmm.FitWarning")
 @pytest.mark.parametrize(("method", "k"), [("nuts", 1), ("nuts", 3), ("tempering", 2)])
 def test_the_same_seed_gives_the_same_draws_on_any_number_of_threads(method, k):

@@ -17,6 +17,7 @@ def tied_nuts(faithful):
     return bg.fit(bg.MixtureSpec(2, "tied"), faithful, method="nuts", seed=1)
 
 
+@pytest.mark.slow
 def test_compare_reproduces_arviz(nuts_faithful, tied_nuts, em_faithful):
     table = bg.compare({"em": em_faithful, "full": nuts_faithful, "tied": tied_nuts})
     assert list(table.index) == ["full", "tied", "em"]
@@ -129,6 +130,7 @@ def test_relabelling_undoes_any_permutation_of_separated_components(k):
     np.testing.assert_array_equal(back.means, draws.means)
 
 
+@pytest.mark.slow
 def test_select_orders_models_and_samples_the_best(galaxies):
     seen = []
     chosen = bg.select(

@@ -34,6 +34,7 @@ def by_all(faithful):
     )
 
 
+@pytest.mark.slow
 def test_the_table_has_everything_of_what_was_sampled(by_all):
     table = by_all.table
     sampled = table[[label in by_all.posteriors for label in table.index]]
@@ -233,6 +234,7 @@ def test_guesses_are_those_that_are_described():
     assert found["K=4, diag"] == -np.inf
 
 
+@pytest.mark.slow
 def test_the_largest_k_sampled_is_not_the_best(galaxies):
     """Of two K; of many K the rule is tried above, and docs/uses.md goes to six with draws."""
     seen = []
@@ -254,6 +256,7 @@ def test_the_largest_k_sampled_is_not_the_best(galaxies):
     assert ("components with fewer than 4 rows" in found.verdict) == (few >= 0.5)
 
 
+@pytest.mark.slow
 def test_sampling_ends_at_the_limit_and_says_what_it_leaves(galaxies):
     found = bg.select(
         galaxies, range(1, 6), ["full"], by="evidence", posteriors=2, seed=1, sampling=FAST
@@ -264,6 +267,7 @@ def test_sampling_ends_at_the_limit_and_says_what_it_leaves(galaxies):
     assert "so sample more (posteriors=)" in found.verdict
 
 
+@pytest.mark.slow
 def test_a_run_with_a_folder_does_only_what_is_missing(faithful, tmp_path, monkeypatch):
     options = {
         "by": "evidence",
@@ -313,6 +317,7 @@ def test_a_run_with_a_folder_does_only_what_is_missing(faithful, tmp_path, monke
     assert len(made) <= 1
 
 
+@pytest.mark.slow
 def test_two_processes_in_one_folder_do_not_spoil_each_other(tmp_path):
     code = (
         "import sys, bayesgmm as bg\n"
@@ -358,6 +363,7 @@ def test_a_sampler_that_fails_is_a_reason_in_the_table(faithful, monkeypatch):
     assert found.verdict.startswith("No model has an evidence")
 
 
+@pytest.mark.slow
 def test_bootstrap_p_values_are_small_where_a_component_is_missing_and_not_where_none_is(faithful):
     one, two, three = (bg.fit(bg.MixtureSpec(k), faithful, method="em", seed=1) for k in (1, 2, 3))
     missing = bg.bootstrap_test(one, two, max_replicates=19, seed=1)

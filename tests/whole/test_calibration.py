@@ -45,6 +45,7 @@ def simulated(configuration, n, assumed=None):
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("configuration", CALIBRATED, ids=lambda each: each.name)
 def test_the_truth_is_one_more_draw(configuration):
     """False alarms: at most 1 of 100,000."""

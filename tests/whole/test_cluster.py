@@ -62,6 +62,7 @@ def in_parts(rows, folder, monkeypatch, size=3_000):
     return path
 
 
+@pytest.mark.slow
 def test_passes_run_on_the_cluster_and_give_the_same(rows, client, tmp_path, monkeypatch):
     """However rows are cut: files, or chunks of a Dask array where they lie."""
     here = bg.Observations(in_parts(rows, tmp_path, monkeypatch), in_memory=False)
@@ -148,6 +149,7 @@ print(repr(fit.log_likelihood))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="has no such signals")
 def test_a_process_that_is_killed_goes_on(rows, tmp_path):
     path, kept = tmp_path / "rows.npy", tmp_path / "kept"

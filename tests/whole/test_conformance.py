@@ -38,7 +38,10 @@ MODELS = (
 )  # fmt: skip
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize(
+    "method",
+    [pytest.param(name, marks=[pytest.mark.slow] * (name == "tempering")) for name in METHODS],
+)
 def test_every_method_keeps_its_promises(method):
     if method == "tempering":
         found = check_method(bg.Tempering(draws=80, tune=50, chains=2), only=TEMPERING)

@@ -47,6 +47,7 @@ def test_collinear_columns_are_named(kind, words, method):
         bg.fit(bg.MixtureSpec(2), more, method=method, seed=1)
 
 
+@pytest.mark.slow
 def test_columns_that_are_only_nearly_collinear_are_fitted():
     """Off the plane by a millionth in one row of many, and diagonal covariances have no plane."""
     data = pd.concat([collinear("a copy")] * 20, ignore_index=True)

@@ -156,6 +156,7 @@ def test_pages_name_only_files_that_are_there():
             assert (page.parent / target).exists(), f"{page.name} names {target}"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
 def test_example_runs(path, tmp_path, capsys):
     spec = importlib.util.spec_from_file_location(path.stem, path)

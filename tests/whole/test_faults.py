@@ -82,6 +82,7 @@ if __name__ == "__main__":
 )
 
 
+@pytest.mark.slow
 @posix
 def test_every_method_works_in_a_forked_child(tmp_path):
     printed = run(FORKED, folder=tmp_path).splitlines()
@@ -131,6 +132,7 @@ if __name__ == "__main__":
 )
 
 
+@pytest.mark.slow
 def test_threads_that_fit_at_once(tmp_path):
     assert run(THREADS, folder=tmp_path) == "True\n"
 
@@ -224,6 +226,7 @@ def test_nothing_in_the_package_suppresses_warnings():
         assert "catch_warnings" not in file.read_text(encoding="utf-8"), file
 
 
+@pytest.mark.slow
 def test_select_on_threads_leaves_the_filters_as_they_are(galaxies):
     before = list(warnings.filters)
     for _ in range(3):
@@ -272,6 +275,7 @@ print(bg.load(fit.save("fit.nc")).log_likelihood == fit.log_likelihood)
 """
 
 
+@pytest.mark.slow
 @posix
 def test_a_full_disk_is_a_file_error_and_no_more(tmp_path):
     """By a limit on the size of files, which stops writers as a full disk does."""
@@ -317,6 +321,7 @@ MIDDLE = (
 )  # fmt: skip
 
 
+@pytest.mark.slow
 @posix
 def test_an_interrupt_in_an_import_leaves_no_package_half_there(tmp_path):
     printed = run(INTERRUPTED, *MIDDLE, folder=tmp_path).splitlines()
@@ -344,6 +349,7 @@ except KeyboardInterrupt:
 """
 
 
+@pytest.mark.slow
 @posix
 def test_an_interrupt_waits_for_an_answer_to_llvm(tmp_path):
     """ctypes would drop it and answer with nothing, and LLVM take that for compiled code."""

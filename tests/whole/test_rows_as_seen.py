@@ -93,6 +93,7 @@ def deconvolved(measured):
     return {name: bg.fit(spec, rows, method=name, seed=1, **options[name]) for name in options}
 
 
+@pytest.mark.slow
 def test_methods_agree_on_what_was_measured(deconvolved, measured, tmp_path):
     nuts, laplace = deconvolved["nuts"], deconvolved["laplace"]
     assert nuts.status.ok and laplace.status.ok
@@ -128,6 +129,7 @@ def test_rows_without_their_errors_are_nearer_to_what_they_were(deconvolved, mea
     refused("have no errors of measurement", fit.denoise, data=x)
 
 
+@pytest.mark.slow
 def test_denoising_is_the_conditional_expectation():
     """Against SciPy's densities and the normal's formula, row by row, beside holes."""
     x = holed(X, 0.2)
@@ -177,6 +179,7 @@ def test_labels_decide_which_component_is_which(covariance):
         np.testing.assert_allclose(known.parameters.covariances[0, 0, 1], cov, rtol=1e-8)
 
 
+@pytest.mark.slow
 def test_draws_keep_labels_that_are_known_and_the_evidence_knows(tmp_path):
     """By symmetry p(x, z = 0) = p(x) / 2 for one row's label, and 1 / 6 for two of three."""
     x = np.random.default_rng(5).normal(size=(40, 1)) + np.repeat([0.0, 3.5], 20)[:, None]
@@ -307,6 +310,7 @@ def test_a_mixture_with_noise_is_a_density(strewn_em, tmp_path):
     assert set(component) == {0, 1, 2} and x.shape == (1000, 2)
 
 
+@pytest.mark.slow
 def test_the_evidence_with_noise_is_that_of_numerical_integration():
     """K = 1 in one dimension: over the weight, the mean and the log scale on a grid."""
     rng = np.random.default_rng(1)
@@ -373,6 +377,7 @@ def test_a_selection_is_the_maximum_that_scipy_finds():
     assert np.exp(fit.score_samples([[-1.0]]).values) > 0  # of all rows, recorded or not
 
 
+@pytest.mark.slow
 def test_every_method_takes_everything_at_once(tmp_path):
     rows = everything()
     spec = bg.MixtureSpec(2, noise=True)
