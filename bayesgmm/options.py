@@ -129,7 +129,8 @@ def _float(value: Any) -> float:
 def one_of[Name: str](*names: Name) -> Kind[Name]:
     """One of some names."""
     *others, last = map(repr, names)
-    words = f"{'one of ' if len(names) > 2 else ''}{', '.join(others)} or {last}"
+    first = f"{', '.join(others)} or " if others else ""
+    words = f"{'one of ' if len(names) > 2 else ''}{first}{last}"
 
     def read(value: Any) -> Name:
         if not isinstance(value, str):

@@ -62,6 +62,14 @@ class InMemory:
         return seen.sum(axis=0) * 1.0 if self.row_weights is None else self.row_weights @ seen
 
     @cached_property
+    def empty_weight(self) -> float:
+        """Weight of the rows of which nothing was seen."""
+        if self.seen_weight.max() == self.total_weight:
+            return 0.0
+        empty = np.isnan(self.matrix).all(axis=1)
+        return float(empty.sum() if self.row_weights is None else self.row_weights[empty].sum())
+
+    @cached_property
     def typical_weight(self) -> float:
         """Median weight of a distinct row: 1, or 2 where every row is there twice."""
         weights = np.ones(self.n_rows) if self.row_weights is None else self.row_weights

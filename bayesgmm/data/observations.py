@@ -15,6 +15,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from bayesgmm.data.alignment import aligned
 from bayesgmm.data.fittable import refuse_unfittable
 from bayesgmm.data.in_memory import InMemory
 from bayesgmm.data.lattice import steps_in_words
@@ -80,7 +81,8 @@ class Observations:
         distribution of y (Bovy, Hogg and Roweis 2011).
     labels : array of shape (N,) or name of a column, optional
         The component, from 0 on, that a row is known to be of; -1 (or NaN, None) where that
-        is not known.  ``pandas.factorize`` makes them of names.
+        is not known.  ``pandas.factorize`` makes them of names.  K is noise, where the model
+        has it (``predict`` says -1 of such rows).
     allowed : array of bool of shape (N, K), optional
         Which components a row may be of, in place of ``labels``.
     background : array of shape (2, D) or (N,), or mapping, optional
@@ -91,6 +93,10 @@ class Observations:
         The box outside of which no row was recorded, infinite (None) where there is no
         bound: the fit is of all rows, those not recorded included.  At most two features can
         be bounded, and any number where covariances are diagonal.
+
+    What is given of each row or feature goes by position; pandas' Series and frames by their row
+    labels where the data are pandas' as well, and ``errors`` and ``background`` in frames by the
+    names of their columns.  Another order is put right, other labels are an error.
 
     Attributes
     ----------
@@ -193,6 +199,11 @@ class Observations:
             "allowed": allowed,
             "background": background,
             "selection": selection,
+        }
+        labels = found.index if hasattr(data, "iloc") else None  # pandas' rows have labels
+        known = {
+            what: aligned(what, given, None if own is None else named, labels)
+            for what, given in known.items()
         }
         table, steps = table_of(found, named, resolution, missing is not None, known)
         self._put(table, named, own is not None, steps, missing, sample_of)
@@ -341,6 +352,11 @@ class Observations:
         return self.table.seen_weight
 
     @property
+    def telling_weight(self) -> float:
+        """Sum of the weights of the rows of which something was seen: how many rows tell."""
+        return self.total_weight - self.table.empty_weight
+
+    @property
     def typical_weight(self) -> float:
         """Median weight of a distinct row: 1, or 2 where every row is there twice."""
         return self.table.typical_weight
@@ -396,7 +412,8 @@ class Observations:
         n_components = COUNT("n_components", n_components)
         covariance = COVARIANCE("covariance", covariance)
         likelihood_only = TRUTH("likelihood_only", likelihood_only)
-        self.views.refuse_empty(n_components, TRUTH("noise", noise))
+        weights = None if isinstance(self.table, Stored) else self.table.row_weights
+        self.views.refuse_empty(n_components, TRUTH("noise", noise), weights)
         self.views.refuse_unknown_probability(STRUCTURES[covariance].matrices, self.names)
         refuse_unfittable(
             self.table,

@@ -120,10 +120,10 @@ def _read_dataarray(data: Any) -> tuple[NDArray[np.float64], list[str] | None, N
 
 
 def _coordinate(data: Any, rows: Any, n: int) -> NDArray[Any]:
-    return _labels(data[rows].values) if rows in data.coords else np.arange(n)
+    return row_labels(data[rows].values) if rows in data.coords else np.arange(n)
 
 
-def _labels(index: Any) -> NDArray[Any]:
+def row_labels(index: Any) -> NDArray[Any]:
     """Row labels as one plain array; those of other types as text, which a file can hold."""
     labels = np.asarray(index)
     if labels.dtype.kind == "O" and not all(isinstance(label, str) for label in labels):
@@ -151,7 +151,7 @@ def _read_frame(
         columns = [_numbers(_in_numpy(column), column.name) for column in frame.iter_columns()]
     if not columns:
         raise DataError("The frame has no columns; give one column per feature.")
-    labels = np.arange(len(columns[0])) if index is None else _labels(index)
+    labels = np.arange(len(columns[0])) if index is None else row_labels(index)
     return np.hstack(columns), names, labels
 
 

@@ -28,7 +28,8 @@ def _numbers(name: str, given: Any, kinds: str = "iuf") -> Array:
     if hasattr(given, "to_numpy"):
         given = given.to_numpy()
     if isinstance(given, np.ma.MaskedArray):
-        given = np.ma.filled(given.astype(object), None)
+        masked, given = np.ma.getmaskarray(given), given.data.astype(object)
+        given[masked] = None
     try:
         array = np.asarray(given)
         if array.dtype.kind == "O":
@@ -73,7 +74,10 @@ def read_errors(given: Any, values: Array, names: tuple[str, ...]) -> Array:
         return errors
     if not np.all(np.isfinite(errors)):
         row = int(np.argmax(~np.isfinite(errors).all(axis=(1, 2))))
-        raise DataError(f"The covariance of errors of row {row} is not finite.", row=row)
+        raise DataError(
+            f"The covariance of errors of row {row} is not finite; correct it, or leave it out.",
+            row=row,
+        )
     size = np.abs(errors).max(axis=(1, 2))
     bad = np.abs(errors - np.swapaxes(errors, 1, 2)).max(axis=(1, 2)) > 1e-8 * size
     bad |= np.linalg.eigvalsh(errors)[:, 0] < -_ROUNDING * d * size

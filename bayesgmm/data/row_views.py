@@ -197,11 +197,13 @@ class RowViews:
         box = None if box is None else scaling.there(box)
         return replace(self, errors=errors, background=background, selection=box)
 
-    def refuse_empty(self, n_components: int, noise: bool) -> None:
-        """Refuse a component that no row may be of."""
+    def refuse_empty(self, n_components: int, noise: bool, weights: Array | None = None) -> None:
+        """Refuse a component that no row with a weight may be of."""
         allowed = self.allowed_of(n_components, noise)
         if allowed is None:
             return
+        if weights is not None:
+            allowed = allowed[weights > 0]
         empty = np.flatnonzero(~allowed[:, :n_components].any(axis=0))
         if len(empty):
             raise DataError(

@@ -173,6 +173,13 @@ class Stored:
         """Weight (D,) of the rows in which each feature was seen."""
         return self.summary.seen
 
+    @cached_property
+    def empty_weight(self) -> float:
+        """Weight of the rows of which nothing was seen; it may take a pass."""
+        if self.seen_weight.max() == self.total_weight:
+            return 0.0
+        return sum(block.empty_weight for block in self.tables())
+
     @property
     def weighted(self) -> bool:
         """Whether rows have weights."""

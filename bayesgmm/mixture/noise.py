@@ -36,7 +36,7 @@ class Noise:
         if self.box is None:
             raise DataError(
                 "The noise of this mixture has a density that was given row by row, of which "
-                "nothing else is known; give Observations(..., background=...) of new rows."
+                "nothing else is known; fit with a box, Observations(..., background=[low, high])."
             )
         return self.box
 
@@ -51,7 +51,14 @@ class Noise:
     def box_for(self, views: RowViews) -> Array | None:
         """The box over which noise has a density at rows; None where theirs is given row by row."""
         given = views.background
-        return None if given is not None and given.ndim == 1 else self.required_box
+        if given is not None and given.ndim == 1:
+            return None
+        if self.box is None:
+            raise DataError(
+                "The noise of this mixture has a density that was given row by row; give that of "
+                "these rows, Observations(..., background=...)."
+            )
+        return self.box
 
     def log_density(self, rows: InMemory) -> Array:
         """Log density (N,) of rows, of what was seen of them; -inf outside of the box."""

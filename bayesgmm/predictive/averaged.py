@@ -10,7 +10,7 @@ seems impossible given one feature can be the only explanation of the next.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal
 
@@ -193,6 +193,30 @@ class AveragedMixture:
         some = self.parameters.marginal(features)
         box = None if self.box is None else self.box[:, list(features)]
         return AveragedMixture(self.log_weights, some.means, some.scale_tril, self.log_noise, box)
+
+    def of_fewer_draws(self, most: int) -> AveragedMixture:
+        """About the same with ``most`` draws at most: each taken as often as its weight says."""
+        if self.n_draws <= most:
+            return self
+        upto = np.cumsum(self.draw_weights)
+        chosen = np.searchsorted(upto, (np.arange(most) + 0.5) / most * upto[-1])
+        shift = np.log(self.draw_weights[chosen]) + np.log(most)
+        own = AveragedMixture(
+            self.log_weights[chosen] - shift[:, None], self.means[chosen], self.scale_tril[chosen]
+        )
+        if self.log_noise is None:
+            return own
+        return replace(own, log_noise=self.log_noise[chosen] - shift, box=self.box)
+
+    def as_seen(self, features: Sequence[int], errors: Floats | None) -> AveragedMixture:
+        """Of some features, measured with errors of a covariance: what is seen of a row.
+
+        Noise is what was seen, errors included.
+        """
+        own = self if len(features) == self.means.shape[-1] else self.marginal(features)
+        if errors is None:
+            return own
+        return replace(own, scale_tril=np.linalg.cholesky(own.parameters.covariances + errors))
 
     def condition(self, given: Mapping[int, float]) -> AveragedMixture:
         """Of the other features where these have these values."""

@@ -8,7 +8,7 @@ things.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,7 +25,8 @@ from bayesgmm.options import LIMIT, PROBABILITY, SEED, instance, shown
 from bayesgmm.predictive.asked import PROBABILITIES, given_values, positions
 from bayesgmm.predictive.averaged import AveragedMixture, Draw
 from bayesgmm.predictive.generation import Frame, generated
-from bayesgmm.predictive.regions import POINTS, HighestDensityRegion, Levels, checked_points
+from bayesgmm.predictive.regions import POINTS, HighestDensityRegion, checked_points
+from bayesgmm.predictive.scores import scoring, seen_as_they_are
 from bayesgmm.predictive.univariate import UnivariateMixture
 
 _SHOWN = 20  # features in a notebook
@@ -123,6 +124,17 @@ class PredictiveDistribution:
         rows = self._rows(data)
         out = self.mixture.log_density(rows)
         return xr.DataArray(out, dims="obs", coords={"obs": rows.index}, name="log_density")
+
+    def density_of_whole_rows(self, data: Any) -> xr.DataArray:
+        """The same of rows without holes and errors, or a refusal."""
+        rows = self._rows(data)
+        if not seen_as_they_are(rows):
+            raise DataError(
+                "A region is of whole rows, and some of these have holes or errors of measurement; "
+                "ask whether anomaly_score(rows) >= 1 - mass, which holds each against what would "
+                "be seen of a row like it."
+            )
+        return self.log_density(rows)
 
     def _rows(self, data: Any) -> Observations:
         return features_like(np.atleast_1d(data) if np.isscalar(data) else data, self.feature_names)
@@ -262,7 +274,8 @@ class PredictiveDistribution:
         """Probability of a row no more likely than each of these (obs): small is strange.
 
         Scores of rows from the distribution are uniform between 0 and 1, so rows
-        scored below 0.01 are 1 % of them: a threshold is a false-alarm rate.
+        scored below 0.01 are 1 % of them: a threshold is a false-alarm rate.  A row with holes
+        or errors of measurement is held against what would be seen of rows like it.
 
         Parameters
         ----------
@@ -273,21 +286,19 @@ class PredictiveDistribution:
             1 / (points + 1).
         seed : int, default 0
         """
-        return self._score(data, self.mixture.levels(points, seed))
+        return self._scored(scoring(self.mixture, points, seed), data)
 
-    def _score(self, data: Any, levels: Levels) -> xr.DataArray:
-        log_density = self.log_density(data)
-        scores = levels.tail_probability(log_density.values)
-        return log_density.copy(data=scores).rename("anomaly_score")
+    def _scored(self, scores: Callable[[Observations], Any], data: Any) -> xr.DataArray:
+        rows = self._rows(data)
+        return xr.DataArray(scores(rows), {"obs": rows.index}, ("obs",), name="anomaly_score")
 
     def outliers(
         self, data: Any, *, rate: float = 0.01, points: int = POINTS, seed: Any = 0
     ) -> xr.DataArray:
         """Which rows (obs) are stranger than all but a share ``rate`` of the distribution."""
         rate = PROBABILITY("rate", rate)
-        levels = self.mixture.levels(points, seed)
-        levels.require(rate, f"A false-alarm rate of {rate:g}")
-        return (self._score(data, levels) <= rate).rename("outlier")
+        scores = scoring(self.mixture, points, seed, rate)
+        return (self._scored(scores, data) <= rate).rename("outlier")
 
     # Data -------------------------------------------------------------------------
 

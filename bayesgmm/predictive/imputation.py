@@ -48,11 +48,13 @@ def expected_rows(
                 square = part.means**2 + part.variances
                 second[at] += np.einsum("nk,nku->nu", own[:, :k], square)
                 if mixture.noise is not None:
-                    low, high = mixture.noise.required_box[:, part.columns]
-                    gone = np.isnan(rows.matrix[at])
-                    value = np.where(gone, 0.5 * (low + high), known[at])
+                    value, spread, gone = known[at], 0.0, np.isnan(rows.matrix[at])
+                    if gone.any():  # of which it is known that they are in the box
+                        low, high = mixture.noise.required_box[:, part.columns]
+                        value = np.where(gone, 0.5 * (low + high), value)
+                        spread = gone * (high - low) ** 2 / 12
                     first[at] += own[:, k:] * value
-                    second[at] += own[:, k:] * (value**2 + gone * (high - low) ** 2 / 12)
+                    second[at] += own[:, k:] * (value**2 + spread)
     first, second = first / len(forms), second / len(forms)
     variance = np.where(touched, np.maximum(second - first**2, 0.0), 0.0)
     return np.where(touched, first, known), variance
@@ -84,9 +86,10 @@ def drawn_rows(
                 stray = component >= mixtures.n_components
                 values = part.draw(np.where(stray, 0, component), rng)
                 if mixtures.noise is not None:
-                    made = mixtures.noise.simulate(len(component), rng)[:, part.columns]
-                    there = rows.matrix[at]
-                    made = np.where(np.isnan(there), made, there)
+                    made = rows.matrix[at]
+                    if np.isnan(made).any():
+                        drawn = mixtures.noise.simulate(len(component), rng)[:, part.columns]
+                        made = np.where(np.isnan(made), drawn, made)
                     values = np.where(stray[:, None], made, values)
                 out[s][at] = values
     return out

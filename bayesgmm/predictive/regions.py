@@ -10,7 +10,7 @@ a false-alarm rate.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 import xarray as xr
@@ -26,7 +26,6 @@ REPLICATES = 16
 #: Points of all sets together, where nothing else is asked for.
 POINTS = 65_536
 _MOST_POINTS = 2**30  # what Sobol points have bits for
-_FEWEST = 10  # points beyond a level, without which it is a guess
 
 
 def _power_of_two(value: Any) -> int:
@@ -42,9 +41,9 @@ _POWER_OF_TWO = Kind(
 
 
 class Density(Protocol):
-    """What has a log density at rows."""
+    """What has a log density at rows that were seen whole."""
 
-    def log_density(self, data: Any) -> xr.DataArray: ...
+    def density_of_whole_rows(self, data: Any) -> xr.DataArray: ...
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -64,6 +63,14 @@ class HighestDensityRegion:
     intervals : DataArray or None
         In one dimension, the intervals (interval, bound) that it consists of; several where
         the density has several peaks.
+
+    Examples
+    --------
+    >>> import bayesgmm as bg
+    >>> fit = bg.fit(bg.MixtureSpec(2), bg.datasets.faithful(), method="em", seed=1)
+    >>> region = fit.predictive.region(0.5)
+    >>> region.contains([[4.4, 80.0], [3.0, 65.0]]).values
+    array([ True, False])
     """
 
     mass: float
@@ -74,9 +81,16 @@ class HighestDensityRegion:
     distribution: Density
 
     def contains(self, data: Any) -> xr.DataArray:
-        """Whether each row (obs) lies in the region."""
-        inside = self.distribution.log_density(data) >= self.log_threshold
-        return inside.rename("inside")
+        """Whether each row (obs) lies in the region.
+
+        Raises
+        ------
+        DataError
+            For rows with holes or errors of measurement, whose densities are of something else;
+            ``anomaly_score(rows) >= 1 - mass`` asks the same of what was seen of them.
+        """
+        density = self.distribution.density_of_whole_rows(data)
+        return (density >= self.log_threshold).rename("inside")
 
     def __repr__(self) -> str:
         if self.intervals is None:
@@ -93,6 +107,8 @@ class Levels:
 
     Each set in ascending order, and ``pooled`` (R M,) all of them.
     """
+
+    FEWEST: ClassVar[int] = 10  # points beyond a level, without which it is a guess
 
     sets: Floats
     pooled: Floats
@@ -118,8 +134,8 @@ class Levels:
 
     def require(self, tail: float, what: str) -> None:
         """Refuse probabilities beyond which too few of the points lie."""
-        if tail * len(self.pooled) < _FEWEST:
-            needed = int(np.ceil(np.log2(_FEWEST / tail)))
+        if tail * len(self.pooled) < self.FEWEST:
+            needed = int(np.ceil(np.log2(self.FEWEST / tail)))
             raise SpecError(
                 f"{what} leaves {tail * len(self.pooled):.2g} of {len(self.pooled):,} points "
                 f"beyond its boundary, too few to place it; pass points={2**needed}.",

@@ -221,10 +221,19 @@ class FitRecord:
         return -2 * self.log_likelihood + 2 * self.n_parameters
 
     def bic(self) -> float:
-        """Schwarz's criterion, -2 log L + p log N; smaller is better (Schwarz 1978)."""
+        """Schwarz's criterion, -2 log L + p log N; smaller is better (Schwarz 1978).
+
+        N is the total weight of the rows of which something was seen.
+        """
         self._point("BIC")
-        n = float(self.fact("total_weight"))
+        n = self.telling_weight
         return -2 * self.log_likelihood + self.n_parameters * float(np.log(n))
+
+    @property
+    def telling_weight(self) -> float:
+        """Sum of the weights of the rows of which something was seen."""
+        told = self.fact("telling_weight")  # files of before have none
+        return float(self.fact("total_weight") if told is None else told)
 
     def icl(self) -> float:
         """BIC plus twice the entropy of the memberships; smaller is better.
@@ -239,6 +248,8 @@ class FitRecord:
         own = averaged_memberships(self.parameters, rows).values
         with np.errstate(divide="ignore", invalid="ignore"):
             entropy = -np.where(own > 0, own * np.log(own), 0.0).sum(axis=1)
+        if rows.has_holes:  # a row that says nothing is not one whose cluster is in doubt
+            entropy[np.isnan(rows.matrix).all(axis=1)] = 0.0
         weights = rows.row_weights
         return float(entropy.sum() if weights is None else entropy @ weights)
 

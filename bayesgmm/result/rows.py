@@ -20,6 +20,7 @@ from bayesgmm.predictive.memberships import (
     most_probable,
 )
 from bayesgmm.predictive.regions import POINTS
+from bayesgmm.predictive.scores import scoring
 from bayesgmm.result.by_block import OUT, Ask, answered
 from bayesgmm.result.filling import filled
 from bayesgmm.result.record import FitRecord
@@ -284,7 +285,8 @@ class FitOfRows(FitRecord):
     ) -> Any:
         """Predictive probability of a row no more likely than each of these (obs).
 
-        Uniform between 0 and 1 for rows from the model: a threshold is a false-alarm rate.
+        Uniform between 0 and 1 for rows from the model: a threshold is a false-alarm rate.  A row
+        with holes or errors of measurement is held against what would be seen of rows like it.
         (The fitted rows themselves, which are taken where ``data`` is left out, have been seen:
         fewer of them fall below it.)  See :meth:`PredictiveDistribution.anomaly_score`; ``out``
         is that of :meth:`predict_proba`.
@@ -330,14 +332,10 @@ class FitOfRows(FitRecord):
 
     def _scoring(self, points: int, seed: Any, rate: float | None = None) -> Ask:
         """What scores rows, whichever they are by the same points of the distribution."""
-        levels = self.predictive.mixture.levels(points, seed)
-        if rate is not None:
-            levels.require(rate, f"A false-alarm rate of {rate:g}")
+        scores = scoring(self.predictive.mixture, points, seed, rate)
 
         def ask(some: Observations) -> xr.DataArray:
-            density = self.predictive.log_density(some)
-            scores = levels.tail_probability(density.values)
-            return density.copy(data=scores).rename("anomaly_score")
+            return xr.DataArray(scores(some), {"obs": some.index}, ("obs",), name="anomaly_score")
 
         return ask
 

@@ -180,6 +180,8 @@ def _require_rows(groups: dict[str, xr.Dataset], fit: FitRecord) -> None:
     known = int(fit.fact("n_rows")), float(fit.fact("total_weight"))
     if not np.allclose(known, (rows.n_rows, rows.total_weight), rtol=_ROUNDING, atol=0):
         raise Refused("it speaks of another number of rows than it has")
+    if not np.isclose(fit.telling_weight, rows.telling_weight, rtol=_ROUNDING, atol=0):
+        raise Refused("it speaks of another number of rows that tell than it has")
 
 
 def _require_told(attributes: dict[Any, Any]) -> None:

@@ -80,6 +80,7 @@ def lay_out(
         "n_parameters": spec.n_parameters(observations.n_features),
         "n_rows": observations.n_rows,
         "total_weight": observations.total_weight,
+        "telling_weight": observations.telling_weight,
         "status": status.value,
         **({} if observations.sample_of is None else {"sample_of": observations.sample_of}),
         **facts,

@@ -221,7 +221,7 @@ def test_copies_are_frames_with_the_rows_labels(em_holed):
 
 def test_what_is_missing_is_refused_unless_it_is_said():
     refused("pass Observations\\(data, missing='marginal'\\)", bg.Observations, HOLED)
-    refused("missing must be", bg.Observations, HOLED, missing="mean")
+    refused("missing must be 'marginal' or None", bg.Observations, HOLED, missing="mean")
     empty = HOLED.copy()
     empty[:, 1] = np.nan
     rows = bg.Observations(empty, missing="marginal")
@@ -257,3 +257,24 @@ def test_complete_rows_are_the_same_whatever_is_said_of_missing_ones():
     plain = bg.fit(bg.MixtureSpec(2), X, seed=1)
     said = bg.fit(bg.MixtureSpec(2), bg.Observations(X, missing="marginal"), seed=1)
     assert said.log_likelihood == pytest.approx(plain.log_likelihood, abs=1e-10)
+
+
+def test_rows_that_say_nothing_change_no_criterion(tmp_path):
+    """A thousand of them, in memory, saved and stored, of weights and without."""
+    x = np.random.default_rng(0).normal(size=(90, 2)) + np.repeat([[0.0], [4.0]], 45, axis=0)
+    empty = np.concatenate([x, np.full((1000, 2), np.nan)])
+    weights = np.repeat([1.0, 2.0], [90, 1000])
+    spec = bg.MixtureSpec(2)
+    whole = bg.fit(spec, bg.Observations(x, resolution=0), method="em", seed=1)
+    np.save(tmp_path / "rows.npy", empty)
+    for rows in (
+        bg.Observations(empty, missing="marginal", resolution=0),
+        bg.Observations(empty, weights, missing="marginal", resolution=0),
+        bg.Observations(tmp_path / "rows.npy", missing="marginal", resolution=0, in_memory=False),
+    ):
+        fit = bg.fit(spec, rows, method="em", seed=1)
+        for criterion in ("aic", "aicc", "bic", "icl"):
+            np.testing.assert_allclose(
+                bg.criteria(fit)[criterion], bg.criteria(whole)[criterion], rtol=1e-5
+            )
+    assert bg.load(fit.save(tmp_path / "fit.nc", data=False)).bic() == fit.bic()

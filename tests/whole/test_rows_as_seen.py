@@ -420,6 +420,8 @@ def test_what_cannot_be_is_refused_in_a_sentence():
     many = make(X, labels=np.where(TRUTH == 1, 4, 0))
     refused("labels\\[120\\] is 4, but components", bg.fit, bg.MixtureSpec(2), many)
     refused("No row may be of component 1", bg.fit, bg.MixtureSpec(5), many)
+    none = make(X, (TRUTH == 0) * 1.0, labels=TRUTH)  # every row of component 1 without a weight
+    refused("No row may be of component 1", bg.fit, bg.MixtureSpec(2), none)
     refused(
         "allowed has 2 columns for 3", bg.fit, bg.MixtureSpec(3), make(X, allowed=[[1, 1]] * 200)
     )

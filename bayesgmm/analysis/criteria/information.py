@@ -47,7 +47,7 @@ def aicc(fit: MixtureFit) -> float:
     """AIC with its correction for few rows, AIC + 2 p (p + 1) / (N - p - 1); smaller is better.
 
     The correction is exact for one normal (Hurvich and Tsai 1989, for regression) and is
-    a convention for mixtures.  N is the total weight of the rows.
+    a convention for mixtures.  N is the total weight of the rows of which something was seen.
 
     Parameters
     ----------
@@ -74,7 +74,7 @@ def aicc(fit: MixtureFit) -> float:
     """
     fit = require_fit(fit, "aicc")
     aic, p = fit.aic(), fit.n_parameters
-    n = fit.observations.total_weight
+    n = fit.telling_weight
     if n <= p + 1:
         reason = (
             f"needs more than p + 1 = {p + 1} rows and there are {n:g}; use bic(), or a model with "
@@ -270,7 +270,7 @@ def wbic(fit: MixtureFit, *, draws: int = 1000, seed: Any = None, cores: int | N
 
     observations = require_fit(fit, "wbic").observations
     draws, seed, cores = COUNT("draws", draws), SEED("seed", seed), available_cores(cores)
-    n, weights = observations.total_weight, observations.row_weights
+    n, weights = observations.telling_weight, observations.row_weights
     if n < 3:
         raise FitError(f"WBIC needs three rows or more and there are {n:g}; use log_evidence.")
     each = np.ones(observations.n_rows) if weights is None else weights
