@@ -65,6 +65,7 @@ GROUPS = {
         ("tests/expectation/test_statistics.py", "tests/expectation/test_how_seen.py",
          "tests/expectation/test_views.py"),
         True,
+        "holed_rows or whatever_is_said or say_nothing or is_not_seen or refused_unless",
     ),
     "density": Group(
         (
