@@ -216,11 +216,15 @@ def by_bayesgmm(
             found["log likelihood"] = fit.log_likelihood
         else:
             lower, upper = np.quantile(rows, ((1 - MASS) / 2, (1 + MASS) / 2), axis=0)
-            here = (lower <= true_row(design)) & (true_row(design) <= upper)
-            found["held"] = "".join(map(str, here.astype(int)))
+            found["held"] = held_by(lower, upper, true_row(design))
         return found
 
     return fitted
+
+
+def held_by(lower: Array, upper: Array, truth: Array) -> str:
+    """A digit for each parameter: 1 where an interval holds the truth."""
+    return "".join(map(str, ((lower <= truth) & (truth <= upper)).astype(int)))
 
 
 HOW = {

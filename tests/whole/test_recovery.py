@@ -98,8 +98,9 @@ def test_errors_and_coverage_of_known_estimates(tmp_path):
                 "seconds": 1.0,
                 "estimate": estimate.tolist(),
             }
-        fits["nuts"]["lower"] = (estimate - half * 0.02).tolist()
-        fits["nuts"]["upper"] = (estimate + half * 0.02).tolist()
+        away = half * 0.02
+        estimate = np.array(fits["nuts"]["estimate"])
+        fits["nuts"]["held"] = recovery.held_by(estimate - away, estimate + away, truth)
         recovery.keep(tmp_path, FAR, {"number": number, "fits": fits})
     with recovery.kept_in(tmp_path, FAR).open("a") as file:
         file.write('\n{"number": 77, "fi')
@@ -145,14 +146,14 @@ def test_far_components_are_found_by_all():
     for name, fit in found.items():
         assert failure(design, fit) == "", name
         assert (np.abs(fit["estimate"] - true_row(design)) < limits).all(), name
-    lower, upper = np.array(found["nuts"]["lower"]), np.array(found["nuts"]["upper"])
     x, em = design.data(0), np.array(found["em"]["estimate"])
     normals = [stats.multivariate_normal(m, c) for m, c in zip(*_unrowed(em), strict=True)]
     density = em[0] * normals[0].pdf(x) + em[1] * normals[1].pdf(x)
     for name in ("em", "sklearn-10"):  # which far apart are one maximum
         assert found[name]["log likelihood"] == pytest.approx(np.log(density).sum(), abs=0.01)
-    assert (lower < found["nuts"]["estimate"]).all()
-    assert (found["nuts"]["estimate"] < upper).all()
+    held = found["nuts"]["held"]
+    assert len(held) == len(true_row(design)) and set(held) <= {"0", "1"}
+    assert held.count("1") >= 4  # fewer of 11 at 89 %: less than once in 50,000
 
 
 def _unrowed(row):
@@ -174,7 +175,7 @@ def test_tables_are_written_between_their_marks(tmp_path, monkeypatch):
         for i, fit in enumerate(fits.values()):
             row = true_row(FAR) + 0.01 * (i + 1) * (number + 1)
             fit |= {"estimate": row.tolist(), "log likelihood": -1.0 * (i + 1)}
-        fits["nuts"] |= {"lower": (row - 1).tolist(), "upper": (row + 1).tolist()}
+        fits["nuts"] |= {"held": recovery.held_by(row - 1, row + 1, row)}
         recovery.keep(tmp_path, FAR, {"number": number, "fits": fits})
     page = tmp_path / "recovery.md"
     page.write_text(recovery.PAGE.read_text(encoding="utf-8"), encoding="utf-8")
