@@ -150,6 +150,10 @@ def visited(node: ast.AST, statement: ast.stmt | None = None) -> Iterator[tuple[
                 continue
             if isinstance(child, ast.Raise | ast.Import | ast.ImportFrom | ast.JoinedStr):
                 continue  # errors' words are tested elsewhere
+            if isinstance(child, ast.FunctionDef) and any(
+                ast.unparse(each) == "intrinsic" for each in child.decorator_list
+            ):
+                continue  # text for LLVM, which plain Python does not run
             yield from visited(child, statement)
 
 
