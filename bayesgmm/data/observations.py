@@ -347,6 +347,11 @@ class Observations:
         return self.n_unseen > 0
 
     @property
+    def seen_whole(self) -> bool:
+        """Whether every value was seen, and without an error of measurement."""
+        return not self.has_holes and self.views.errors is None
+
+    @property
     def seen_weight(self) -> NDArray[np.float64]:
         """Weight (D,) of the rows in which each feature was seen."""
         return self.table.seen_weight

@@ -26,7 +26,7 @@ from bayesgmm.predictive.asked import PROBABILITIES, given_values, positions
 from bayesgmm.predictive.averaged import AveragedMixture, Draw
 from bayesgmm.predictive.generation import Frame, generated
 from bayesgmm.predictive.regions import POINTS, HighestDensityRegion, checked_points
-from bayesgmm.predictive.scores import scoring, seen_as_they_are
+from bayesgmm.predictive.scores import scoring
 from bayesgmm.predictive.univariate import UnivariateMixture
 
 _SHOWN = 20  # features in a notebook
@@ -124,17 +124,6 @@ class PredictiveDistribution:
         rows = self._rows(data)
         out = self.mixture.log_density(rows)
         return xr.DataArray(out, dims="obs", coords={"obs": rows.index}, name="log_density")
-
-    def density_of_whole_rows(self, data: Any) -> xr.DataArray:
-        """The same of rows without holes and errors, or a refusal."""
-        rows = self._rows(data)
-        if not seen_as_they_are(rows):
-            raise DataError(
-                "A region is of whole rows, and some of these have holes or errors of measurement; "
-                "ask whether anomaly_score(rows) >= 1 - mass, which holds each against what would "
-                "be seen of a row like it."
-            )
-        return self.log_density(rows)
 
     def _rows(self, data: Any) -> Observations:
         return features_like(np.atleast_1d(data) if np.isscalar(data) else data, self.feature_names)

@@ -16,7 +16,8 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from bayesgmm.errors import SpecError
+from bayesgmm.data.observations import Observations
+from bayesgmm.errors import DataError, SpecError
 from bayesgmm.options import Kind, whole
 
 Floats = NDArray[np.float64]
@@ -41,9 +42,9 @@ _POWER_OF_TWO = Kind(
 
 
 class Density(Protocol):
-    """What has a log density at rows that were seen whole."""
+    """What has a log density at rows."""
 
-    def density_of_whole_rows(self, data: Any) -> xr.DataArray: ...
+    def log_density(self, data: Any) -> xr.DataArray: ...
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -89,8 +90,14 @@ class HighestDensityRegion:
             For rows with holes or errors of measurement, whose densities are of something else;
             ``anomaly_score(rows) >= 1 - mass`` asks the same of what was seen of them.
         """
-        density = self.distribution.density_of_whole_rows(data)
-        return (density >= self.log_threshold).rename("inside")
+        if isinstance(data, Observations) and not data.seen_whole:
+            raise DataError(
+                "A region is of whole rows, and some of these have holes or errors of measurement; "
+                "ask whether anomaly_score(rows) >= 1 - mass, which holds each against what would "
+                "be seen of a row like it."
+            )
+        inside = self.distribution.log_density(data) >= self.log_threshold
+        return inside.rename("inside")
 
     def __repr__(self) -> str:
         if self.intervals is None:

@@ -43,7 +43,7 @@ def scoring(
 
     def scores(rows: Observations) -> Floats:
         _require_box(mixture, rows)
-        if seen_as_they_are(rows):
+        if rows.seen_whole:
             return whole.tail_probability(mixture.log_density(rows))
         ways = list(_ways(rows))
         many = sum(errors is not None for *_, errors in ways) > _FEW_WAYS
@@ -61,11 +61,6 @@ def scoring(
         return out
 
     return scores
-
-
-def seen_as_they_are(rows: Observations) -> bool:
-    """Whether every row is whole and without an error."""
-    return not rows.has_holes and rows.views.errors is None
 
 
 def _log2_needed(rate: float) -> int:
