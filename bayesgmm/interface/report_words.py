@@ -1,0 +1,164 @@
+"""What a report's tables say, in words: no name of a column or a parameter that is code."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from bayesgmm.analysis.diagnose import diagnose
+from bayesgmm.analysis.selection.selected import Selection
+from bayesgmm.interface.selection_table import shown_once, uncertain, what_columns_say
+from bayesgmm.markup import sentences, table
+from bayesgmm.result.fit import MixtureFit
+from bayesgmm.result.tree import free_parameters
+
+_PARAMETERS, _MODELS, _QUANTITIES = 60, 12, 5  # that tables list
+_FEW = 0.5  # components of few rows, in the mean, from which they are told
+
+#: Columns of ArviZ's summaries, the names of intervals without their mass.
+_SUMMARY = {
+    "value": "value",
+    "mean": "mean",
+    "sd": "standard deviation",
+    "lb": "interval from",
+    "ub": "to",
+    "r_hat": "R-hat",
+    "ess_bulk": "independent draws, for means",
+    "ess_tail": "independent draws, for tails",
+    "mcse_mean": "error of the mean",
+    "mcse_sd": "error of the deviation",
+}
+_NAMES = {
+    "weights": "weight of {component}",
+    "noise_weight": "weight of noise",
+    "means": "mean of {feature}, {component}",
+    "scales": "standard deviation of {feature}, {component}",
+    "correlations": "correlation of {pair}, {component}",
+}
+
+
+def number(value: float, form: str = ".4g") -> str:
+    """A number as a cell; nothing where there is none."""
+    return "" if value is None or np.isnan(value) else format(float(value), form)
+
+
+# Parameters ---------------------------------------------------------------------------
+
+
+def parameters(fit: MixtureFit) -> str:
+    """A table of every parameter, with how sure each is."""
+    summary = fit.summary()
+    words, left_out = _parameter_names(fit), len(summary) - _PARAMETERS
+    columns = [(name, _column(str(name))) for name in summary.columns]
+    rows = [
+        [words.get(str(label), str(label))]
+        + [number(row[name], ".3f" if name == "r_hat" else ".4g") for name, _ in columns]
+        for label, row in summary.head(_PARAMETERS).iterrows()
+    ]
+    below = [f"{left_out:,} more are in fit.summary()."] if left_out > 0 else []
+    if fit.is_posterior:
+        below.append(
+            "Errors are those of the simulation, and small beside the standard deviation where "
+            "there were draws enough. R-hat is near 1 where chains agree."
+        )
+    header = ["parameter", *(told for _, told in columns)]
+    return table("Every parameter", header, rows) + sentences(below)
+
+
+def _column(name: str) -> str:
+    """A column of a summary in words; intervals are called eti89_lb, say."""
+    kind, _, end = name.rpartition("_")
+    if end in ("lb", "ub") and kind:
+        mass = "".join(c for c in kind if c.isdigit())
+        told = _SUMMARY[end]
+        return f"{mass} % {told}" if end == "lb" and mass else told
+    return _SUMMARY.get(name, name)
+
+
+def _parameter_names(fit: MixtureFit) -> dict[str, str]:
+    """Words for each entry of a summary, by the name that it has there."""
+    found = {}
+    for name, values in free_parameters(fit.tree["posterior"].to_dataset(), fit.spec).items():
+        dims = [dim for dim in values.dims if dim not in ("chain", "draw")]
+        for at in np.ndindex(*(values.sizes[dim] for dim in dims)):
+            labels = [str(values[dim].values[i]) for dim, i in zip(dims, at, strict=True)]
+            told = dict(zip(map(str, dims), labels, strict=True))
+            if "component" in told:
+                told["component"] = f"component {told['component']}"
+            if "pair" in told:
+                told["pair"] = told["pair"].replace(", ", " and ", 1)
+            raw = f"{name}[{', '.join(labels)}]" if labels else str(name)
+            found[raw] = _NAMES[str(name)].format_map(told)
+    return found
+
+
+# Diagnosis ------------------------------------------------------------------------------
+
+
+def diagnosed(fit: MixtureFit) -> str:
+    """What :func:`diagnose` says of draws, with the quantities that are worst."""
+    found = diagnose(fit)
+    words = _parameter_names(fit)
+    said = sentences([found.verdict, *found.warnings])
+    for free, caption in (
+        (True, "Quantities that do not depend on how components are numbered, worst first"),
+        (False, "Parameters of components, worst first"),
+    ):
+        part = found.table[found.table["label_free"] == free].head(_QUANTITIES)
+        if not len(part):
+            continue
+        rows = [
+            [
+                words.get(str(label), str(label)),
+                number(row["mean"], ".5g"),
+                number(row["sd"], ".3g"),
+                number(row["r_hat"], ".3f"),
+                number(row["ess"], ",.0f"),
+            ]
+            for label, row in part.iterrows()
+        ]
+        header = ["quantity", "mean", "standard deviation", "R-hat", "independent draws"]
+        said += table(caption, header, rows)
+    return said
+
+
+# Selection ------------------------------------------------------------------------------
+
+
+def selected(selection: Selection) -> str:
+    """The models, best first, with what each column says."""
+    models = selection.table.head(_MODELS)
+
+    def with_error(name: str, form: str) -> list[str]:
+        return [
+            f"{number(value, form)} ± {number(error, form)}" if value == value else ""
+            for value, error in zip(models[name], models[f"{name}_se"], strict=True)
+        ]
+
+    columns = {
+        "posterior probability": [number(p, ".3f") for p in models["probability"]],
+        "log evidence": with_error("log_evidence", ".2f"),
+        "accuracy for new rows (elpd)": with_error("elpd_loo", ".1f"),
+        "BIC": [number(value, ".2f") for value in models["bic"]],
+        "AIC": [number(value, ".2f") for value in models["aic"]],
+        "ICL": [number(value, ".2f") for value in models["icl"]],
+        "log-likelihood": [number(value, ".2f") for value in models["log_likelihood"]],
+        "free parameters": [number(value, ".0f") for value in models["n_parameters"]],
+        "components of few rows": [
+            number(value, ".2g") if value >= _FEW else "" for value in models["few_rows"]
+        ],
+        "how EM ended": [str(told) for told in models["status"]],
+        "how sampling ended": [str(told) for told in models["sampling"]],
+    }
+    columns = {name: cells for name, cells in columns.items() if any(cells)}
+    rows = [
+        [str(label), *cells] for label, *cells in zip(models.index, *columns.values(), strict=True)
+    ]
+    more = len(selection.table) - len(models)
+    caption = f"{len(selection.table)} models, best first" + (f"; {more} more" if more else "")
+    told = [
+        line.replace("elpd_loo", "accuracy for new rows")
+        .replace("prob.:", "Posterior probability:")
+        .replace("few rows:", "Components of few rows:")
+        for line in [*what_columns_say(selection), shown_once(selection), *uncertain(selection)]
+    ]
+    return table(caption, ["model", *columns], rows) + sentences(told)
