@@ -15,6 +15,7 @@ import bayesgmm
 from bayesgmm.analysis.selection.selected import Selection
 from bayesgmm.errors import FileError, FitError
 from bayesgmm.interface.report_sections import sections
+from bayesgmm.interface.report_words import in_words
 from bayesgmm.interrupts import whole_imports
 from bayesgmm.options import PATH, optional
 from bayesgmm.result.fit import MixtureFit
@@ -27,14 +28,18 @@ body { font: 16px/1.5 system-ui, sans-serif; color: #1b1b1b; background: #fff;
 h1 { font-size: 1.7rem; line-height: 1.2; } h2 { margin-top: 2.2rem; font-size: 1.3rem; }
 .verdict { font-size: 1.1rem; border-left: 4px solid #0072b2; padding-left: 0.8rem; }
 table { font-size: 0.92rem; margin: 0.6rem 0; } tbody tr:nth-child(odd) { background: #f4f6f8; }
-caption { padding-bottom: 0.2rem; color: #444; }
-figure { margin: 1.2rem 0; } img { max-width: 100%; height: auto; }
+caption { padding-bottom: 0.2rem; color: #444; white-space: normal !important; }
+thead th { white-space: normal !important; vertical-align: bottom; }
+tbody th { white-space: normal !important; min-width: 6.5rem; }
+figure { margin: 1.2rem 0; } .picture { overflow-x: auto; }
+img { max-width: 100%; height: auto; }
 figcaption { color: #333; font-size: 0.95rem; }
 pre { background: #f4f6f8; padding: 0.7rem; overflow-x: auto; font-size: 0.88rem; }
 nav ul { padding-left: 1.2rem; columns: 2; } a { color: #00568a; }
 a:focus, [tabindex]:focus, pre:focus { outline: 3px solid #d55e00; outline-offset: 2px; }
 .skip { position: absolute; left: -99rem; } .skip:focus { left: 1rem; top: 0.5rem; }
-@media (max-width: 40rem) { body { padding: 0.7rem; } nav ul { columns: 1; } }
+@media (max-width: 40rem) { body { padding: 0.7rem; } nav ul { columns: 1; }
+  img { max-width: 36rem; } }
 @media print { nav, .skip { display: none; } }
 """
 
@@ -92,7 +97,7 @@ def _page(subject: MixtureFit | Selection) -> str:
     title = f"{fit.spec.label} on {fit.observations.n_rows:,} rows"
     verdict = f"{fit.status.sentence} {fit.status.remedy}".strip()
     if selection is not None:
-        verdict = f"{selection.verdict} {verdict}"
+        verdict = f"{in_words(selection.verdict)} {verdict}"
     links = "".join(
         f'<li><a href="#part{i}">{escape(name)}</a></li>' for i, (name, _) in enumerate(parts)
     )

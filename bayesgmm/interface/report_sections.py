@@ -50,11 +50,12 @@ def sections(fit: MixtureFit, selection: Selection | None) -> Iterator[tuple[str
 def _asked(fit: MixtureFit, selection: Selection | None) -> str:
     lines = []
     if selection is not None:
-        models = ", ".join(map(str, selection.table.index[:12]))
-        more = ", …" if len(selection.table) > 12 else ""
+        k = selection.table["n_components"]
+        structures = ", ".join(dict.fromkeys(selection.table["covariance"]))
         lines.append(
-            f"Which of {len(selection.table)} mixtures of normals describes the data best, in "
-            f"order of {selection.by}: {models}{more}."
+            f"Which of {len(selection.table)} mixtures of normals describes the data best, by "
+            f"{words.CRITERIA[selection.by]}: K from {k.min()} to {k.max()} components, of the "
+            f"structures {structures}."
         )
     spec = fit.spec
     chains, draws = fit.parameters.batch_shape
@@ -65,7 +66,8 @@ def _asked(fit: MixtureFit, selection: Selection | None) -> str:
         + (", with noise beside them" if spec.noise else "")
         + f", fitted by {METHODS[fit.method].title.format(some)}."
     )
-    return sentences(lines) + str(spec._repr_html_())
+    shown = str(spec._repr_html_()).replace("MixtureSpec", "The model and its priors")
+    return sentences(lines) + shown
 
 
 def _data(fit: MixtureFit) -> str:
@@ -109,7 +111,11 @@ def _selected(selection: Selection) -> str:
             "best. Where lines are flat the data do not tell the models apart.",
         )
     )
-    return sentences([selection.verdict]) + words.selected(selection) + "".join(pictures)
+    return (
+        sentences([words.in_words(selection.verdict)])
+        + words.selected(selection)
+        + "".join(pictures)
+    )
 
 
 def _mixture(fit: MixtureFit) -> str:
@@ -123,7 +129,7 @@ def _mixture(fit: MixtureFit) -> str:
         see += " Thin lines are draws of the posterior: where they spread, the data say little."
     return (
         _figure(lambda: plot_fit(fit), findings.mixture(fit), see)
-        + str(fit._repr_html_())
+        + str(fit._repr_html_()).replace("MixtureFit ", "", 1)
         + words.parameters(fit)
     )
 
@@ -138,7 +144,8 @@ def _diagnosed(fit: MixtureFit) -> str:
     try:
         check = posterior_check(fit, seed=1, n_replicates=200)
     except BayesGMMError as error:
-        return found + sentences([f"The data were not held against simulated ones: {error}"])
+        reason = str(error).replace("posterior_check", "that")
+        return found + sentences([f"The data were not held against simulated ones: {reason}"])
     picture = _figure(
         lambda: plot_check(check),
         f"Rows in the predictive distribution, and statistics of replicated data. {check.verdict}",
@@ -155,7 +162,7 @@ def _rows(fit: MixtureFit) -> str:
     rows = [[name, f"{count:,}"] for name, count in zip(names, counts, strict=True)]
     found = sentences(
         [
-            f"{(sure >= 0.95).mean():.0%} of the rows belong to their component with a "
+            f"{100 * (sure >= 0.95).mean():.0f} % of the rows belong to their component with a "
             "probability of 0.95 or more."
         ]
     )
@@ -207,6 +214,7 @@ def _figure(draw: Any, alt: str, see: str) -> str:
     plt.close(figure)
     data = base64.b64encode(content.getvalue()).decode()
     return (
-        f'<figure><img alt="{escape(alt)}" src="data:image/png;base64,{data}">'
+        '<figure><div class="picture" tabindex="0" role="group" aria-label="Picture">'
+        f'<img alt="{escape(alt)}" src="data:image/png;base64,{data}"></div>'
         f"<figcaption>{escape(see)}</figcaption></figure>"
     )

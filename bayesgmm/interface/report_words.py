@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from functools import partial
+from typing import Any
+
 import numpy as np
 
 from bayesgmm.analysis.diagnose import diagnose
@@ -14,19 +17,10 @@ from bayesgmm.result.tree import free_parameters
 _PARAMETERS, _MODELS, _QUANTITIES = 60, 12, 5  # that tables list
 _FEW = 0.5  # components of few rows, in the mean, from which they are told
 
-#: Columns of ArviZ's summaries, the names of intervals without their mass.
-_SUMMARY = {
-    "value": "value",
-    "mean": "mean",
-    "sd": "standard deviation",
-    "lb": "interval from",
-    "ub": "to",
-    "r_hat": "R-hat",
-    "ess_bulk": "independent draws, for means",
-    "ess_tail": "independent draws, for tails",
-    "mcse_mean": "error of the mean",
-    "mcse_sd": "error of the deviation",
-}
+CRITERIA = {
+    "bic": "BIC", "aic": "AIC", "icl": "ICL", "loo": "accuracy for new rows",
+    "evidence": "the evidence", "all": "the evidence, with all other criteria beside it",
+}  # fmt: skip
 _NAMES = {
     "weights": "weight of {component}",
     "noise_weight": "weight of noise",
@@ -34,6 +28,12 @@ _NAMES = {
     "scales": "standard deviation of {feature}, {component}",
     "correlations": "correlation of {pair}, {component}",
 }
+
+
+def in_words(sentence: str) -> str:
+    """A sentence on a selection without the name of a column."""
+    told = sentence.replace("elpd_loo", "accuracy for new rows")
+    return told[0].upper() + told[1:]
 
 
 def number(value: float, form: str = ".4g") -> str:
@@ -46,32 +46,41 @@ def number(value: float, form: str = ".4g") -> str:
 
 def parameters(fit: MixtureFit) -> str:
     """A table of every parameter, with how sure each is."""
-    summary = fit.summary()
-    words, left_out = _parameter_names(fit), len(summary) - _PARAMETERS
-    columns = [(name, _column(str(name))) for name in summary.columns]
+    summary, names = fit.summary(), _parameter_names(fit)
+    header, cells = ["parameter", "value"], _of_value
+    if fit.is_posterior:
+        mass = next(str(name).rpartition("_")[0] for name in summary if str(name).endswith("_lb"))
+        percent = "".join(c for c in mass if c.isdigit())
+        header = ["parameter", "mean", "standard deviation", f"{percent} % interval",
+                  "error of the mean", "independent draws", "R-hat"]  # fmt: skip
+        cells = partial(_of_draws, interval=mass)
     rows = [
-        [words.get(str(label), str(label))]
-        + [number(row[name], ".3f" if name == "r_hat" else ".4g") for name, _ in columns]
+        [names.get(str(label), str(label)), *cells(row)]
         for label, row in summary.head(_PARAMETERS).iterrows()
     ]
-    below = [f"{left_out:,} more are in fit.summary()."] if left_out > 0 else []
+    left_out, below = len(summary) - len(rows), []
+    if left_out:
+        below.append(f"{left_out:,} more are in fit.summary().")
     if fit.is_posterior:
         below.append(
-            "Errors are those of the simulation, and small beside the standard deviation where "
-            "there were draws enough. R-hat is near 1 where chains agree."
+            "The error of a mean is that of the simulation, small beside the standard deviation "
+            "where there were draws enough. R-hat is near 1 where chains agree."
         )
-    header = ["parameter", *(told for _, told in columns)]
     return table("Every parameter", header, rows) + sentences(below)
 
 
-def _column(name: str) -> str:
-    """A column of a summary in words; intervals are called eti89_lb, say."""
-    kind, _, end = name.rpartition("_")
-    if end in ("lb", "ub") and kind:
-        mass = "".join(c for c in kind if c.isdigit())
-        told = _SUMMARY[end]
-        return f"{mass} % {told}" if end == "lb" and mass else told
-    return _SUMMARY.get(name, name)
+def _of_value(row: Any) -> list[str]:
+    return [number(row["value"])]
+
+
+def _of_draws(row: Any, interval: str) -> list[str]:
+    """The cells of a line of ArviZ's summary."""
+    low, high = number(row[f"{interval}_lb"]), number(row[f"{interval}_ub"])
+    draws = min(row["ess_bulk"], row["ess_tail"])
+    return [
+        number(row["mean"]), number(row["sd"], ".2g"), f"{low} to {high}",
+        number(row["mcse_mean"], ".2g"), number(draws, ",.0f"), number(row["r_hat"], ".3f"),
+    ]  # fmt: skip
 
 
 def _parameter_names(fit: MixtureFit) -> dict[str, str]:
@@ -153,12 +162,14 @@ def selected(selection: Selection) -> str:
     rows = [
         [str(label), *cells] for label, *cells in zip(models.index, *columns.values(), strict=True)
     ]
-    more = len(selection.table) - len(models)
-    caption = f"{len(selection.table)} models, best first" + (f"; {more} more" if more else "")
+    every = len(selection.table)
+    many = f"The best {len(models)} of {every}" if len(models) < every else str(every)
+    caption = f"{many} model{'s' * (every != 1)}, best first"
     told = [
-        line.replace("elpd_loo", "accuracy for new rows")
+        in_words(line)
         .replace("prob.:", "Posterior probability:")
         .replace("few rows:", "Components of few rows:")
         for line in [*what_columns_say(selection), shown_once(selection), *uncertain(selection)]
+        if line
     ]
     return table(caption, ["model", *columns], rows) + sentences(told)
