@@ -30,7 +30,7 @@ h1 { font-size: 1.7rem; line-height: 1.2; } h2 { margin-top: 2.2rem; font-size: 
 table { font-size: 0.92rem; margin: 0.6rem 0; } tbody tr:nth-child(odd) { background: #f4f6f8; }
 caption { padding-bottom: 0.2rem; color: #444; white-space: normal !important; }
 thead th { white-space: normal !important; vertical-align: bottom; }
-tbody th { white-space: normal !important; min-width: 6.5rem; }
+tbody th { white-space: normal !important; min-width: 9rem; }
 figure { margin: 1.2rem 0; } .picture { overflow-x: auto; }
 img { max-width: 100%; height: auto; }
 figcaption { color: #333; font-size: 0.95rem; }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import partial
 from typing import Any
 
@@ -155,9 +156,12 @@ def selected(selection: Selection) -> str:
         "components of few rows": [
             number(value, ".2g") if value >= _FEW else "" for value in models["few_rows"]
         ],
-        "how EM ended": [str(told) for told in models["status"]],
-        "how sampling ended": [str(told) for told in models["sampling"]],
+        "how EM and sampling ended": [
+            _ended(told) for told in zip(models["status"], models["sampling"], strict=True)
+        ],
     }
+    if any(columns["log evidence"]) and selection.by != "aic":  # too wide with both
+        del columns["AIC"]
     columns = {name: cells for name, cells in columns.items() if any(cells)}
     rows = [
         [str(label), *cells] for label, *cells in zip(models.index, *columns.values(), strict=True)
@@ -166,10 +170,18 @@ def selected(selection: Selection) -> str:
     many = f"The best {len(models)} of {every}" if len(models) < every else str(every)
     caption = f"{many} model{'s' * (every != 1)}, best first"
     told = [
-        in_words(line)
-        .replace("prob.:", "Posterior probability:")
-        .replace("few rows:", "Components of few rows:")
+        in_words(
+            line.replace(
+                "prob.: posterior probability", "posterior probabilities are those"
+            ).replace("few rows:", "components of few rows:")
+        )
         for line in [*what_columns_say(selection), shown_once(selection), *uncertain(selection)]
         if line
     ]
     return table(caption, ["model", *columns], rows) + sentences(told)
+
+
+def _ended(told: Iterable[str]) -> str:
+    """How each went, in one word where all went well."""
+    parts = [part for part in told if part]
+    return "converged" if all(part == "converged" for part in parts) else "; ".join(parts)
