@@ -30,7 +30,7 @@ h1 { font-size: 1.7rem; line-height: 1.2; } h2 { margin-top: 2.2rem; font-size: 
 table { font-size: 0.92rem; margin: 0.6rem 0; } tbody tr:nth-child(odd) { background: #f4f6f8; }
 caption { padding-bottom: 0.2rem; color: #444; white-space: normal !important; }
 thead th { white-space: normal !important; vertical-align: bottom; }
-tbody th { white-space: normal !important; min-width: 9rem; }
+tbody th { white-space: normal !important; min-width: 6rem; }
 figure { margin: 1.2rem 0; } .picture { overflow-x: auto; }
 img { max-width: 100%; height: auto; }
 figcaption { color: #333; font-size: 0.95rem; }
@@ -39,7 +39,7 @@ nav ul { padding-left: 1.2rem; columns: 2; } a { color: #00568a; }
 a:focus, [tabindex]:focus, pre:focus { outline: 3px solid #d55e00; outline-offset: 2px; }
 .skip { position: absolute; left: -99rem; } .skip:focus { left: 1rem; top: 0.5rem; }
 @media (max-width: 40rem) { body { padding: 0.7rem; } nav ul { columns: 1; }
-  img { max-width: 36rem; } }
+  img { max-width: 36rem; } tbody th { min-width: 9rem; } }
 @media print { nav, .skip { display: none; } }
 """
 

@@ -111,11 +111,7 @@ def _selected(selection: Selection) -> str:
             "best. Where lines are flat the data do not tell the models apart.",
         )
     )
-    return (
-        sentences([words.in_words(selection.verdict)])
-        + words.selected(selection)
-        + "".join(pictures)
-    )
+    return words.selected(selection) + "".join(pictures)
 
 
 def _mixture(fit: MixtureFit) -> str:

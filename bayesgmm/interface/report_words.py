@@ -161,7 +161,7 @@ def selected(selection: Selection) -> str:
         ],
     }
     if any(columns["log evidence"]) and selection.by != "aic":  # too wide with both
-        del columns["AIC"]
+        del columns["AIC"], columns["log-likelihood"]
     columns = {name: cells for name, cells in columns.items() if any(cells)}
     rows = [
         [str(label), *cells] for label, *cells in zip(models.index, *columns.values(), strict=True)
