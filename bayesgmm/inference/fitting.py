@@ -352,7 +352,7 @@ def fitted(
     # By name, because the samplers are loaded by the methods that need them alone.
     maker = importlib.import_module(f"bayesgmm.{method.module}")
     result: MixtureFit = maker.fitted(spec, observations, method, run)
-    result.tree.attrs["options"] = json.dumps(asdict(method))
+    result.tree.attrs["options"] = json.dumps(asdict(method), default=repr)
     if run.start is not None:
         result.tree.attrs["start"] = "given"
     return result
