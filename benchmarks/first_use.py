@@ -4,12 +4,16 @@
 
 K = 2, full, 4 x 1000 draws, imports included: with empty caches of compiled code, with
 warm ones, and, in the warm process, what another K, structure and dimension take after
-that (nothing is compiled).  Beside them, the time of ``import pymc, arviz``.
+that (nothing is compiled).  Beside them, the time of ``import pymc, arviz``, and of what the
+shell is asked first, with warm caches: the help, a picture of a saved fit, and a report on every
+model up to K = 5, ordered by BIC and by the evidence.  Seconds of processors are there because
+those of a clock grow with whatever else the machine does.
 """
 
 from __future__ import annotations
 
 import os
+import resource
 import statistics
 import subprocess
 import sys
@@ -31,6 +35,9 @@ print("import", bg.__version__)
 """
 
 
+SHELL = "import sys; sys.argv[0] = 'bayesgmm'; from bayesgmm.interface.cli import main; main()"
+
+
 def run(code: str, cache: str) -> tuple[float, str]:
     began = time.perf_counter()
     done = subprocess.run(
@@ -43,6 +50,25 @@ def run(code: str, cache: str) -> tuple[float, str]:
     return time.perf_counter() - began, done.stdout
 
 
+def shell(folder: str, cache: str, *words: str, times: int = 3) -> tuple[float, float]:
+    """Seconds of a clock and of processors that a command takes, each the least of some runs."""
+    taken = []
+    for _ in range(times):
+        began, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
+        subprocess.run(
+            [sys.executable, "-c", SHELL, *words],
+            env={**os.environ, "NUMBA_CACHE_DIR": cache},
+            cwd=folder,
+            capture_output=True,
+            check=True,
+        )
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+        taken.append((time.perf_counter() - began, used))
+    walls, cpus = zip(*taken, strict=True)
+    return min(walls), min(cpus)
+
+
 def first(output: str) -> float:
     return float(output.split("first ")[1].split()[0])
 
@@ -51,6 +77,18 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as empty:
         cold = first(run(FIRST, empty)[1])
         warm_runs = [run(FIRST, empty)[1] for _ in range(5)]
+        with tempfile.TemporaryDirectory() as folder:
+            shell(folder, empty, "fit", "faithful", "-k", "2", "-m", "nuts", "-o", "f.nc", times=1)
+            report = ("report", "faithful", "-k", "5", "-o", "r.html")
+            shell(folder, empty, *report, times=1)  # which compiles what there is to compile
+            asked = {
+                "bayesgmm --help": shell(folder, empty, "--help", times=9),
+                "bayesgmm plot, of a saved fit": shell(
+                    folder, empty, "plot", "f.nc", "-o", "f.png"
+                ),
+                "bayesgmm report faithful -k 5": shell(folder, empty, *report, times=1),
+                "the same with --by all": shell(folder, empty, *report, "--by", "all", times=1),
+            }
     warm = statistics.median(first(output) for output in warm_runs)
     peer = statistics.median(run("import pymc, arviz", "")[0] for _ in range(5))
     print("| process | seconds |\n|---|---|")
@@ -60,6 +98,9 @@ def main() -> None:
     for line in warm_runs[-1].splitlines()[1:-1]:
         label, seconds = line.rsplit(" ", 1)
         print(f"| then {label} | {float(seconds):.1f} |")
+    print("\n| command, warm caches | seconds | of processors |\n|---|---|---|")
+    for label, (wall, cpu) in asked.items():
+        print(f"| `{label}` | {wall:.2f} | {cpu:.2f} |")
 
 
 if __name__ == "__main__":

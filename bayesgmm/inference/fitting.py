@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib
+import json
 from contextlib import nullcontext
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal, get_args, overload
 
@@ -350,6 +352,9 @@ def fitted(
     # By name, because the samplers are loaded by the methods that need them alone.
     maker = importlib.import_module(f"bayesgmm.{method.module}")
     result: MixtureFit = maker.fitted(spec, observations, method, run)
+    result.tree.attrs["options"] = json.dumps(asdict(method), default=repr)
+    if run.start is not None:
+        result.tree.attrs["start"] = "given"
     return result
 
 

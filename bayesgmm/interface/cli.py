@@ -10,6 +10,7 @@ import typer
 import bayesgmm as bg
 from bayesgmm.errors import BayesGMMError
 from bayesgmm.interface.commands import asking, fitting, next_rows, pictures, selecting
+from bayesgmm.interface.commands.help_pages import ROOM_FOR_BOXES, Command, Group
 from bayesgmm.interface.commands.selecting import Criterion, Engine
 from bayesgmm.interface.commands.terminal import (
     print_error,
@@ -26,12 +27,10 @@ _ENDS = (
 )
 _INTERRUPTED = 130
 
-#: Columns below which the boxes of a help page would cut the names of options.
-_NARROW = 72
-
 app = typer.Typer(
+    cls=Group,
     no_args_is_help=True,
-    rich_markup_mode="rich" if get_terminal_size().columns >= _NARROW else None,
+    rich_markup_mode="rich" if get_terminal_size().columns >= ROOM_FOR_BOXES else None,
     help="Bayesian Gaussian mixtures: how many components, of which shape, and what they say of "
     "your rows. A fit is kept in a file (.nc), which the other commands take.",
 )
@@ -46,7 +45,7 @@ def _root(
         raise typer.Exit
 
 
-app.command(epilog=_ENDS.format("a table", "every model"))(selecting.select)
+app.command(cls=Command, epilog=_ENDS.format("a table", "every model"))(selecting.select)
 for command, made in (
     (fitting.fit, "a fit"),
     (asking.predict, "labels"),
@@ -59,7 +58,7 @@ for command, made in (
     (fitting.show, "a fit"),
     (pictures.datasets, "a list"),
 ):
-    app.command(epilog=_ENDS.format(made, "the fit"))(command)
+    app.command(cls=Command, epilog=_ENDS.format(made, "the fit"))(command)
 
 
 def main() -> None:

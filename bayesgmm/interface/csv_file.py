@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any
 from bayesgmm.errors import DataError
 from bayesgmm.interface.refused_table import refusal
 from bayesgmm.interface.table_columns import Column, filled
-from bayesgmm.interface.table_options import TableOptions, listed
-from bayesgmm.interface.table_source import SHIPPED, Source, bytes_of, shipped, source_of
+from bayesgmm.interface.table_options import SHIPPED, TableOptions, listed
+from bayesgmm.interface.table_source import Source, bytes_of, shipped, source_of
 
 if TYPE_CHECKING:
     from bayesgmm.data.observations import Observations

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 
 from bayesgmm.errors import DataError, SpecError
 
+#: Names of the data sets that ship, held here because their module loads NumPy.
+SHIPPED = ("faithful", "galaxies")
 #: Options of reading, as they are written: those with a value, and those without.
 _VALUES = ("--encoding", "--sep", "--decimal", "--thousands", "--id", "--columns")
 _FLAGS = ("--no-header", "--ignore-text", "--missing", "--drop-na")

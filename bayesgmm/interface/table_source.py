@@ -14,11 +14,9 @@ from typing import Any
 from bayesgmm.errors import DataError
 from bayesgmm.interface.csv_text import LIKELY, SEPARATORS, Lines, content_of, lines_of, records
 from bayesgmm.interface.numbers_as_written import is_missing, is_number
-from bayesgmm.interface.table_options import TableOptions
+from bayesgmm.interface.table_options import SHIPPED, TableOptions
 
 Rows = Callable[[], Iterator[tuple[int, Sequence[str]]]]
-#: Names of the data sets that ship, held here because their module loads NumPy.
-SHIPPED = ("faithful", "galaxies")
 #: How files begin that are tables, and no text.
 _BEGIN = {
     b"PAR1": "parquet", b"ARROW1": "arrow", b"\x89HDF": "netcdf", b"CDF": "netcdf",

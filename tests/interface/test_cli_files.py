@@ -11,8 +11,7 @@ import bayesgmm as bg
 from bayesgmm.datasets import NAMES
 from bayesgmm.interface.csv_file import read_table
 from bayesgmm.interface.numbers_as_written import grouping, is_proof, number
-from bayesgmm.interface.table_options import TableOptions
-from bayesgmm.interface.table_source import SHIPPED
+from bayesgmm.interface.table_options import SHIPPED, TableOptions
 from tests.interface.test_cli import main
 
 __all__ = ["main"]

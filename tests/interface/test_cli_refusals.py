@@ -1,16 +1,19 @@
 """What the command line refuses, what it leaves on a disk, and how it looks on a narrow screen."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+import typer
 
 import bayesgmm as bg
+from bayesgmm.interface import cli
 from bayesgmm.interface.commands import output
-from bayesgmm.interface.commands.terminal import console_of, print_table
+from bayesgmm.interface.commands.terminal import console_of, print_table, tell
 from tests.interface.test_cli import main
 from tests.interface.test_cli_fits import here, saved, table
 
@@ -136,14 +139,73 @@ def test_tables_of_a_narrow_screen_lose_columns_and_no_digits(monkeypatch, capsy
     assert "Not shown" in out
 
 
-def test_help_cuts_no_word_of_a_narrow_screen():
-    for width in ("50", "80"):
-        out = subprocess.run(
-            [sys.executable, "-c", HELP, "fit", "--help"],
-            capture_output=True, text=True, check=True, env={**os.environ, "COLUMNS": width},
-        ).stdout  # fmt: skip
-        assert "…" not in out and "--components" in out and "--covariance" in out
-        assert "tied-spherical" in "".join(out.replace("│", "").split())
+COMMANDS = ("", "select", "fit", "predict", "generate", "condition", "outliers", "impute", "plot",
+            "report", "show", "datasets")  # fmt: skip
+
+
+@pytest.mark.parametrize("width", [100, 80, 60, 50, 40, 30])
+def test_help_cuts_no_word_of_a_narrow_screen(monkeypatch, main, width):
+    monkeypatch.setenv("COLUMNS", str(width))
+    wanted = {
+        name: command.get_short_help_str(10_000)
+        for name, command in typer.main.get_command(cli.app).commands.items()
+    }
+    assert set(wanted) == {*COMMANDS} - {""}
+    for command in COMMANDS:
+        code, out, _ = main(*([command] if command else []), "--help")
+        said = " ".join(out.split())
+        assert code == 0 and max(map(len, out.splitlines())) <= width, command
+        # Only where there may be more of the same.
+        plain = said.replace("[ARGS]...", "").replace("x0, x1, ...", "")
+        assert "…" not in plain and "..." not in plain, command
+        assert "--help Show this message and exit." in said
+        if not command:
+            for name, sentence in wanted.items():
+                assert f"{name} {sentence}" in said
+    said = " ".join(main("fit", "--help")[1].split())
+    assert "-k, --components" in said
+    assert "full, tied, diag, tied-diag, spherical, tied-spherical." in said
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a terminal is made as POSIX has it")
+@pytest.mark.parametrize("width", [120, 72, 30])
+def test_help_of_a_terminal_fits_it(width):
+    import pty
+
+    ours, theirs = pty.openpty()
+    with subprocess.Popen(
+        [sys.executable, "-c", HELP, "select", "--help"], stdin=theirs, stdout=theirs,
+        stderr=theirs, env={**os.environ, "COLUMNS": str(width), "NO_COLOR": "1"}, close_fds=True,
+    ):  # fmt: skip
+        os.close(theirs)
+        out = b""
+        while part := _read(ours):
+            out += part
+    os.close(ours)
+    page = re.sub(r"\x1b\[[0-9;]*m", "", out.decode())
+    assert max(map(len, page.splitlines())) <= width and "…" not in page
+    assert ("╭" in page) == (width >= 72)
+    assert "--max-components" in page
+
+
+def _read(end):
+    try:
+        return os.read(end, 65_536)
+    except OSError:  # on Linux what is closed at the other end
+        return b""
+
+
+def test_a_width_that_is_asked_for_holds_in_a_pipe_too(monkeypatch, capsys):
+    columns = {f"column {j}": [f"{j}2345.678", f"-{j}.5"] for j in range(8)}
+    for asked, widest in (("40", 40), ("", 112)):
+        monkeypatch.setenv("COLUMNS", asked)
+        print_table(console_of(), columns, list(columns)[-2:0:-1])
+        tell(["One sentence that is longer than forty columns, and so in a pipe one line or two."])
+        out, err = capsys.readouterr()
+        assert max(map(len, out.splitlines())) <= widest
+        assert ("Not shown" in out) == (asked == "40")
+        assert (len(err.splitlines()) > 1) == (asked == "40")
+        assert max(map(len, err.splitlines())) <= 2 * widest
 
 
 HELP = "import sys; sys.argv[0] = 'bayesgmm'; from bayesgmm.interface.cli import main; main()"

@@ -22,6 +22,7 @@ from bayesgmm.interface.commands.terminal import (
     print_table,
     progress_on,
     tell,
+    whole_lines,
 )
 from bayesgmm.interface.table_options import TableOptions, one_line
 
@@ -77,6 +78,7 @@ def fit(
     import bayesgmm as bg
     from bayesgmm.inference.fitting import fitted
     from bayesgmm.interface.csv_file import read_table
+    from bayesgmm.interface.made_again import typed
     from bayesgmm.methods import METHODS
 
     if out:
@@ -91,6 +93,7 @@ def fit(
     tell(table.said)
     with progress_on(console_of(stderr=True)) as report:
         found = fitted(spec, table.observations, how, seed=seed, progress=report)
+    typed([found], reading.given, data)
     if out:
         found.save(out)
     _shown(found, as_json=as_json)
@@ -110,7 +113,7 @@ def _shown(fit: MixtureFit, *, as_json: bool) -> None:
     console = console_of()
     headlines, _, _ = repr(fit).partition("\n\n")
     for line in headlines.splitlines():
-        console.print(line, soft_wrap=not console.is_terminal)
+        console.print(line, soft_wrap=whole_lines(console))
     print_table(console, _components(fit), ["sd", "weight"])
     if fit.is_posterior:
         console.print("± standard deviations over the draws.", style="dim")

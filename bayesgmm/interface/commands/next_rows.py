@@ -17,6 +17,7 @@ from bayesgmm.interface.commands.terminal import (
     print_json,
     print_table,
     tell,
+    whole_lines,
 )
 
 _CHUNK = 100_000
@@ -102,7 +103,7 @@ def condition(
         return
     console = console_of()
     said = ", ".join(f"{name} = {value:g}" for name, value in known.items())
-    console.print(f"Given {said}:", soft_wrap=not console.is_terminal)
+    console.print(f"Given {said}:", soft_wrap=whole_lines(console))
     columns = {
         "feature": list(left.feature_names),
         "mean": [number(float(mean)) for mean in means],

@@ -10,8 +10,7 @@ from typing import Annotated, Any, get_type_hints
 
 import typer
 
-from bayesgmm.interface.table_options import TableOptions, listed
-from bayesgmm.interface.table_source import SHIPPED
+from bayesgmm.interface.table_options import SHIPPED, TableOptions, listed
 
 _READING = "How the table is read"
 

@@ -11,8 +11,7 @@ from bayesgmm.interface.commands.output import checked, write_rows
 from bayesgmm.interface.commands.parameters import FitArgument, Json
 from bayesgmm.interface.commands.rows_out import fit_of, out_for
 from bayesgmm.interface.commands.terminal import console_of, print_json, print_table, tell
-from bayesgmm.interface.table_options import listed
-from bayesgmm.interface.table_source import SHIPPED
+from bayesgmm.interface.table_options import SHIPPED, listed
 from bayesgmm.whole_files import replacing
 
 

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 from bayesgmm.errors import DataError
 from bayesgmm.interface.commands.output import PLAIN, Manner, checked
 from bayesgmm.interface.commands.terminal import tell
-from bayesgmm.interface.csv_file import Table, read_table
 from bayesgmm.interface.table_options import TableOptions
 
 if TYPE_CHECKING:
     from bayesgmm.data.observations import Observations
+    from bayesgmm.interface.csv_file import Table
     from bayesgmm.result.fit import MixtureFit
 
 _SHOWN = 12
@@ -82,6 +82,8 @@ def rows_for(
     fit: MixtureFit, data: str | None, reading: TableOptions, *, holes: bool = False
 ) -> Asked:
     """New rows with the features of a fit, or the fitted ones; ``holes`` are then expected."""
+    from bayesgmm.interface.csv_file import read_table
+
     if data is None:
         return _fitted_rows(fit)
     features = fit.feature_names

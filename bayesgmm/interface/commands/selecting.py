@@ -15,6 +15,7 @@ from bayesgmm.interface.commands.terminal import (
     print_json,
     progress_on,
     tell,
+    whole_lines,
 )
 from bayesgmm.interface.table_options import TableOptions, one_line
 from bayesgmm.whole_files import replacing
@@ -121,6 +122,7 @@ def _selected(
 ) -> tuple[Any, Any]:
     import bayesgmm as bg
     from bayesgmm.interface.csv_file import read_table
+    from bayesgmm.interface.made_again import typed
 
     table = read_table(data, reading)
     tell(table.said)
@@ -144,6 +146,7 @@ def _selected(
             )
             tell([f"{kept}."])
             raise
+    typed([*chosen.fits.values(), *chosen.posteriors.values()], reading.given, data)
     return chosen, rows
 
 
@@ -157,7 +160,9 @@ def _print(chosen: Any, rows: Any, data: str) -> None:
 
     console = console_of()
     features = f"{rows.n_features} feature{'s' * (rows.n_features != 1)}"
-    console.print(f"{one_line(data)}: {rows.n_rows} rows, {features}", soft_wrap=True)
+    console.print(
+        f"{one_line(data)}: {rows.n_rows} rows, {features}", soft_wrap=whole_lines(console)
+    )
     table, left_out = selection_table(chosen, console)
     console.print(table)
     if left_out:

@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import sys
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
-
-from rich.box import SIMPLE_HEAD
-from rich.console import Console
-from rich.measure import Measurement
-from rich.padding import Padding
-from rich.table import Table
-from rich.text import Text
+from typing import TYPE_CHECKING, Any
 
 from bayesgmm.errors import BayesGMMError
 from bayesgmm.interface.table_options import one_line
+
+if TYPE_CHECKING:  # help is to be there before what draws tables is loaded
+    from rich.console import Console
+    from rich.table import Table
 
 #: Width of a table where nobody looks on: wide enough for all of it.
 _PIPED = 112
@@ -29,26 +27,43 @@ def console_of(*, stderr: bool = False) -> Console:
 
     Nothing that is printed is markup: names of files and columns may look like it.
     """
+    from rich.console import Console
+
     console = Console(stderr=stderr, markup=False, emoji=False, highlight=False)
-    if not console.is_terminal:
+    if not (console.is_terminal or _asked_width()):
         console.width = _PIPED
     return console
 
 
+def _asked_width() -> bool:
+    """Whether a width was asked for, by COLUMNS, which the console has then taken."""
+    return os.environ.get("COLUMNS", "").isdigit()
+
+
+def whole_lines(console: Console) -> bool:
+    """Whether a sentence stays one line, however long: in a pipe, where no width was asked for."""
+    return not (console.is_terminal or _asked_width())
+
+
 def tell(sentences: Iterable[str]) -> None:
     """Say on standard error what was done with the data without being asked."""
+    from rich.text import Text
+
     console = console_of(stderr=True)
     for sentence in sentences:
         style = "yellow" if sentence.startswith("Warning:") else "dim"
-        console.print(Text(one_line(sentence), style=style), soft_wrap=not console.is_terminal)
+        console.print(Text(one_line(sentence), style=style), soft_wrap=whole_lines(console))
 
 
 def print_error(error: BayesGMMError) -> None:
     """One line; or of a file a line for each of its problems, and the command that works."""
+    from rich.padding import Padding
+    from rich.text import Text
+
     console = console_of(stderr=True)
     problems, command = error.facts.get("problems"), error.facts.get("command")
     message = f"{error.facts['path']!r} cannot be used as it is:" if problems else str(error)
-    whole = not console.is_terminal  # a line of a pipe is a line; on a screen words are not cut
+    whole = whole_lines(console)  # a line of a pipe is a line; on a screen words are not cut
     console.print(Text("Error: ", style="red") + Text(message), soft_wrap=whole)
     for problem in problems or ():
         if whole:
@@ -132,10 +147,16 @@ def print_table(
 
 
 def _width(table: Table, console: Console) -> int:
+    from rich.measure import Measurement
+
     return Measurement.get(console, console.options.update_width(10_000), table).maximum
 
 
 def _table(columns: dict[str, list[str]]) -> Table:
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+    from rich.text import Text
+
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     for name, cells in columns.items():
         text = one_line(name)
