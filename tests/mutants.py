@@ -387,7 +387,9 @@ def report(names: list[str], size: int, seed: int) -> int:
     }
     found = latest()
     bad = 0
-    print(f"{'file':40}{'all':>6}{'tried':>7}{'killed':>8}{'share':>8}{'explained':>11}{'of rest':>9}")
+    print(
+        f"{'file':40}{'all':>6}{'tried':>7}{'killed':>8}{'share':>8}{'explained':>11}{'of rest':>9}"
+    )
     for name in names:
         killed = tried = explained = 0
         for file in GROUPS[name].files:

@@ -73,9 +73,7 @@ or more, or draw the other criteria by plot_criteria.
             "draw the other criteria by plot_criteria."
         )
     left, right = axes = where()
-    plot_criteria(selection, criterion="log_evidence", ax=left)
-    drawn = left.get_legend()
-    drawn.remove()
+    plot_criteria(selection, criterion="log_evidence", legend=False, ax=left)
     labels = structure_labels(known)
     structures = in_order(labels)
     every = in_order(structure_labels(selection.table))
