@@ -68,7 +68,8 @@ def plot_check(
     line that leaves it means more than that.  Features and projections that are found
     misplaced have a colour and a name, then the other features, with their p adjusted for
     asking of many; projections that are not are grey.  Deviations are from the mean of the
-    replicated, in units in which the central 95 % end at -1 and 1; at most 16 statistics are shown, those that deviate most.
+    replicated, in units in which the central 95 % end at -1 and 1; at most 16 statistics are
+    shown, those that deviate most.
 
     Examples
     --------
