@@ -55,6 +55,14 @@ class Diagnosis:
     ambiguous : float
         Share of draws of which two labels could be exchanged at odds below 20 to 1.
     divergences : int
+
+    Examples
+    --------
+    >>> import bayesgmm as bg
+    >>> em = bg.fit(bg.MixtureSpec(2), bg.datasets.faithful()[:60], method="em", seed=1)
+    >>> found = bg.diagnose(em)
+    >>> found.ok, found.status
+    (True, <Status.CONVERGED: 'converged'>)
     """
 
     status: Status
