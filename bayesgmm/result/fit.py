@@ -268,8 +268,8 @@ def load(path: str | Path) -> MixtureFit:
     >>> import bayesgmm as bg
     >>> fit = bg.fit(bg.MixtureSpec(2), bg.datasets.faithful()[:60], method="em", seed=1)
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     fit.save(os.path.join(folder, "fit.nc"))
-    ...     again = bg.load(os.path.join(folder, "fit.nc"))
+    ...     path = fit.save(os.path.join(folder, "fit.nc"))
+    ...     again = bg.load(path)
     >>> again.spec == fit.spec, again.status
     (True, <Status.CONVERGED: 'converged'>)
     """
