@@ -10,8 +10,6 @@ Source: Postman, Huchra and Geller (1986), Probes of large-scale structures in t
 Corona Borealis region, Astronomical Journal 92, 1238-1247; made a touchstone of
 mixture modelling by Roeder (1990), JASA 85, 617-624.
 
-Examples
---------
 >>> import bayesgmm as bg
 >>> dict(bg.datasets.faithful().sizes), bg.datasets.galaxies().attrs["units"]
 ({'obs': 272, 'feature': 2}, 'km/s')
@@ -29,7 +27,7 @@ from bayesgmm.interrupts import whole_imports
 from bayesgmm.options import shown
 
 NAMES = ("faithful", "galaxies")
-_SOURCES = (__doc__ or "").partition("\n\nExamples")[0]
+_SOURCES = (__doc__ or "").partition("\n\n>>> ")[0]
 
 
 @whole_imports

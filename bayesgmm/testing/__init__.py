@@ -5,8 +5,6 @@ are written, and draws what it says it draws; a structure is one if its coordina
 and updates belong together.  What is checked is the same for those that are here and for one
 that is being written: see docs/extending.md.
 
-Examples
---------
 >>> import bayesgmm as bg
 >>> found = bg.testing.check_structure("diag", only=["number of parameters"])
 >>> found["number of parameters"].passed

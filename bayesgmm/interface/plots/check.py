@@ -91,8 +91,8 @@ def plot_check(
     if legend:
         left.legend(
             handles=handles,
-            loc="upper center",
-            bbox_to_anchor=(0.5, -0.15),
+            loc="upper left",  # the names of the panel beside it leave room on the right
+            bbox_to_anchor=(-0.1, -0.15),
             ncols=2,
             frameon=False,
             fontsize="small",
@@ -174,7 +174,7 @@ def _draw_pit(ax: Axes, check: PosteriorCheck) -> list[Any]:
         more = len(set(misplaced) - set(named))
         told = f"{others} more, " + (f"{more} of them misplaced" if more else "as expected")
         handles.append(Line2D([], [], color="0.55", lw=0.7, label=told))
-    handles.append(Patch(fc="0.9", label="where lines stay if the model is right"))
+    handles.append(Patch(fc="0.9", label="room of a right model"))
     ax.set(
         xlim=(0, 1),
         xlabel="p",
