@@ -20,6 +20,15 @@ class BayesGMMError(ValueError):
 
     It is a ``ValueError``, so code written for scikit-learn's conventions
     catches it.
+
+    Examples
+    --------
+    >>> import bayesgmm as bg
+    >>> try:
+    ...     bg.datasets.load("iris")
+    ... except bg.BayesGMMError as error:
+    ...     print(error)
+    There is no data set 'iris'; known are faithful, galaxies.
     """
 
     def __init__(self, message: str, **facts: Any) -> None:
@@ -43,23 +52,78 @@ def _rebuild(
 
 
 class DataError(BayesGMMError):
-    """The data cannot be used as they are."""
+    """The data cannot be used as they are.
+
+    What is known of where it is stands in attributes: ``column``, ``row``, ``count``.
+
+    Examples
+    --------
+    >>> import bayesgmm as bg
+    >>> try:
+    ...     bg.Observations([[1.0, 2.0], [float("nan"), 3.0], [2.0, 5.0]])
+    ... except bg.DataError as error:
+    ...     error.row, error.count
+    (1, 1)
+    """
 
 
 class SpecError(BayesGMMError):
-    """A model specification, a prior or an option is not valid."""
+    """A model specification, a prior or an option is not valid.
+
+    Examples
+    --------
+    >>> import bayesgmm as bg
+    >>> try:
+    ...     bg.MixtureSpec(2, covariance="round")
+    ... except bg.SpecError as error:
+    ...     "spherical" in str(error)
+    True
+    """
 
 
 class FitError(BayesGMMError):
-    """A fit could not be made, or cannot answer what it was asked."""
+    """A fit could not be made, or cannot answer what it was asked.
+
+    Examples
+    --------
+    >>> import bayesgmm as bg
+    >>> em = bg.fit(bg.MixtureSpec(1), bg.datasets.faithful(), method="em", seed=1)
+    >>> try:
+    ...     bg.diagnose(em)
+    ... except bg.FitError as error:
+    ...     print(error)
+    This fit is one point, by em, so there are no draws to judge; its status is 'converged'.
+    """
 
 
 class FileError(BayesGMMError):
-    """A saved fit could not be read or written."""
+    """A saved fit could not be read or written.
+
+    Examples
+    --------
+    >>> import bayesgmm as bg
+    >>> try:
+    ...     bg.load("no_such_file.nc")
+    ... except bg.FileError as error:
+    ...     "no_such_file.nc" in str(error)
+    True
+    """
 
 
 class FitWarning(UserWarning):
-    """A fit was made, but something about it should be known before it is used."""
+    """A fit was made, but something about it should be known before it is used.
+
+    Examples
+    --------
+    >>> import warnings
+    >>> import bayesgmm as bg
+    >>> X, short = bg.datasets.faithful(), bg.EM(max_iter=1)
+    >>> with warnings.catch_warnings(record=True) as met:
+    ...     warnings.simplefilter("always")
+    ...     fit = bg.fit(bg.MixtureSpec(2), X, method=short, seed=1)
+    >>> [one.category.__name__ for one in met], fit.status.ok
+    (['FitWarning'], False)
+    """
 
 
 def warn(message: str, category: type[Warning] = FitWarning) -> None:

@@ -142,6 +142,11 @@ class MAP(Search):
 
     Its options are those of :class:`EM` but ``reg_covar``.
 
+    Parameters
+    ----------
+    n_starts, n_best, rounds, max_iter and others
+        As of :class:`EM`.
+
     Examples
     --------
     >>> import bayesgmm as bg

@@ -249,17 +249,6 @@ def write(path: Path, text: str) -> None:
         path.write_text(text, encoding="utf-8")
 
 
-#: Pages that may not be there yet; the table of contents has them when they are.
-COMING = ("prior_predictive", "pictures", "report", "scikit_learn", "command_line")
-
-
-def leave_out_what_is_not_there(app: Sphinx, name: str, source: list[str]) -> None:
-    if name == "index":
-        for page in COMING:
-            if not (DOCS / f"{page}.md").exists():
-                source[0] = source[0].replace(f"\n{page}\n", "\n")
-
-
 def escape_stars(
     app: Sphinx, what: str, name: str, value: object, options: object, lines: list[str]
 ) -> None:
@@ -279,5 +268,4 @@ def setup(app: Sphinx) -> None:
     app.connect("builder-inited", write_gallery)
     app.connect("autodoc-process-docstring", escape_stars)
     app.connect("autodoc-skip-member", skip_routing)
-    app.connect("source-read", leave_out_what_is_not_there)
     app.connect("build-finished", bring_mathjax)

@@ -55,6 +55,14 @@ class Diagnosis:
     ambiguous : float
         Share of draws of which two labels could be exchanged at odds below 20 to 1.
     divergences : int
+
+    Examples
+    --------
+    >>> import bayesgmm as bg
+    >>> X = bg.datasets.faithful()[:60]
+    >>> found = bg.diagnose(bg.fit(bg.MixtureSpec(1), X, method="laplace", seed=1))
+    >>> found.ok, found.divergences
+    (True, 0)
     """
 
     status: Status

@@ -9,6 +9,10 @@ Bowman (1990), A look at some data on the Old Faithful geyser, Applied Statistic
 Source: Postman, Huchra and Geller (1986), Probes of large-scale structures in the
 Corona Borealis region, Astronomical Journal 92, 1238-1247; made a touchstone of
 mixture modelling by Roeder (1990), JASA 85, 617-624.
+
+>>> import bayesgmm as bg
+>>> dict(bg.datasets.faithful().sizes), bg.datasets.galaxies().attrs["units"]
+({'obs': 272, 'feature': 2}, 'km/s')
 """
 
 from __future__ import annotations
@@ -23,6 +27,7 @@ from bayesgmm.interrupts import whole_imports
 from bayesgmm.options import shown
 
 NAMES = ("faithful", "galaxies")
+_SOURCES = (__doc__ or "").partition("\n\n>>> ")[0]
 
 
 @whole_imports
@@ -46,7 +51,7 @@ def load(name: str) -> Any:
         dims=("obs", "feature"),
         coords={"obs": np.arange(len(values)), "feature": features},
         name=name,
-        attrs={"units": "km/s" if name == "galaxies" else "minutes", "source": __doc__},
+        attrs={"units": "km/s" if name == "galaxies" else "minutes", "source": _SOURCES},
     )
 
 

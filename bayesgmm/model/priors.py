@@ -68,6 +68,13 @@ class LogNormal(ScalePrior):
         The median scale.
     sigma : float
         Standard deviation of the logarithm of the scale.
+
+    Examples
+    --------
+    >>> import bayesgmm as bg
+    >>> spec = bg.MixtureSpec(2, priors=bg.Priors(scales=bg.LogNormal(median=0.4, sigma=0.8)))
+    >>> spec.priors.scales
+    LogNormal(median=0.4, sigma=0.8)
     """
 
     median: float = 0.5
@@ -91,6 +98,13 @@ class HalfNormal(ScalePrior):
     ----------
     sd : float
         Scale of the half-normal.
+
+    Examples
+    --------
+    >>> import bayesgmm as bg
+    >>> spec = bg.MixtureSpec(2, priors=bg.Priors(scales=bg.HalfNormal(sd=2.0)))
+    >>> spec.priors.scales
+    HalfNormal(sd=2.0)
     """
 
     sd: float = 1.0
@@ -113,6 +127,13 @@ class Gamma(ScalePrior):
     ----------
     shape, rate : float
         Shape and rate; the mean is ``shape / rate``.
+
+    Examples
+    --------
+    >>> import bayesgmm as bg
+    >>> spec = bg.MixtureSpec(2, priors=bg.Priors(scales=bg.Gamma(shape=2.0, rate=5.0)))
+    >>> spec.priors.scales
+    Gamma(shape=2.0, rate=5.0)
     """
 
     shape: float = 2.0
@@ -136,6 +157,13 @@ class InverseGamma(ScalePrior):
     ----------
     shape, scale : float
         Shape and scale; the mode is ``scale / (shape + 1)``.
+
+    Examples
+    --------
+    >>> import bayesgmm as bg
+    >>> spec = bg.MixtureSpec(2, priors=bg.Priors(scales=bg.InverseGamma(shape=4.0, scale=2.0)))
+    >>> spec.priors.scales
+    InverseGamma(shape=4.0, scale=2.0)
     """
 
     shape: float = 3.0

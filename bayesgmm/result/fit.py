@@ -247,10 +247,31 @@ class MixtureFit(FitOfRows):
 def load(path: str | Path) -> MixtureFit:
     """Read a fit that :meth:`MixtureFit.save` wrote.
 
+    Parameters
+    ----------
+    path : str or Path
+        A NetCDF file, or a folder in Zarr's layout; of this version or an earlier one.
+
+    Returns
+    -------
+    MixtureFit
+        With its spec, data, parameters and status, as it was saved.
+
     Raises
     ------
     FileError
         If there is no such file, or it is not a saved fit.
+
+    Examples
+    --------
+    >>> import os, tempfile
+    >>> import bayesgmm as bg
+    >>> fit = bg.fit(bg.MixtureSpec(2), bg.datasets.faithful()[:60], method="em", seed=1)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = fit.save(os.path.join(folder, "fit.nc"))
+    ...     again = bg.load(path)
+    >>> again.spec == fit.spec, again.status
+    (True, <Status.CONVERGED: 'converged'>)
     """
     path = PATH("path", path)
     tree = read_tree(path)

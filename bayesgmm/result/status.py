@@ -8,6 +8,15 @@ from enum import StrEnum
 class Status(StrEnum):
     """Outcome of a fit.  ``ok`` says whether its numbers can be taken as they are.
 
+    Attributes
+    ----------
+    sentence : str
+        What happened, in words.
+    remedy : str
+        What to do about it; empty where nothing has to be done.
+
+    Examples
+    --------
     >>> from bayesgmm import Status
     >>> Status("iteration limit").ok
     False

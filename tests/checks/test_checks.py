@@ -489,7 +489,8 @@ def test_a_picture_shows_what_was_found(found):
     names = [text.get_text() for text in right.get_yticklabels()]
     assert names[0] == "kurtosis of eruptions" and marks[0] < -1  # flatter than replicated data
     assert names[-1].startswith(("mean", "sd")) and abs(marks[len(names) - 1]) < 0.2
-    assert "waiting (p < 0.001)" in [text.get_text() for text in left.get_legend().get_texts()]
+    words = [text.get_text() for text in left.get_legend().get_texts()]
+    assert "waiting: misplaced (p < 0.001)" in words
     left.figure.canvas.draw()
 
 

@@ -534,7 +534,7 @@ def test_far_worse_models_leave_the_axis_to_the_others_and_are_marked():
     [
         (table, {"criterion": "waic"}, SpecError, "waic"),
         (table, {"criterion": []}, SpecError, "at least one"),
-        (table, {"criterion": ["aic", "bic"], "ax": "here"}, SpecError, "2"),
+        (table, {"criterion": ["aic", "bic"], "ax": "here"}, SpecError, "a pair of Axes"),
         (lambda: table().drop(columns="bic"), {}, DataError, "no column 'bic'"),
         (lambda: table().assign(bic=np.nan), {}, DataError, "no value"),
         (lambda: pd.concat([table(), table()]), {}, DataError, "more than once"),

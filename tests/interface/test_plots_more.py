@@ -1,8 +1,10 @@
 """Plots of what is around a fit: what is drawn is what was asked, and it looks as it did.
 
-Looks are compared as 32 x 32 greys of a rendering without text, on axes of fixed places, so
+Looks are compared as 32 x 32 colours of a rendering without text, on axes of fixed places, so
 that neither fonts nor the last digits of a processor matter.  A mean difference of 0.02 of
-the way from black to white is allowed, and any two plots differ by more than that.
+the way from black to white is allowed, and any two plots differ by more than that.  Most of a
+plot is white, so its hues are compared by themselves, relative to how much colour there is:
+half of it may lie elsewhere, and all of it in other hues is more.
 ``python tests/interface/test_plots_more.py`` makes the pictures anew.
 """
 
@@ -28,9 +30,10 @@ from bayesgmm.analysis.partitions.partition import Partition
 from bayesgmm.mixture.noise import Noise
 
 IMAGES = Path(__file__).parent / "images"
-ALLOWED = 0.02
-DRAWN = ("agreement", "anomalies", "conditional", "generated", "k_hat", "labels", "memberships",
-         "modes", "prior_posterior", "selection", "similarity", "fit")  # fmt: skip
+ALLOWED, ALLOWED_HUES = 0.02, 0.5
+DRAWN = ("agreement", "anomalies", "check", "conditional", "criteria", "fit", "generated", "k_hat",
+         "labels", "memberships", "modes", "prior_posterior", "selection",
+         "similarity")  # fmt: skip
 
 
 @pytest.fixture(autouse=True)
@@ -92,6 +95,15 @@ def made(k=3, d=2, *, draws=60, n=90, noise=False, holes=False, method="nuts", *
     )
 
 
+#: Two structures, one model that is far worse than the others.
+CRITERIA = pd.DataFrame({
+    "n_components": [1, 2, 3, 4] * 2,
+    "covariance": ["full"] * 4 + ["tied"] * 4,
+    "bic": [900.0, 310.0, 300.0, 320.0, 905.0, 330.0, 318.0, 325.0],
+    "icl": [900.0, 320.0, 325.0, 350.0, 905.0, 335.0, 322.0, 360.0],
+})  # fmt: skip
+
+
 def partition_of(fit):
     return bg.partition(fit, max_draws=50, runs=1, seed=1, cores=1)
 
@@ -117,37 +129,55 @@ def drawn(name, fits, selection, ax, *, legend=False):
     """One of the plots on given axes, or by default."""
     post = fits["posterior"]
     call = getattr(bg, f"plot_{name}")
-    first = {"agreement": (fits["point"], post), "conditional": (post, "x1", "x0"),
-             "selection": (selection,), "similarity": (partition_of(post),)}  # fmt: skip
-    return call(*first.get(name, (post,)), legend=legend, ax=ax)
+    first = {"agreement": lambda: (fits["point"], post), "conditional": lambda: (post, "x1", "x0"),
+             "check": lambda: (bg.posterior_check(post, seed=1),),
+             "criteria": lambda: (CRITERIA,), "selection": lambda: (selection,),
+             "similarity": lambda: (partition_of(post),)}  # fmt: skip
+    options = {"criterion": ["bic", "icl"]} if name == "criteria" else {}
+    return call(*first.get(name, lambda: (post,))(), legend=legend, ax=ax, **options)
 
 
 def rendering(name, fits, selection):
-    """32 x 32 greys from 0 to 1 of a plot without its text."""
+    """32 x 32 colours from 0 to 1 of a plot without its text."""
     figure = plt.figure(figsize=(4, 4), dpi=64)
-    count = {"labels": 2, "memberships": 2, "modes": 2, "selection": 2, "prior_posterior": 5}
+    count = {"labels": 2, "memberships": 2, "modes": 2, "selection": 2, "check": 2, "criteria": 2,
+             "prior_posterior": 5}  # fmt: skip
     shape = (2, 2) if name == "generated" else (1, count.get(name, 1))
     ax = figure.subplots(*shape)
     drawn(name, fits, selection, ax)
     for text in figure.findobj(Text):
         text.set_visible(False)
     figure.canvas.draw()
-    greys = np.asarray(figure.canvas.buffer_rgba())[..., :3].mean(axis=-1) / 255
-    return greys.reshape(32, 8, 32, 8).mean(axis=(1, 3))
+    colors = np.asarray(figure.canvas.buffer_rgba())[..., :3] / 255
+    return colors.reshape(32, 8, 32, 8, 3).mean(axis=(1, 3))
+
+
+def kept(name):
+    return plt.imread(IMAGES / f"{name}.png")[..., :3]
+
+
+def hues_differ(one, other):
+    """How much of the colour in either picture is not in the other at the same place."""
+    hues = [picture - picture.mean(axis=-1, keepdims=True) for picture in (one, other)]
+    return np.abs(hues[0] - hues[1]).sum() / np.abs(hues).sum()
 
 
 @pytest.mark.parametrize("name", DRAWN)
 def test_it_looks_as_it_did(name, fits, selection):
-    before = plt.imread(IMAGES / f"{name}.png")
-    before = before if before.ndim == 2 else before[..., 0]
-    assert np.abs(rendering(name, fits, selection) - before).mean() < ALLOWED
+    before, now = kept(name), rendering(name, fits, selection)
+    assert np.abs(now - before).mean() < ALLOWED
+    assert hues_differ(now, before) < ALLOWED_HUES
 
 
 def test_what_is_allowed_tells_plots_apart():
-    pictures = [plt.imread(IMAGES / f"{name}.png") for name in DRAWN]
-    greys = np.array([one if one.ndim == 2 else one[..., 0] for one in pictures])
-    gaps = np.abs(greys[:, None] - greys).mean(axis=(-1, -2))
+    pictures = np.array([kept(name) for name in DRAWN])
+    gaps = np.abs(pictures[:, None] - pictures).mean(axis=(-1, -2, -3))
     assert gaps[np.triu_indices(len(DRAWN), 1)].min() > ALLOWED
+
+
+@pytest.mark.parametrize("name", DRAWN)
+def test_what_is_allowed_tells_hues_apart(name):
+    assert hues_differ(kept(name), np.roll(kept(name), 1, axis=-1)) > ALLOWED_HUES
 
 
 @pytest.mark.parametrize("name", DRAWN)
@@ -172,11 +202,11 @@ def test_axes_come_in_and_go_out_and_nothing_else_changes(name, fits, selection)
 def test_any_number_of_components_and_features(k, d):
     n = 10 * k + 20
     fit, point = made(k, d, n=n), made(k, d, n=n, draws=0)
-    if k * d < 60:  # the table takes seconds of hundreds of parameters
-        bg.plot_agreement(point, fit)
+    bg.plot_agreement(point, fit)
     bg.plot_prior_posterior(fit, n_draws=200)
     bg.plot_prior_posterior(point, n_draws=200)
     for each in (fit, point):
+        bg.plot_fit(each)
         bg.plot_memberships(each)
         bg.plot_anomalies(each)
         bg.plot_generated(each)
@@ -362,7 +392,5 @@ if __name__ == "__main__":
     every = {"posterior": made(), "point": made(draws=0)}
     chosen = selection.__wrapped__() if hasattr(selection, "__wrapped__") else None
     for one in sys.argv[1:] or DRAWN:
-        plt.imsave(
-            IMAGES / f"{one}.png", rendering(one, every, chosen), cmap="gray", vmin=0, vmax=1
-        )
+        plt.imsave(IMAGES / f"{one}.png", rendering(one, every, chosen))
         plt.close("all")

@@ -236,7 +236,7 @@ def test_guesses_are_those_that_are_described():
 
 @pytest.mark.slow
 def test_the_largest_k_sampled_is_not_the_best(galaxies):
-    """Of two K; of many K the rule is tried above, and docs/uses.md goes to six with draws."""
+    """Of two K; of many K the rule is tried above, and docs/choosing.md goes to six with draws."""
     seen = []
     found = bg.select(
         galaxies,

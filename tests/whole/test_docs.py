@@ -5,6 +5,7 @@ What building it finds (``make docs``) is not asked here: this needs no Sphinx.
 
 from __future__ import annotations
 
+import inspect
 import re
 from pathlib import Path
 
@@ -34,6 +35,21 @@ def test_the_reference_has_every_public_name_once():
     listed = [name for block in blocks for name in block]
     assert sorted(listed) == sorted(set(listed))
     assert set(listed) <= set(bayesgmm.__all__)
+
+
+@pytest.mark.parametrize("name", [name for name in bayesgmm.__all__ if name != "__version__"])
+def test_every_public_name_has_an_example_and_says_what_goes_in_and_comes_out(name):
+    value = getattr(bayesgmm, name)
+    said = inspect.getdoc(value)
+    sections = set(re.findall(r"^(\w+)\n-+$", said, re.MULTILINE))
+    assert "\n>>> " in said, "no example"
+    if isinstance(value, type):
+        if not issubclass(value, (Exception, Warning)):
+            assert sections & {"Parameters", "Attributes"}, "neither Parameters nor Attributes"
+    elif callable(value):
+        if inspect.signature(value).parameters:
+            assert "Parameters" in sections
+        assert "Returns" in sections
 
 
 def test_every_page_is_in_a_table_of_contents():

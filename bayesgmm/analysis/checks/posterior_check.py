@@ -83,6 +83,15 @@ class PosteriorCheck:
         point fit, whose rows look better than they are.
     level : float
         Chance at most of finding a misfit where there is none.
+
+    Examples
+    --------
+    >>> import bayesgmm as bg
+    >>> X = bg.datasets.faithful()[:60]
+    >>> post = bg.fit(bg.MixtureSpec(1), X, method="laplace", seed=1, draws=200)
+    >>> found = bg.posterior_check(post, seed=1)
+    >>> found.left_out, found.pit_values.dims
+    (True, ('obs', 'direction'))
     """
 
     label: str

@@ -54,6 +54,15 @@ class TwoSampleTest:
         probabilities.
     spread : tuple of str
         Features whose values had been rounded, and were spread over the rounding's steps.
+
+    Examples
+    --------
+    >>> import bayesgmm as bg
+    >>> X = bg.datasets.faithful()[:60]
+    >>> em = bg.fit(bg.MixtureSpec(1), X, method="em", seed=1)
+    >>> found = bg.two_sample_test(em, seed=1)
+    >>> 0 < found.p_value <= 1, found.seen
+    (True, True)
     """
 
     accuracy: float

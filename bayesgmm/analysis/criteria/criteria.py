@@ -52,6 +52,14 @@ class Criteria:
         and ``note``: why there is none, or what to know of the value.
     title : str
         Of which fit they are.
+
+    Examples
+    --------
+    >>> import bayesgmm as bg
+    >>> X = bg.datasets.faithful()[:60]
+    >>> found = bg.criteria(bg.fit(bg.MixtureSpec(2), X, method="em", seed=1))
+    >>> found["aic"] < found["bic"], list(found.table.columns)
+    (True, ['value', 'se', 'p', 'better', 'note'])
     """
 
     table: pd.DataFrame
@@ -133,6 +141,13 @@ def criteria(
     Returns
     -------
     Criteria
+
+    Raises
+    ------
+    FitError
+        If the first argument is not a fit.
+    SpecError
+        If an option is out of its range.
 
     References
     ----------

@@ -54,6 +54,10 @@ def aicc(fit: MixtureFit) -> float:
     fit : MixtureFit
         A point estimate.
 
+    Returns
+    -------
+    float
+
     Raises
     ------
     FitError

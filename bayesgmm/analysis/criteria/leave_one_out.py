@@ -32,13 +32,38 @@ from bayesgmm.result.record import doubt
 
 
 class Elpd(NamedTuple):
-    """Expected log predictive density of new rows, summed over as many as were fitted."""
+    """Expected log predictive density of new rows, summed over as many as were fitted.
+
+    Made by :func:`bayesgmm.elpd_loo`.
+
+    Attributes
+    ----------
+    value : float
+        Larger is better.
+    se : float
+        Standard error, from how much rows differ.
+    p : float
+        Effective number of parameters.
+    bad_rows : tuple of int
+        Positions of the rows whose part is not reliable.
+    repaired : tuple of int
+        Positions of the rows that were fitted without.
+
+    Examples
+    --------
+    >>> import bayesgmm as bg
+    >>> X = bg.datasets.faithful()[:60]
+    >>> fit = bg.fit(bg.MixtureSpec(1), X, method="laplace", seed=1)
+    >>> found = bg.elpd_loo(fit)
+    >>> found.value < 0 < found.se, len(found.repaired)
+    (True, 0)
+    """
 
     value: float
     se: float
-    p: float  # effective number of parameters
-    bad_rows: tuple[int, ...]  # positions of the rows whose part is not reliable
-    repaired: tuple[int, ...] = ()  # positions of the rows that were fitted without
+    p: float
+    bad_rows: tuple[int, ...]
+    repaired: tuple[int, ...] = ()
 
 
 class LeaveOneOut(NamedTuple):

@@ -62,6 +62,14 @@ class Merging:
     shown : str
         What ``clusters``, ``labels`` and ``table`` are of: the point estimate, a draw, or
         the averaged memberships.
+
+    Examples
+    --------
+    >>> import bayesgmm as bg
+    >>> em = bg.fit(bg.MixtureSpec(3), bg.datasets.faithful(), method="em", seed=1)
+    >>> found = bg.merge_components(em)
+    >>> found.clusters.sizes["component"], found.memberships.dims
+    (3, ('obs', 'cluster'))
     """
 
     by: str

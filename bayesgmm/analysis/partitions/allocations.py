@@ -49,6 +49,11 @@ def draw_allocations(
     array of shape (S, N), int16
         Components, 0 to K - 1.
 
+    Raises
+    ------
+    FitError
+        If the first argument is not a fit, or has more components than 16 bits can number.
+
     Examples
     --------
     >>> import bayesgmm as bg
@@ -160,6 +165,11 @@ def occupied(fit: MixtureFit | Any, *, max_draws: int = 4000, seed: Any = None) 
     -------
     pandas.Series
         Posterior probability, by number of occupied components.
+
+    Raises
+    ------
+    DataError
+        If labels are not whole numbers of shape (S, N).
 
     References
     ----------

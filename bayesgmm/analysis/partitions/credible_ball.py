@@ -48,6 +48,15 @@ class CredibleBall:
     ----------
     Wade and Ghahramani (2018), Bayesian cluster analysis: point estimation and credible
     balls, Bayesian Analysis 13.
+
+    Examples
+    --------
+    >>> import bayesgmm as bg
+    >>> X = bg.datasets.faithful()[:60]
+    >>> post = bg.fit(bg.MixtureSpec(2), X, method="laplace", seed=1, draws=200)
+    >>> ball = bg.partition(post, seed=1).credible_ball
+    >>> ball.mass, ball.covered >= ball.mass, ball.center.values in ball
+    (0.95, True, True)
     """
 
     center: xr.DataArray

@@ -69,6 +69,15 @@ class Partition:
         The draws that all this was made from.
     n_runs : int
         Runs of the search that were finished.
+
+    Examples
+    --------
+    >>> import bayesgmm as bg
+    >>> X = bg.datasets.faithful()[:60]
+    >>> post = bg.fit(bg.MixtureSpec(2), X, method="laplace", seed=1, draws=200)
+    >>> found = bg.partition(post, seed=1)
+    >>> found.n_clusters, found.labels.dims, found.allocations.shape
+    (2, ('obs',), (200, 60))
     """
 
     labels: xr.DataArray

@@ -38,6 +38,15 @@ class BootstrapTest:
         Monte Carlo standard error of ``p_value``.
     replicates : tuple of float
         The simulated statistics.
+
+    Examples
+    --------
+    >>> import bayesgmm as bg
+    >>> X = bg.datasets.faithful()[:60]
+    >>> one, two = (bg.fit(bg.MixtureSpec(k), X, method="em", seed=1) for k in (1, 2))
+    >>> found = bg.bootstrap_test(one, two, max_replicates=9, seed=1)
+    >>> found.smaller, found.larger, found.statistic > 20
+    ('K=1, full', 'K=2, full', True)
     """
 
     smaller: str

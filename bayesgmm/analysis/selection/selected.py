@@ -63,6 +63,14 @@ class Selection:
     unsampled : float
         What the models that were not sampled may hold of the posterior probability, judged
         as :func:`bayesgmm.select` says; NaN where no evidence was asked for.
+
+    Examples
+    --------
+    >>> import bayesgmm as bg
+    >>> X = bg.datasets.faithful()[:60]
+    >>> found = bg.select(X, [1, 2], ["full"], by="bic", posteriors=0, seed=1)
+    >>> list(found.table.index), found.best.spec.label
+    (['K=2, full', 'K=1, full'], 'K=2, full')
     """
 
     table: pd.DataFrame

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure, SubFigure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from numpy.typing import NDArray
@@ -17,8 +15,9 @@ from scipy.stats import binom
 from bayesgmm.analysis.checks.posterior_check import PosteriorCheck, posterior_check
 from bayesgmm.errors import SpecError
 from bayesgmm.interface.plots.palette import PALETTE
+from bayesgmm.interface.plots.places import place
 from bayesgmm.interrupts import whole_imports
-from bayesgmm.options import TRUTH, Seed, shown
+from bayesgmm.options import TRUTH, Seed
 from bayesgmm.result.fit import MixtureFit
 
 #: Statistics that a panel has room to name.
@@ -67,9 +66,10 @@ def plot_check(
     The band holds all of a line with probability 95 % for independent uniform values
     (Säilynoja, Bürkner and Vehtari 2022); rows left out of a fitted model vary less, so a
     line that leaves it means more than that.  Features and projections that are found
-    misplaced have a colour and a name, then the other features; projections that are not are
-    grey.  Deviations are from the mean of the replicated, in units in which the
-    central 95 % end at -1 and 1; at most 16 statistics are shown, those that deviate most.
+    misplaced have a colour and a name, then the other features, with their p adjusted for
+    asking of many; projections that are not are grey.  Deviations are from the mean of the
+    replicated, in units in which the central 95 % end at -1 and 1; at most 16 statistics are
+    shown, those that deviate most.
 
     Examples
     --------
@@ -80,20 +80,29 @@ def plot_check(
     >>> left.get_title(), right.get_yticklabels()[0].get_text()
     ('LOO-PIT', 'kurtosis of eruptions')
     """
-    legend = TRUTH("legend", legend)
+    legend, where = TRUTH("legend", legend), place(ax, (2,), (11.0, 5.0))
     if not isinstance(check, PosteriorCheck):
         check = posterior_check(check, seed=seed)
     elif seed is not None:
         raise SpecError("seed is of the check, which is made already; give the fit in its place.")
-    left, right = axes = _axes(ax)
+    left, right = axes = where()
     handles = _draw_pit(left, check)
-    _draw_statistics(right, check)
+    marks = _draw_statistics(right, check)
     if legend:
         left.legend(
             handles=handles,
-            loc="upper center",
-            bbox_to_anchor=(0.5, -0.15),
+            loc="upper left",  # the names of the panel beside it leave room on the right
+            bbox_to_anchor=(-0.1, -0.15),
             ncols=2,
+            frameon=False,
+            fontsize="small",
+            borderaxespad=0,
+        )
+        right.legend(
+            handles=marks,
+            loc="upper center",
+            bbox_to_anchor=(0.35, -0.15),
+            ncols=3,
             frameon=False,
             fontsize="small",
             borderaxespad=0,
@@ -148,7 +157,8 @@ def _draw_pit(ax: Axes, check: PosteriorCheck) -> list[Any]:
         )
     lines = {line.get_label(): line for line in ax.lines}
     for name in named:
-        told = f"{name} (p {_p(check.pit.loc[name, 'p_adjusted'])})"
+        found = "misplaced" if name in misplaced else "as expected"
+        told = f"{name}: {found} ({_p(check.pit.loc[name, 'p_adjusted'])})"
         handles.append(
             Line2D(
                 [],
@@ -164,7 +174,7 @@ def _draw_pit(ax: Axes, check: PosteriorCheck) -> list[Any]:
         more = len(set(misplaced) - set(named))
         told = f"{others} more, " + (f"{more} of them misplaced" if more else "as expected")
         handles.append(Line2D([], [], color="0.55", lw=0.7, label=told))
-    handles.append(Patch(fc="0.9", label="where lines stay if the model is right"))
+    handles.append(Patch(fc="0.9", label="room of a right model"))
     ax.set(
         xlim=(0, 1),
         xlabel="p",
@@ -174,7 +184,7 @@ def _draw_pit(ax: Axes, check: PosteriorCheck) -> list[Any]:
     return handles
 
 
-def _draw_statistics(ax: Axes, check: PosteriorCheck) -> None:
+def _draw_statistics(ax: Axes, check: PosteriorCheck) -> list[Any]:
     table, away = check.statistics, check.deviations.values
     signed = np.sign(table["observed"].to_numpy() - table["replicated"].to_numpy()) * away[0]
     shown = np.argsort(-away[0], kind="stable")[:_STATISTICS]
@@ -201,27 +211,8 @@ def _draw_statistics(ax: Axes, check: PosteriorCheck) -> None:
         Line2D([], [], ls="", marker="o", color=_GOOD, label="reproduced"),
         Patch(fc="0.9", label="central 95 %"),
     ]
-    ax.legend(
-        handles=handles[0 if misfits else 1 :],
-        loc="upper center",
-        bbox_to_anchor=(0.35, -0.15),
-        ncols=3,
-        frameon=False,
-        fontsize="small",
-        borderaxespad=0,
-    )
+    return handles[0 if misfits else 1 :]
 
 
 def _p(value: float) -> str:
-    return "< 0.001" if value < 0.001 else f"{value:.2g}"
-
-
-def _axes(ax: Any) -> Any:
-    if ax is None:
-        ax = plt.figure(figsize=(11.0, 5.0), layout="constrained")
-    if isinstance(ax, (Figure, SubFigure)):
-        return ax.subplots(1, 2)
-    axes = np.asarray(ax, dtype=object)
-    if axes.shape != (2,) or not all(isinstance(one, Axes) for one in axes):
-        raise SpecError(f"ax must be a pair of Axes or a Figure, got {shown(ax)}.")
-    return axes
+    return "p < 0.001" if value < 0.001 else f"p = {value:.{2 if value > 0.0995 else 3}f}"

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
@@ -15,9 +14,10 @@ from numpy.typing import NDArray
 from bayesgmm.analysis.compare import ranks
 from bayesgmm.errors import DataError, SpecError
 from bayesgmm.interface.plots.palette import PALETTE, legend_outside
+from bayesgmm.interface.plots.places import place
 from bayesgmm.interrupts import whole_imports
 from bayesgmm.model.structure import STRUCTURES
-from bayesgmm.options import TRUTH, one_of, shown
+from bayesgmm.options import TRUTH, one_of
 
 #: Each criterion's name on an axis, and whether its smallest or largest value is best.
 CRITERIA = {
@@ -33,7 +33,12 @@ _MARKERS = "osDXPp"
 
 @whole_imports
 def plot_criteria(
-    table: Any, *, criterion: str | Sequence[str] = "bic", zoom: bool = True, ax: Any = None
+    table: Any,
+    *,
+    criterion: str | Sequence[str] = "bic",
+    zoom: bool = True,
+    legend: bool = True,
+    ax: Any = None,
 ) -> Any:
     """Draw model criteria over K, a line for each covariance structure.
 
@@ -56,8 +61,9 @@ def plot_criteria(
         Where a wide gap parts the better models from far worse ones, let the axis
         show the better, or nothing could be told among them.  At least half of the
         models stay; the others stand as carets at the edge.
-    ax : Axes or sequence of Axes, optional
-        Where to draw: one for each criterion.  A new figure by default.
+    legend : bool, default True
+    ax : Axes, sequence of Axes, Figure or SubFigure, optional
+        Where to draw: one Axes for each criterion.  A new figure by default.
 
     Returns
     -------
@@ -82,6 +88,7 @@ def plot_criteria(
     'best BIC: K=2, full'
     """
     several, zoom = not isinstance(criterion, str), TRUTH("zoom", zoom)
+    legend = TRUTH("legend", legend)
     listed = criterion if isinstance(criterion, (list, tuple)) else [criterion]
     names = [one_of(*CRITERIA)("criterion", name) for name in listed]
     if not names:
@@ -89,7 +96,11 @@ def plot_criteria(
     if not hasattr(table, "columns"):
         table = getattr(table, "table", table)
     lines = [_lines(table, name) for name in names]
-    axes = _axes(ax, len(names))
+    n = len(names)
+    if n == 1 and isinstance(ax, (list, tuple, np.ndarray)) and np.size(ax) == 1:
+        ax = np.asarray(ax, dtype=object).item()
+    where = place(ax, (n,) if n > 1 else (), (4.2 * n + 1.6, 3.8))
+    axes = np.atleast_1d(np.asarray(where(), dtype=object))
     structures = in_order(label for panel in lines for label in panel)
     beyond = 0
     for panel, name, values in zip(axes, names, lines, strict=True):
@@ -102,7 +113,8 @@ def plot_criteria(
     handles.append(Line2D([], [], ls="", marker="*", ms=14, mfc="white", mec="black", label="best"))
     if beyond:
         handles.append(Line2D([], [], ls="", marker="^", color="0.4", label="off the axis"))
-    legend_outside(axes[-1], handles)
+    if legend:
+        legend_outside(axes[-1], handles)
     return axes if several else axes[0]
 
 
@@ -262,14 +274,3 @@ def _place(structures: list[str], label: str) -> int:
     if label in STRUCTURES:
         return list(STRUCTURES).index(label)
     return len(STRUCTURES) + [s for s in structures if s not in STRUCTURES].index(label)
-
-
-def _axes(ax: Any, n: int) -> Any:
-    if ax is None:
-        return plt.subplots(
-            1, n, figsize=(4.2 * n + 1.6, 3.8), squeeze=False, layout="constrained"
-        )[1][0]
-    axes = np.atleast_1d(np.asarray(ax, dtype=object))
-    if axes.shape != (n,) or not all(isinstance(one, Axes) for one in axes):
-        raise SpecError(f"ax must be one Axes per criterion, {n} here, got {shown(ax)}.")
-    return axes

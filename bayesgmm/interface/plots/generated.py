@@ -131,12 +131,14 @@ def plot_generated(
             panel.set_ylabel(in_lines(chosen.names[i]) if j == 0 else "")
     axes[1, 0].set_title("data", color=_REAL, fontsize="medium")
     axes[0, d - 1].set_title("generated", color=_MADE, fontsize="medium")
-    if note:
+    if note or legend:
+        # Above the panel, for no corner of a histogram is sure to be empty.
         told = "\n".join(fill(line, 26) for line in note.split("\n"))
-        axes[0, 0].set_title(told, loc="left", fontsize="x-small")
+        axes[0, 0].set_title(told + "\n" * legend, loc="left", fontsize="x-small")
     if legend:
-        axes[0, 0].legend(handles=handles, fontsize="x-small", frameon=False, loc="best",
-                          handlelength=1.2)  # fmt: skip
+        axes[0, 0].legend(handles=handles, fontsize="x-small", frameon=False, ncols=2,
+                          loc="lower left", bbox_to_anchor=(0, 1), handlelength=1.2,
+                          columnspacing=1.0, borderaxespad=0.2, borderpad=0)  # fmt: skip
     return axes
 
 

@@ -125,7 +125,8 @@ def _name_rows(ax: Axes, above: Any, k_hat: Any, rows: NDArray[np.int64]) -> Non
             ha="left" if at[0] < 0.93 else "right",
             va="center",
             fontsize="small",
-            zorder=5,
+            bbox={"fc": "white", "ec": "none", "pad": 0.3},  # or the limit would strike it out
+            zorder=3.5,
         )
         if len(named) == _NAMED:
             break

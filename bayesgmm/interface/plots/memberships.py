@@ -42,6 +42,13 @@ def plot_memberships(
     -------
     array of two Axes
 
+    Raises
+    ------
+    FitError
+        If the first argument is not a fit.
+    SpecError
+        If an option is out of its range, or ``ax`` is not what is needed.
+
     Examples
     --------
     >>> import bayesgmm as bg

@@ -213,7 +213,7 @@ def _number_density(
     """Numbers above the panel's highest curve, each with a line to its component's mean."""
     if small:
         return
-    placed = spread_line(ax, means, 11.0)
+    placed = spread_line(ax, means, 11.0 if len(means) < 11 else 15.5)  # room for two digits
     for k, color in enumerate(colors):
         if placed[k] != means[k]:
             ax.plot([means[k], placed[k]], [1.01 * peak, 1.065 * peak], color=color, lw=0.8)

@@ -64,6 +64,15 @@ def plot_prior_posterior(
     array of 2 d + 1 Axes
         Weights, then the mean and the scale of each feature.
 
+    Raises
+    ------
+    DataError
+        If a feature is not the fit's.
+    FitError
+        If the first argument is not a fit.
+    SpecError
+        If an option is out of its range, or ``ax`` is not what is needed.
+
     Notes
     -----
     Prior draws are of unconstrained coordinates, by the data's own scale, and are carried to

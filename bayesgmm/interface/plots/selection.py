@@ -73,9 +73,7 @@ or more, or draw the other criteria by plot_criteria.
             "draw the other criteria by plot_criteria."
         )
     left, right = axes = where()
-    plot_criteria(selection, criterion="log_evidence", ax=left)
-    drawn = left.get_legend()
-    drawn.remove()
+    plot_criteria(selection, criterion="log_evidence", legend=False, ax=left)
     labels = structure_labels(known)
     structures = in_order(labels)
     every = in_order(structure_labels(selection.table))
@@ -94,10 +92,12 @@ or more, or draw the other criteria by plot_criteria.
         handles.append(Patch(label=structure, **style))
     top = int(np.argmax(known["probability"].to_numpy()))
     error = known["probability_se"].iloc[top]
+    ends = base.copy()
     if np.isfinite(error):
+        ends[int(ks[top])] += error
         right.errorbar(int(ks[top]), base[int(ks[top])], yerr=error, color="black", capsize=3)
     for k, total in base.items():
-        right.annotate(f"{total:.2f}", (k, total), xytext=(0, 6), textcoords="offset points",
+        right.annotate(f"{total:.2f}", (k, ends[k]), xytext=(0, 4), textcoords="offset points",
                        ha="center", fontsize="small", zorder=4)  # fmt: skip
     first, last = int(selection.table["n_components"].min()), int(max(base))
     ticks = {k: str(k) for k in range(first, int(selection.table["n_components"].max()) + 1)}

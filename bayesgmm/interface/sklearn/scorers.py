@@ -32,6 +32,17 @@ class MixtureScorer:
     draws within the logarithm where the estimator has any.  The mean over folds times
     their number is the cross-validated elpd (Vehtari, Gelman and Gabry 2017).
 
+    Parameters
+    ----------
+    estimator : fitted estimator or Pipeline
+    X : array-like of shape (N, D)
+    y : object, optional
+        Not used.
+
+    Returns
+    -------
+    float
+
     Raises
     ------
     SpecError
