@@ -96,6 +96,27 @@ def test_statistics_are_sums_over_rows(covariance, k, d, kind, noise):
 
 
 @pytest.mark.parametrize("covariance", STRUCTURES)
+def test_holes_where_every_class_is_allowed(covariance):
+    """Against sums over rows; one of which nothing was seen adds nothing to the likelihood."""
+    point, structure = mixture(covariance, 3, 3), BY_NAME[covariance]
+    x = holed(np.random.default_rng(1).normal(size=(20, 3)))
+    x[4] = np.nan
+    rows, form = Rows.of(x), PrecisionForm.of(point, structure.code)
+    density, shares, counts, sums, scatters = by_row(
+        x, np.ones(20), point, np.array(structure.to_tril(point.factors, 3)), None,
+        np.ones((20, 3), dtype=bool), None,
+    )  # fmt: skip
+    found = expected_statistics(rows, form)
+    np.testing.assert_allclose(row_log_density(rows, form), density, atol=1e-12)
+    np.testing.assert_allclose(row_memberships(rows, form), shares, atol=1e-12)
+    np.testing.assert_allclose(found.log_likelihood, density.sum(), rtol=1e-12)
+    np.testing.assert_allclose(found.counts, counts, rtol=1e-11)
+    np.testing.assert_allclose(found.sums, sums, atol=1e-10)
+    np.testing.assert_allclose(found.scatters, as_kept(scatters, structure), atol=1e-10)
+    assert row_log_density(rows, form)[4] == 0.0
+
+
+@pytest.mark.parametrize("covariance", STRUCTURES)
 def test_ways_to_say_nothing_are_the_plain_pass(covariance):
     """Errors of zero, every class allowed, noise without weight, a box without bounds, unit
     weights; and rows that are there twice against weights of two."""

@@ -9,7 +9,12 @@ from bayesgmm.expectation import rows as pass_rows
 from bayesgmm.expectation.point import Point
 from bayesgmm.expectation.precision import PrecisionForm
 from bayesgmm.expectation.rows import Rows
-from bayesgmm.expectation.statistics import expected_statistics, row_log_density, row_memberships
+from bayesgmm.expectation.statistics import (
+    expected_statistics,
+    expected_statistics_under,
+    row_log_density,
+    row_memberships,
+)
 from bayesgmm.model.structure import STRUCTURES as ALL
 from tests.support import STRUCTURES
 
@@ -87,6 +92,12 @@ def test_chunks_add_up_and_threads_change_no_bit(covariance, monkeypatch):
     monkeypatch.setattr(pass_rows, "CHUNK", 10_000)
     whole = expected_statistics(rows, form)
     np.testing.assert_allclose(whole.scatters, one.scatters, rtol=1e-12)
+    monkeypatch.setattr(pass_rows, "CHUNK", 500)  # in two
+    np.testing.assert_allclose(expected_statistics(rows, form).counts, one.counts, rtol=1e-12)
+    halves = [expected_statistics_under([form, form], rows.part(slice(*at)))
+              for at in ((0, 400), (400, 950))]  # fmt: skip
+    for both in halves[0] + halves[1]:
+        np.testing.assert_allclose(both.sums, one.sums, rtol=1e-9, atol=1e-9)
     parts = [expected_statistics(Rows.of(rows.values[i::2]), form) for i in (0, 1)]
     np.testing.assert_allclose((parts[0] + parts[1]).sums, whole.sums, rtol=1e-11, atol=1e-12)
 
