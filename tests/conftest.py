@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import matplotlib
 import numpy as np
 import pytest
@@ -9,6 +11,9 @@ import pytest
 import bayesgmm as bg
 
 matplotlib.use("Agg")
+os.environ.pop(
+    "COLUMNS", None
+)  # which pytest-xdist gives to its workers: tests set their own width
 #: For the type checker alone; a plugin, which makes Numba compile nothing.
 collect_ignore = ["whole/typed_uses.py", "interpreted.py"]
 
