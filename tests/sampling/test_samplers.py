@@ -385,6 +385,7 @@ def test_borders_of_labellings_leave_the_posterior_as_it_is(blurred, between, ju
     same_means(density, theta, tempered)
 
 
+@pytest.mark.slow
 def test_stepping_stones_give_the_published_evidence(tempered):
     """-224.264 with an error of .004, by long runs of importance sampling."""
     facts = tempered.facts

@@ -40,7 +40,10 @@ MODELS = (
 
 @pytest.mark.parametrize(
     "method",
-    [pytest.param(name, marks=[pytest.mark.slow] * (name == "tempering")) for name in METHODS],
+    [
+        pytest.param(name, marks=[pytest.mark.slow] * (name in ("nuts", "tempering")))
+        for name in METHODS
+    ],
 )
 def test_every_method_keeps_its_promises(method):
     if method == "tempering":
