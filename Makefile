@@ -106,11 +106,11 @@ mutants: $(READY)  ## Wrong changes of the core mathematics, which the tests hav
 
 fuzz: $(READY)  ## Hostile input, thousands of examples of each public entry: ENTRY=select EXAMPLES=200
 	@echo "Hostile input (hours for all entries; what failed is tried first the next time)..."
-	@FUZZ_EXAMPLES=$(EXAMPLES) $(BIN)/python -m pytest tests/fuzz --numprocesses $(WORKERS) --dist worksteal $(if $(ENTRY),-k "$(ENTRY)") $(PYTEST_ARGS)
+	@FUZZ_EXAMPLES=$(EXAMPLES) $(PYTEST) tests/fuzz $(if $(ENTRY),-k "$(ENTRY)") $(PYTEST_ARGS)
 
 faults: $(READY)  ## Jobs that are killed or interrupted at random moments: MOMENTS=10
 	@echo "Faults at $(MOMENTS) moments of each job, and damaged files (an hour)..."
-	@FAULT_MOMENTS=$(MOMENTS) $(BIN)/python -m pytest tests/faults tests/result/test_hostile_files.py tests/result/test_damaged_files.py --numprocesses $(WORKERS) --dist worksteal $(PYTEST_ARGS)
+	@FAULT_MOMENTS=$(MOMENTS) $(PYTEST) tests/faults tests/result/test_hostile_files.py tests/result/test_damaged_files.py $(PYTEST_ARGS)
 
 check: lint types imports  ## The quick checks: lint, types, imports
 

@@ -61,13 +61,18 @@ class InMemory:
         seen = ~np.isnan(self.matrix)
         return seen.sum(axis=0) * 1.0 if self.row_weights is None else self.row_weights @ seen
 
+    @property
+    def empty(self) -> NDArray[np.bool_]:
+        """Whether nothing was seen of each row (N,)."""
+        return np.isnan(self.matrix).all(axis=1)
+
     @cached_property
     def empty_weight(self) -> float:
         """Weight of the rows of which nothing was seen."""
         if self.seen_weight.max() == self.total_weight:
             return 0.0
-        empty = np.isnan(self.matrix).all(axis=1)
-        return float(empty.sum() if self.row_weights is None else self.row_weights[empty].sum())
+        weights = self.row_weights
+        return float(self.empty.sum() if weights is None else weights[self.empty].sum())
 
     @cached_property
     def typical_weight(self) -> float:

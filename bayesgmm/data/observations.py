@@ -357,6 +357,11 @@ class Observations:
         return self.table.seen_weight
 
     @property
+    def empty(self) -> NDArray[np.bool_]:
+        """Whether nothing was seen of each row (N,)."""
+        return self.table_in_memory.empty
+
+    @property
     def telling_weight(self) -> float:
         """Sum of the weights of the rows of which something was seen: how many rows tell."""
         return self.total_weight - self.table.empty_weight

@@ -185,7 +185,7 @@ class AveragedMixture:
                     out, np.log(noise.weight) + noise.log_density(data.table_in_memory)
                 )
         if data.has_holes:  # each part of the components has all the mass of nothing
-            out[np.isnan(data.matrix).all(axis=1)] = 0.0
+            out[data.empty] = 0.0
         return out
 
     def marginal(self, features: Sequence[int]) -> AveragedMixture:

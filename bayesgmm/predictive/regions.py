@@ -139,14 +139,19 @@ class Levels:
         root = np.sqrt(len(each))
         return float(level), float(each.std(ddof=1) / root), float(shares.std(ddof=1) / root)
 
+    @classmethod
+    def needed(cls, tail: float) -> int:
+        """Points, a power of two, of which enough lie in such a tail."""
+        return 2 ** int(np.ceil(np.log2(cls.FEWEST / tail)))
+
     def require(self, tail: float, what: str) -> None:
         """Refuse probabilities beyond which too few of the points lie."""
         if tail * len(self.pooled) < self.FEWEST:
-            needed = int(np.ceil(np.log2(self.FEWEST / tail)))
+            needed = self.needed(tail)
             raise SpecError(
                 f"{what} leaves {tail * len(self.pooled):.2g} of {len(self.pooled):,} points "
-                f"beyond its boundary, too few to place it; pass points={2**needed}.",
-                points=2**needed,
+                f"beyond its boundary, too few to place it; pass points={needed}.",
+                points=needed,
             )
 
 

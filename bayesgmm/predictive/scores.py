@@ -39,7 +39,7 @@ def scoring(
     whole = mixture.levels(points, seed)
     if rate is not None:
         whole.require(rate, f"A false-alarm rate of {rate:g}")
-    of_each = min(points, max(_OF_EACH, 1 if rate is None else 2 ** _log2_needed(rate)))
+    of_each = min(points, max(_OF_EACH, 1 if rate is None else Levels.needed(rate)))
 
     def scores(rows: Observations) -> Floats:
         _require_box(mixture, rows)
@@ -61,10 +61,6 @@ def scoring(
         return out
 
     return scores
-
-
-def _log2_needed(rate: float) -> int:
-    return int(np.ceil(np.log2(Levels.FEWEST / rate)))
 
 
 def _require_box(mixture: AveragedMixture, rows: Observations) -> None:

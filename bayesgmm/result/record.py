@@ -249,7 +249,7 @@ class FitRecord:
         with np.errstate(divide="ignore", invalid="ignore"):
             entropy = -np.where(own > 0, own * np.log(own), 0.0).sum(axis=1)
         if rows.has_holes:  # a row that says nothing is not one whose cluster is in doubt
-            entropy[np.isnan(rows.matrix).all(axis=1)] = 0.0
+            entropy[rows.empty] = 0.0
         weights = rows.row_weights
         return float(entropy.sum() if weights is None else entropy @ weights)
 

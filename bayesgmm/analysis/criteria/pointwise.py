@@ -78,7 +78,7 @@ def pointwise(fit: MixtureFit, criterion: str) -> Pointwise:
     tree, weights = fit.tree, fit.observations.row_weights
     values = on_demand(fit)
     # A row of which nothing was seen is no observation.
-    rows = np.flatnonzero(~np.isnan(fit.observations.values).all(axis=1))
+    rows = np.flatnonzero(~fit.observations.empty)
     if weights is not None:
         rows = np.repeat(rows, weights[rows].astype(np.int64))
     some = weights is not None or len(rows) < values.sizes["obs"]
