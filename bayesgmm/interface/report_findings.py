@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from bayesgmm.analysis.selection.selected import Selection
+from bayesgmm.predictive.memberships import entropies
 from bayesgmm.result.fit import MixtureFit
 
 _COMPONENTS, _FEATURES = 6, 4  # that a sentence names
@@ -75,8 +76,7 @@ def memberships(probabilities: Any, labels: Any) -> str:
         f"{counts[j]:,} in " + (f"component {names[j]}" if names[j] != "noise" else "noise")
         for j in order
     )
-    with np.errstate(divide="ignore", invalid="ignore"):
-        entropy = -np.where(values > 0, values * np.log2(values), 0.0).sum(axis=1)
+    entropy = entropies(values) / np.log(2)
     doubtful, worst = int((sure < _SURE).sum()), int(sure.argmin())
     return (
         f"Rows by their most probable component: {told}. The mean entropy is "

@@ -23,6 +23,13 @@ Floats = NDArray[np.float64]
 _HELD = 8_000_000
 
 
+def entropies(memberships: Floats) -> Floats:
+    """How unsure the membership of each row (N,) is, from memberships (N, M), in nats."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        terms = np.where(memberships > 0, memberships * np.log(memberships), 0.0)
+    return np.asarray(-terms.sum(axis=1))
+
+
 def averaged_memberships(parameters: MixtureParameters, rows: Observations) -> xr.DataArray:
     """Memberships (obs, component), averaged over all mixtures of the batch.
 

@@ -19,7 +19,7 @@ from bayesgmm.mixture.noise import Noise
 from bayesgmm.mixture.parameters import MixtureParameters
 from bayesgmm.model.spec import MixtureSpec
 from bayesgmm.options import TEXT, WHICH
-from bayesgmm.predictive.memberships import averaged_memberships
+from bayesgmm.predictive.memberships import averaged_memberships, entropies
 from bayesgmm.result.by_block import summed
 from bayesgmm.result.status import Status
 from bayesgmm.result.tree import told_of_rows
@@ -245,9 +245,7 @@ class FitRecord:
         return self.bic() + 2 * summed(self._entropy, self.observations)
 
     def _entropy(self, rows: Observations) -> float:
-        own = averaged_memberships(self.parameters, rows).values
-        with np.errstate(divide="ignore", invalid="ignore"):
-            entropy = -np.where(own > 0, own * np.log(own), 0.0).sum(axis=1)
+        entropy = entropies(averaged_memberships(self.parameters, rows).values)
         if rows.has_holes:  # a row that says nothing is not one whose cluster is in doubt
             entropy[rows.empty] = 0.0
         weights = rows.row_weights

@@ -11,6 +11,7 @@ from bayesgmm.interface.plots.palette import NOISE, component_colors, legend_out
 from bayesgmm.interface.plots.places import place
 from bayesgmm.interrupts import whole_imports
 from bayesgmm.options import LIMIT, TRUTH
+from bayesgmm.predictive.memberships import entropies
 from bayesgmm.result.fit import MixtureFit, require_fit
 
 #: Part of the rows that a component needs for its number to be written on it.
@@ -69,8 +70,7 @@ def plot_memberships(
     own = fit.predict_proba(kept.part(rows)).values
     chosen = own.argmax(axis=1)
     own = own[np.lexsort((-own.max(axis=1), chosen))]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        entropy = -np.where(own > 0, own * np.log2(own), 0.0).sum(axis=1)
+    entropy = entropies(own) / np.log(2)
     upper, lower = axes = where().reshape(2)
     edges = np.arange(len(rows) + 1)
     colors = [*component_colors(k), *[NOISE] * (own.shape[1] - k)]
