@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
-from itertools import product
+from itertools import permutations, product
 
 import numpy as np
 import pytest
@@ -110,6 +110,26 @@ def test_two_components_equal_the_sum_over_all_allocations():
         assert found.se < 0.01
 
 
+@pytest.mark.parametrize("method", ["bridge", "importance"])
+def test_two_components_by_fewer_draws(method):
+    priors = prior_of("InverseGamma", 1.5)
+    fit = bg.fit(bg.MixtureSpec(2, priors=priors), X[:, None], method="nuts", seed=1, draws=250)
+    found = bg.log_evidence(fit, method=method, seed=1)
+    assert abs(found.value - exact("InverseGamma", 2, 1.5)[0]) < ERRORS * found.se
+    assert found.se < 0.05 and found.method == method and len(found.estimates) == 1
+
+
+@pytest.mark.slow
+@pytest.mark.pymc
+def test_pymcs_sequential_monte_carlo_finds_it_as_well():
+    priors = prior_of("InverseGamma", 1.5)
+    fit = bg.fit(bg.MixtureSpec(2, priors=priors), X[:, None], method="laplace", seed=1)
+    found = bg.log_evidence(fit, method="smc", seed=1)
+    assert found.method == "smc" and found.se < 0.1
+    # An error known from four chains is small by chance at times.
+    assert abs(found.value - exact("InverseGamma", 2, 1.5)[0]) < max(ERRORS * found.se, 0.1)
+
+
 @pytest.mark.slow
 def test_a_sparse_mixture_tells_how_many_components_are_occupied():
     """Three components and a Dirichlet prior of 0.3, against the sum over all allocations."""
@@ -157,6 +177,48 @@ def test_the_region_of_one_labelling_is_one_in_k_factorial(galaxies):
     theta = region.density.unconstrain(draws.permute(orders))
     share = np.isfinite(region.log_density(theta)).mean()
     assert abs(share - 1 / 6) < 4 * np.sqrt(5 / 36 / len(theta))
+
+
+def test_one_labelling_holds_its_draws_its_modes_and_nothing_else(galaxies):
+    fit = bg.fit(bg.MixtureSpec(3), galaxies, method="laplace", draws=200, seed=1)
+    region = LabellingRegion(fit, 1)
+    assert region.log_labellings == pytest.approx(np.log(6))
+    flat = region.theta.reshape(-1, region.theta.shape[-1])
+    there = region.density.constrain(flat)
+    assert np.isfinite(region.log_density(flat)).all()
+    np.testing.assert_array_equal(region.log_density(flat), region.density.values(flat))
+    # They are the fit's draws, whatever the order of components.
+    for name in ("weights", "means", "scales"):
+        ours = np.sort(getattr(there, name).reshape(200, 3), axis=-1)
+        own = np.sort(getattr(fit.parameters.flat(), name).reshape(200, 3), axis=-1)
+        np.testing.assert_allclose(ours, own, rtol=1e-9)
+    # Of all orders of a draw one is in the region.
+    for order in permutations(range(3)):
+        moved = region.density.unconstrain(there.permute(np.tile(order, (200, 1))))
+        assert np.isfinite(region.log_density(moved)).all() == (order == (0, 1, 2))
+    far = np.full_like(flat[:1], 800.0)  # e^800 is no number
+    np.testing.assert_array_equal(
+        region.log_density(np.concatenate([flat[:1], far])),
+        [region.density.values(flat[:1])[0], -np.inf],
+    )
+    np.testing.assert_array_equal(region.log_density(far), [-np.inf])
+    # Modes are in it, stationary, and their normals have the curvature there.
+    shares, places, factors = region.modes(1)
+    assert shares.sum() == pytest.approx(1)
+    assert np.isfinite(region.log_density(places)).all()
+    for place, factor in zip(places, factors, strict=True):
+        np.testing.assert_array_equal(factor, np.tril(factor))
+        steps = 1e-4 * factor.T
+        slopes = [region.density.value_and_grad(place + step)[1] for step in (*steps, *-steps)]
+        curvature = np.subtract(slopes[: len(steps)], slopes[len(steps) :]) @ factor / 2e-4
+        np.testing.assert_allclose(curvature, -np.eye(len(steps)), atol=0.01)
+        assert abs(region.density.value_and_grad(place)[1] @ factor).max() < 0.01
+
+
+def test_components_with_priors_of_their_own_have_fewer_labellings(faithful):
+    priors = bg.Priors(weights=(1.0, 1.0, 5.0))
+    fit = bg.fit(bg.MixtureSpec(3, "diag", priors), faithful, method="laplace", draws=100, seed=1)
+    assert LabellingRegion(fit, 1).log_labellings == pytest.approx(np.log(2))
 
 
 BRIDGE = Estimate("bridge sampling", -100.0, 0.03)

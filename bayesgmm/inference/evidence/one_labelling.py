@@ -69,10 +69,10 @@ class LabellingRegion:
     def log_density(self, theta: Array) -> Array:
         """Log posterior density (n,) of theta (n, P), without its constant; -inf outside."""
         values = self.density.values(theta)
-        inside = (
-            to_pivot(
-                self.density.constrain(theta), self.pivot, groups=self.density.groups
+        inside = np.isfinite(values)  # far out, where theta is no mixture in doubles, it is not
+        if inside.any():
+            order = to_pivot(
+                self.density.constrain(theta[inside]), self.pivot, groups=self.density.groups
             ).permutation
-            == np.arange(self.density.spec.n_components)
-        ).all(axis=-1)
-        return np.where(inside & np.isfinite(values), values, -np.inf)
+            inside[inside] = (order == np.arange(self.density.spec.n_components)).all(axis=-1)
+        return np.where(inside, values, -np.inf)
