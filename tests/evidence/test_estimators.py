@@ -25,7 +25,7 @@ LOG_Z, LOG_LABELLINGS = -345.6, 1.25
 
 @dataclass
 class Region:
-    """Two correlated normals of shares 0.7 and 0.3 as the posterior, e^LOG_Z times their density."""
+    """As the posterior two normals of shares 0.7 and 0.3, e^LOG_Z times their density."""
 
     theta: np.ndarray
 
