@@ -5,10 +5,12 @@ import pytest
 from scipy import stats
 
 import bayesgmm as bg
-from bayesgmm.density.coordinates import zero_sum_basis
+from bayesgmm.density.coordinates import coordinate_names, in_frame, zero_sum_basis
 from bayesgmm.density.prior_terms import log_lkj_constant, log_uniform_marginals_constant
+from bayesgmm.density.recording import without_recording
 from bayesgmm.density.target import log_posterior
 from bayesgmm.expectation import rows as pass_rows
+from bayesgmm.model.structure import STRUCTURES as BY_NAME
 from bayesgmm.testing.by_scipy import log_correlation as scipy_log_correlation
 from bayesgmm.testing.by_scipy import log_likelihood as scipy_log_likelihood
 from bayesgmm.testing.by_scipy import log_prior as scipy_log_prior
@@ -202,6 +204,50 @@ def test_a_covariance_of_recording_alone_has_the_least_sigma_that_is_told(covari
     np.testing.assert_allclose(density.constrain(theta).covariances, bare.covariances, atol=1e-6)
 
 
+def test_a_direction_of_which_nothing_is_left_is_raised_alone():
+    """Sigma by its eigenvalues: that below zero becomes 1e-8 of the variance of recording."""
+    vectors = stats.special_ortho_group(3, seed=1).rvs()
+    recorded = np.array([0.04, 0.01, 0.02])
+    values = np.array([[0.5, 0.2, -1e-3], [0.5, 0.2, 0.1]])
+    sigma = (vectors * values[:, None]) @ vectors.T
+    factors = np.linalg.cholesky(sigma + np.diag(recorded))
+    found = without_recording(factors, recorded, BY_NAME["full"])
+    np.testing.assert_array_equal(found, np.tril(found))
+    least = (vectors * np.maximum(values, 1e-8 * 0.04)[:, None]) @ vectors.T
+    np.testing.assert_allclose(found @ np.swapaxes(found, -1, -2), least, atol=1e-14)
+    assert np.linalg.eigvalsh(found[0] @ found[0].T)[0] == pytest.approx(4e-10, rel=1e-3)
+
+
+def test_a_factor_in_a_frame_is_the_solution_of_its_equation():
+    rng = np.random.default_rng(0)
+    frame, tril = (np.linalg.cholesky(np.cov(rng.normal(size=(4, 9)))) for _ in range(2))
+    own = np.full((4, 4), np.nan)
+    in_frame(frame, tril, own)
+    np.testing.assert_allclose(own, np.linalg.solve(frame, tril), atol=1e-12)
+    np.testing.assert_array_equal(own, np.tril(own))
+
+
+CHOLESKY = ["('a', 'a')", "('b', 'a')", "('b', 'b')"]
+
+
+@pytest.mark.parametrize(("covariance", "entries"), [
+    ("full", [f"Cholesky entry {at} of component {j}" for j in (0, 1) for at in CHOLESKY]),
+    ("tied", [f"Cholesky entry {at} of all components" for at in CHOLESKY]),
+    ("diag", [f"log scale of {name!r} in component {j}" for j in (0, 1) for name in "ab"]),
+    ("tied-diag", ["log scale of 'a' in all components", "log scale of 'b' in all components"]),
+    ("spherical", ["log scale of component 0", "log scale of component 1"]),
+    ("tied-spherical", ["log scale of all components"]),
+])  # fmt: skip
+def test_every_coordinate_has_its_name(covariance, entries):
+    names = coordinate_names(BY_NAME[covariance], 2, ("a", "b"), 2)
+    assert names == [
+        "weight log-ratio 1",
+        *(f"mean of {name!r} in component {j}" for j in (0, 1) for name in "ab"),
+        *entries,
+    ]
+    assert len(names) == densities(2, 2, covariance)[0].size
+
+
 @pytest.mark.parametrize("eta", [0.7, 1.0, 2.0, 5.0])
 def test_lkj_integrates_to_one_in_two_dimensions(eta):
     from scipy.integrate import quad
@@ -386,6 +432,27 @@ def test_a_start_that_is_not_finite_names_the_parameter():
     theta[2] = np.nan
     with pytest.raises(bg.FitError, match="mean of 'x1' in component 0"):
         density.refuse_not_finite(theta)
+
+
+def test_priors_that_leave_nothing_but_rounding_are_refused():
+    """Beyond 1e12 standard deviations of the data in scale, 1e5 of either in place."""
+    density, _ = densities(1, 1)
+
+    def asked(**options):
+        return bg.LogPosterior(bg.MixtureSpec(1, priors=bg.Priors(**options)), density.observations)
+
+    for outside, inside in ((1.2e12, 0.9e12), (0.8e-12, 1.1e-12)):
+        with pytest.raises(bg.SpecError, match=r"Priors.mean_scale is .* 1e-12 to 1e12 there"):
+            asked(mean_scale=outside)
+        asked(mean_scale=inside)
+    for scales in (bg.HalfNormal(1.2e12), bg.LogNormal(0.8e-12, 1.0)):
+        with pytest.raises(bg.SpecError, match="where the data have standard deviation 1"):
+            asked(scales=scales)
+    asked(mean_location=0.9e5, mean_scale=0.1)
+    asked(mean_location=0.9e9, mean_scale=1e4)
+    for place, scale in ((1.1e5, 0.1), (-1.1e9, 1e4)):
+        with pytest.raises(bg.SpecError, match=r"is centred 1.1e\+05 standard deviations from"):
+            asked(mean_location=place, mean_scale=scale)
 
 
 def test_wrong_length_and_wrong_prior_lengths_are_refused():
