@@ -29,6 +29,7 @@ SLOW = (
     "gradient_with_correlated_errors", "is_monotone_and_stationary", "every_method",
     "rows_is_the_maximum", "conditional_mixture", "copies_are_frames", "no_array_of_the_size",
     "a_far_row", "integrates_to", "gradient_of_holed_rows", "whatever_is_said", "no_criterion",
+    "refused_unless",
 )  # fmt: skip
 
 
