@@ -67,7 +67,7 @@ def values_and_errors(estimator, **drawn):
     return found, *np.array([each[1:3] for each in found]).T
 
 
-@pytest.mark.parametrize(("estimator", "largest"), [(by_importance, 0.02), (_by_bridge, 0.03)])
+@pytest.mark.parametrize(("estimator", "largest"), [(by_importance, 0.005), (_by_bridge, 0.006)])
 def test_the_constant_is_found_with_the_error_that_is_stated(estimator, largest):
     found, values, errors = values_and_errors(estimator)
     assert abs(values.mean() - LOG_Z - LOG_LABELLINGS) < ERRORS * values.std() / np.sqrt(30)
@@ -80,7 +80,7 @@ def test_the_constant_is_found_with_the_error_that_is_stated(estimator, largest)
 def test_importance_sampling_sees_a_mode_that_the_draws_have_not():
     _, values, errors = values_and_errors(by_importance, of=(0,))
     assert abs(values.mean() - LOG_Z - LOG_LABELLINGS) < ERRORS * values.std() / np.sqrt(30)
-    assert errors.max() < 0.04
+    assert errors.max() < 0.006  # by what the first round has shown; 0.015 without
     _, values, _ = values_and_errors(_by_bridge, of=(0,))  # which bridge sampling does not
     np.testing.assert_allclose(values - LOG_Z - LOG_LABELLINGS, np.log(0.7), atol=0.1)
 
