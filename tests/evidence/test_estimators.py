@@ -85,6 +85,22 @@ def test_importance_sampling_sees_a_mode_that_the_draws_have_not():
     np.testing.assert_allclose(values - LOG_Z - LOG_LABELLINGS, np.log(0.7), atol=0.1)
 
 
+def test_every_draw_is_compared_once(monkeypatch):
+    """Each half with proposals fitted to the other; the mean of the two is taken, of Z."""
+    asked, answers = [], iter([(1.0, 0.3), (2.0, 0.4)])
+
+    def bridged(on_draws, on_proposed):
+        asked.append((on_draws.shape, on_proposed.shape))
+        return next(answers)
+
+    monkeypatch.setattr("bayesgmm.inference.evidence.log_evidence.bridge_ratio", bridged)
+    rng = np.random.default_rng(0)
+    found = _by_bridge(Region.drawn(rng, chains=3, draws=101), rng)
+    assert asked == [((3, 50), (300,)), ((3, 50), (300,))]
+    np.testing.assert_allclose(found.value, np.log((np.e + np.e**2) / 2) + LOG_LABELLINGS)
+    np.testing.assert_allclose(found.se, 0.25)
+
+
 def test_importance_sampling_tells_what_its_tails_are():
     """k-hat is ArviZ's of the weights: far below 0.7 where Student t's cover two normals."""
     found, _, _ = values_and_errors(by_importance)
@@ -198,8 +214,8 @@ def test_chains_of_pymcs_smc_are_averaged(monkeypatch):
     of stages that PyMC pads."""
     pymc = pytest.importorskip("pymc")
     ends = np.array([-10.0, -10.2, -9.9])
-    padded = [np.array([-3.0, end, np.nan]) for end in ends]
-    ragged = [[-3.0, np.array([end])] for end in ends]
+    padded = [np.array([-3.0, -7.0, end, np.nan]) for end in ends]
+    ragged = [[-3.0, np.array([-7.0]), np.array([end])] for end in ends]
     spec = bg.MixtureSpec(1, priors=bg.Priors(units="data"))
     for stages in (padded, ragged):
         tree = {"sample_stats": {"log_marginal_likelihood": SimpleNamespace(values=stages)}}
