@@ -215,7 +215,11 @@ def numeric_array(name: str, values: Any) -> NDArray[np.float64]:
             raise TypeError
         with np.errstate(over="ignore"):  # a long double may become infinite
             return array.astype(np.float64, copy=False)
-    except Exception:  # of arrays of other packages whatever they raise
+    except (
+        BaseException
+    ) as error:  # of arrays of other packages whatever they raise, and Rust's own
+        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+            raise
         raise DataError(f"{name} must be an array of numbers.") from None
 
 

@@ -164,7 +164,7 @@ def _from_netcdf(path: str, content: bytes) -> Any:
     import pandas as pd
     import xarray as xr
 
-    data = xr.load_dataset(io.BytesIO(content))
+    data = xr.load_dataset(io.BytesIO(content), decode_timedelta=False)  # minutes are numbers
     if "bayesgmm_format" in data.attrs:
         raise DataError(f"{path!r} is a saved fit and no data; give the file that was fitted.")
     if len(data.data_vars) == 1:

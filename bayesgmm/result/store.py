@@ -140,7 +140,7 @@ def read_tree(path: Path) -> xr.DataTree:
         options = {"engine": "zarr", "consolidated": False, "zarr_format": 3}
     try:
         refuse_at_the_door(path)
-        with xr.open_datatree(path, **options) as opened:
+        with xr.open_datatree(path, decode_timedelta=False, **options) as opened:
             tree = opened.load()
             for node in tree.subtree:  # xarray passes over a variable that is named as a group is
                 for variable in node.variables.values():
