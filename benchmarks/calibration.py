@@ -65,6 +65,8 @@ DRAWS, EFFECTIVE = 31, 62
 LONGER = 2
 #: Simulations fewer than which say nothing yet.
 FEW = 3
+#: Those from which a line is drawn: with fewer it leaves any band but its own.
+DRAWN_FROM = 40
 #: Data sets of uniform numbers that say what is chance.
 CHANCE = 10_000
 #: Rows from which draws of the prior get their units: any but the simulated data's.
@@ -469,20 +471,23 @@ def picture() -> Any:
     )
     for ax in axes.flat[len(CONFIGURATIONS) :]:
         ax.axis("off")
+    drawn = set()
     for ax, configuration in zip(axes.flat, CONFIGURATIONS, strict=False):
         ax.set_title(configuration.name, fontsize=9)
         for method, colour, order in (("laplace", PALETTE[1], 2), ("nuts", PALETTE[0], 3)):
             found = ranks(kept(configuration, method))
             for i, pit in enumerate(found.values()):
-                if len(pit) < FEW:
+                if len(pit) < DRAWN_FROM:
                     continue
+                drawn.add(method)
                 at, lower, upper = band(len(pit))
                 if method == "nuts" and i == 0:
                     ax.fill_between(at, lower - at, upper - at, color="0.88", lw=0, zorder=1)
                 gap = compute_ecdf(pit, at) - at
                 ax.plot(at, gap, color=colour, lw=0.8, alpha=0.8, zorder=order)
-    for name, colour in (("NUTS", PALETTE[0]), ("Laplace", PALETTE[1])):
-        axes.flat[0].plot([], [], color=colour, label=name)
+    for method, name, colour in (("nuts", "NUTS", PALETTE[0]), ("laplace", "Laplace", PALETTE[1])):
+        if method in drawn:
+            axes.flat[0].plot([], [], color=colour, label=name)
     axes.flat[0].legend(fontsize=8, loc="upper right", frameon=False, ncols=2)
     figure.supxlabel("rank of the truth among the draws, from 0 to 1", fontsize=10)
     figure.supylabel("share of ranks below, less what is uniform", fontsize=10)

@@ -153,7 +153,7 @@ def test_new_rows_with_problems_are_refused_with_the_command_that_works(main, he
 def test_new_rows_come_from_the_fit_and_repeat(main, here, saved):
     fit = bg.load(saved / "draws.nc")
     assert main("generate", str(saved / "draws.nc"), "-n", "50", "--out", "new.csv")[0] == 0
-    new = pd.read_csv("new.csv", float_precision="round_trip")
+    new = np.loadtxt("new.csv", delimiter=",", skiprows=1)  # to the last digit
     np.testing.assert_array_equal(new, fit.generate(50, seed=1)["x"].values)
     _, out, _ = main("generate", str(saved / "draws.nc"), "-n", "5", "--component", "-o", "-")
     assert table(out).columns.tolist() == ["eruptions", "waiting", "component"]
