@@ -125,6 +125,11 @@ class FitWarning(UserWarning):
     """
 
 
+def panicked(error: BaseException) -> bool:
+    """Whether code in Rust, of another package, has panicked, which is no Exception."""
+    return type(error).__name__ == "PanicException"
+
+
 def warn(message: str, category: type[Warning] = FitWarning) -> None:
     """Warn of something; what is shown is the line outside this package that led to it.
 

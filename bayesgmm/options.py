@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bayesgmm.errors import DataError, SpecError
+from bayesgmm.errors import DataError, SpecError, panicked
 
 #: Called as ``progress(stage, done, total)``.
 Progress = Callable[[str, int, int], None]
@@ -215,10 +215,8 @@ def numeric_array(name: str, values: Any) -> NDArray[np.float64]:
             raise TypeError
         with np.errstate(over="ignore"):  # a long double may become infinite
             return array.astype(np.float64, copy=False)
-    except (
-        BaseException
-    ) as error:  # of arrays of other packages whatever they raise, and Rust's own
-        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+    except BaseException as error:  # of arrays of other packages whatever they raise
+        if not (isinstance(error, Exception) or panicked(error)):
             raise
         raise DataError(f"{name} must be an array of numbers.") from None
 

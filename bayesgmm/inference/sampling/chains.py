@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayesgmm.density.log_posterior import LogPosterior
-from bayesgmm.errors import FitError
+from bayesgmm.errors import FitError, panicked
 from bayesgmm.inference.sampling.drawn import Drawn
 from bayesgmm.inference.sampling.modes import Mode, shares_of
 from bayesgmm.inference.sampling.nutpie_bridge import whitened_model
@@ -143,8 +143,8 @@ def _sample(
         sampler = nutpie.sample(
             model, **settings, **options, save_warmup=False, blocking=False, return_raw_trace=True
         )
-    except BaseException as error:  # what Rust panics with is no Exception
-        if type(error).__name__ != "PanicException":
+    except BaseException as error:
+        if not panicked(error):
             raise
         cause = (str(error).splitlines() or ["it panicked"])[0].rstrip(".")
         raise FitError(f"Sampling could not begin: {cause}.") from error
