@@ -358,7 +358,7 @@ class MixtureParameters:
     def _features(self, features: Sequence[int]) -> NDArray[np.int64]:
         try:
             index = [-1 if isinstance(j, bool) else operator.index(j) for j in features]
-        except TypeError:
+        except (TypeError, NotImplementedError):  # the second of a memoryview of a table
             index = [-1]
         if len(set(index)) != len(index) or not set(index) <= set(range(self.n_features)):
             raise DataError(

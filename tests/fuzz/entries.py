@@ -54,8 +54,8 @@ class Entry:
     warns: tuple[type[Warning], ...] = ()
     #: Text of other warnings that are documented.
     warned: str = "converting a masked element to nan"  # NumPy's, of what is refused then
-    #: How many times the usual number of examples.
-    share: float = 1.0
+    #: Whether ``make test`` has time for one example of it only.
+    slow: bool = False
     #: What it loads that changes the process, which has to be there before Hypothesis starts.
     loads: str = ""
     #: Limits of the cases.
@@ -186,7 +186,7 @@ for _method in QUICK:
         f"fit {_method}",
         nan=f"{SHORT}|{UNSEEN}",
         infinite=NO_BOUND,
-        share={"em": 1, "map": 1}.get(_method, 0.2),
+        slow=_method not in ("em", "map"),
         most={} if _method in ("em", "map") else FEW,
     )(_fit)
 
@@ -255,7 +255,7 @@ def _(case: Case, given: Input) -> Any:
     )["prior"]
 
 
-@entry("to_pymc", share=0.05, loads="pymc", most=FEW)
+@entry("to_pymc", slow=True, loads="pymc", most=FEW)
 def _(case: Case, given: Input) -> Any:
     model = bg.to_pymc(spec_of(case, given), given.given)
     return len(model.free_RVs)
@@ -264,7 +264,7 @@ def _(case: Case, given: Input) -> Any:
 @entry(
     "select",
     nan=rf"table\[|unsampled|{UNSEEN}",  # of models that were refused, and what was not asked for
-    share=0.4,
+    slow=True,
     most={"most_rows": 30, "most_components": 2},
 )
 def _(case: Case, given: Input) -> Any:
@@ -463,7 +463,7 @@ _of_fit("MixtureFit.generate", lambda fit: (
     fit.generate(5, seed=1), fit.generate(2, seed=1, draw="mean"), fit.generate(2, draw=0),
     fit.generate(2, frame="pandas"), [*fit.generate_chunks(5, chunk=2, seed=1)],
 ), BOTH, most=FEW)  # fmt: skip
-_of_fit("MixtureFit.summary", lambda fit: str(fit.summary()), BOTH, share=0.5, most=FEW)
+_of_fit("MixtureFit.summary", lambda fit: str(fit.summary()), BOTH, slow=True, most=FEW)
 _of_fit("MixtureFit.aic", lambda fit: (fit.aic(), fit.bic(), fit.icl(), bg.aicc(fit)),
         infinite=r"\[3\]")  # fmt: skip
 
@@ -506,13 +506,13 @@ def _saved(fit: bg.MixtureFit) -> Any:
         return again.log_likelihood
 
 
-_of_fit("MixtureFit.save", _saved, BOTH, share=0.3, most=FEW)
+_of_fit("MixtureFit.save", _saved, BOTH, slow=True, most=FEW)
 _of_fit("criteria", lambda fit: repr(bg.criteria(fit)), BOTH, most=FEW)  # fmt: skip
 _of_fit("waic", lambda fit: bg.waic(fit), SAMPLED, most=FEW)
 _of_fit("dic", lambda fit: bg.dic(fit), SAMPLED, most=FEW)
 _of_fit("elpd_loo", lambda fit: bg.elpd_loo(fit), SAMPLED, nan="pareto_k", infinite="pareto_k",
         most=FEW)  # fmt: skip
-_of_fit("wbic", lambda fit: bg.wbic(fit, draws=10, seed=1), BOTH, share=0.1,
+_of_fit("wbic", lambda fit: bg.wbic(fit, draws=10, seed=1), BOTH, slow=True,
         most=FEW)  # fmt: skip
 _of_fit("diagnose", lambda fit: (repr(bg.diagnose(fit)), bg.diagnose(fit).ambiguous), BOTH,
         most=FEW)  # fmt: skip
@@ -529,14 +529,14 @@ def _partition(fit: bg.MixtureFit) -> Any:
             ball.distance(found.labels), bg.compare_partitions(found, found))  # fmt: skip
 
 
-_of_fit("partition of a fit", _partition, BOTH, share=0.5, most=FEW)
+_of_fit("partition of a fit", _partition, BOTH, slow=True, most=FEW)
 _of_fit("merge_components", lambda fit: (
     repr(bg.merge_components(fit, max_draws=5)),
     repr(bg.merge_components(fit, by="entropy", max_draws=5)),
     bg.merge_components(fit, max_draws=5).memberships,
-), BOTH, share=0.5, most=FEW)  # fmt: skip
+), BOTH, slow=True, most=FEW)  # fmt: skip
 _of_fit("posterior_check", lambda fit: _checked(bg.posterior_check(
-    fit, n_replicates=100, n_projections=2, max_draws=10, seed=1)), BOTH, share=0.4, most=FEW,
+    fit, n_replicates=100, n_projections=2, max_draws=10, seed=1)), BOTH, slow=True, most=FEW,
     nan=r"statistics|pit|deviations|pareto_k", infinite="pareto_k")  # fmt: skip
 
 
@@ -546,12 +546,12 @@ def _checked(check: bg.PosteriorCheck) -> Any:
 
 
 _of_fit("two_sample_test", lambda fit: bg.two_sample_test(fit, classifier="neighbours", seed=1),
-        BOTH, share=0.4)  # fmt: skip
+        BOTH, slow=True)  # fmt: skip
 _of_fit("relabel", lambda fit: [
     bg.relabel(fit, method).parameters for method in ("pivot", "ecr", "stephens", "order")
 ], SAMPLED, most=FEW)  # fmt: skip
 _of_fit("log_evidence", lambda fit: bg.log_evidence(bg.fit(
-    fit.spec, fit.observations, method="laplace", draws=100, seed=1), seed=1), share=0.3, most=FEW,
+    fit.spec, fit.observations, method="laplace", draws=100, seed=1), seed=1), slow=True, most=FEW,
         nan="pareto_k|second|importance")  # fmt: skip
 _of_fit("agreement", lambda fit: repr(bg.agreement(
     bg.fit(fit.spec, fit.observations, seed=1, **SEARCH), fit)), SAMPLED, most=FEW)  # fmt: skip
@@ -559,7 +559,7 @@ _of_fit("with_predictive", lambda fit: bg.with_predictive(fit, max_draws=5, seed
     "posterior_predictive"], BOTH, most=FEW)  # fmt: skip
 
 
-@entry("bootstrap_test", share=0.2, most={"most_rows": 30, "most_features": 2})
+@entry("bootstrap_test", slow=True, most={"most_rows": 30, "most_features": 2})
 def _(case: Case, given: Input) -> Any:
     smaller = fitted(dataclasses.replace(case, k=1), given)
     larger = fitted(dataclasses.replace(case, k=2), given)
@@ -660,7 +660,7 @@ def _(case: Case, given: Input) -> Any:
     return estimated(good_estimator(case.d), given.data)
 
 
-@entry("MCMCGaussianMixture", share=0.1, most=FEW, **SKLEARN)
+@entry("MCMCGaussianMixture", slow=True, most=FEW, **SKLEARN)
 def _(case: Case, given: Input) -> Any:
     model = bg.MCMCGaussianMixture(
         case.k, covariance_type=case.covariance, random_state=0, **CHAINS
@@ -669,7 +669,7 @@ def _(case: Case, given: Input) -> Any:
     return estimated(model, given.data)
 
 
-@entry("GaussianMixtureClassifier", share=0.3, most=FEW, **SKLEARN)
+@entry("GaussianMixtureClassifier", slow=True, most=FEW, **SKLEARN)
 def _(case: Case, given: Input) -> Any:
     n = len(given.data) if hasattr(given.data, "__len__") else case.n
     y = given.options.get("labels", np.arange(n) % 2)
@@ -710,7 +710,7 @@ def drawn(plot: Callable[[bg.MixtureFit], Any]) -> Callable[[bg.MixtureFit], Any
     return call
 
 
-PICTURE: dict[str, Any] = {"share": 0.3, "most": FEW}
+PICTURE: dict[str, Any] = {"slow": True, "most": FEW}
 _of_fit("plot_fit", drawn(bg.plot_fit), BOTH, **PICTURE)
 _of_fit("plot_anomalies", drawn(bg.plot_anomalies), BOTH, **PICTURE)
 _of_fit("plot_generated", drawn(bg.plot_generated), BOTH, **PICTURE)
@@ -726,7 +726,7 @@ _of_fit("plot_check", drawn(lambda fit: bg.plot_check(bg.posterior_check(
     fit, n_replicates=100, max_draws=10, seed=1))), BOTH, **PICTURE)  # fmt: skip
 _of_fit("plot_similarity", drawn(lambda fit: bg.plot_similarity(bg.partition(
     fit, max_draws=10, runs=1, seed=1))), BOTH, **PICTURE)  # fmt: skip
-_of_fit("report", lambda fit: bg.report(fit) and None, BOTH, share=0.05, most=FEW)
+_of_fit("report", lambda fit: bg.report(fit) and None, BOTH, slow=True, most=FEW)
 
 
 # The command line -------------------------------------------------------------
@@ -795,7 +795,7 @@ def saved_good(d: int) -> str:
     return str(good(d, "em").save(Path(folder) / "fit.nc"))
 
 
-@entry("bayesgmm fit", share=0.5)
+@entry("bayesgmm fit", slow=True)
 def _(case: Case, given: Input) -> Any:
     missing = ("--missing", "--drop-na", "--ignore-text", "--seed=1")[case.n % 4]
     by_command(
@@ -803,22 +803,22 @@ def _(case: Case, given: Input) -> Any:
     )
 
 
-@entry("bayesgmm select", share=0.2, most={"most_rows": 30, "most_components": 2})
+@entry("bayesgmm select", slow=True, most={"most_rows": 30, "most_components": 2})
 def _(case: Case, given: Input) -> Any:
     by_command(case, given, "select", "{}", "-k", str(case.k), "--covariances", case.covariance,
                "--posteriors", "0")  # fmt: skip
 
 
-@entry("bayesgmm predict", share=0.5)
+@entry("bayesgmm predict", slow=True)
 def _(case: Case, given: Input) -> Any:
     by_command(case, given, "predict", saved_good(case.d), "{}", "--out", "-")
 
 
-@entry("bayesgmm outliers", share=0.5)
+@entry("bayesgmm outliers", slow=True)
 def _(case: Case, given: Input) -> Any:
     by_command(case, given, "outliers", saved_good(case.d), "{}")
 
 
-@entry("bayesgmm impute", share=0.5)
+@entry("bayesgmm impute", slow=True)
 def _(case: Case, given: Input) -> Any:
     by_command(case, given, "impute", saved_good(case.d), "{}", "--out", "-")

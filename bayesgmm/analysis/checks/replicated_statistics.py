@@ -124,6 +124,8 @@ def _moments(z: Floats, upper: Any) -> Floats:
     """The statistics of standardised rows (N, D), in the order of the labels."""
     mean = z.mean(axis=0)
     away = z - mean
+    largest = np.abs(away).max(axis=0)  # whose fourth power may be beyond doubles
+    away = away / largest
     square = away * away
     variance = square.mean(axis=0)
     sd = np.sqrt(variance)
@@ -131,7 +133,7 @@ def _moments(z: Floats, upper: Any) -> Floats:
     return np.concatenate(
         [
             mean,
-            sd,
+            largest * sd,
             (square * away).mean(axis=0) / (variance * sd),
             (square * square).mean(axis=0) / variance**2 - 3,
             z.min(axis=0),
