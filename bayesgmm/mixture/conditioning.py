@@ -19,10 +19,9 @@ def given_features(
     # the marginal of the seen, the regression on them and the conditional factor.
     tril = factor_of(scale_tril[..., np.concatenate([seen, rest]), :])
     m = len(seen)
-    deviation = at - means[..., seen]
-    white = np.linalg.solve(tril[..., :m, :m], deviation[..., None])
-    moved = means[..., rest] + (tril[..., m:, :m] @ white)[..., 0]
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):
+        white = np.linalg.solve(tril[..., :m, :m], (at - means[..., seen])[..., None])
+        moved = means[..., rest] + (tril[..., m:, :m] @ white)[..., 0]
         distance = np.minimum((white[..., 0] ** 2).sum(-1), 1e300)  # a far value stays finite
     log_det = np.log(np.diagonal(tril[..., :m, :m], axis1=-2, axis2=-1)).sum(-1)
     log_seen = -0.5 * (distance + m * np.log(2 * np.pi)) - log_det

@@ -308,6 +308,11 @@ class MixtureParameters:
         if at.shape != seen.shape or not np.all(np.isfinite(at)):
             raise DataError("The values to condition on must be finite numbers, one per feature.")
         log_seen, means, tril = given_features(self.means, self.scale_tril, seen, rest, at)
+        if not np.all(np.isfinite(means)):
+            raise DataError(
+                f"What is expected where features are {shown(at.tolist())} is beyond the range of "
+                "numbers; give values that are nearer to the mixture."
+            )
         noise = None
         if self.noise is not None:
             noise = self.noise.marginal(rest)

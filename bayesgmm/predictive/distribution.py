@@ -155,7 +155,7 @@ class PredictiveDistribution:
         """The distribution of some features, in the order given."""
         try:
             names = [features] if isinstance(features, str) else [str(name) for name in features]
-        except TypeError:
+        except (TypeError, NotImplementedError):  # the second of a memoryview of a table
             raise DataError(
                 f"features must be names, such as ['x0'], got {shown(features)}."
             ) from None

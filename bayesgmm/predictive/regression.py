@@ -93,6 +93,11 @@ def regress(
         )
     positions([y], predictive.feature_names)
     rows = _given(predictive, y, at)
+    if rows.has_holes:
+        raise DataError(
+            f"regress is given values, and {rows.n_unseen:,} of those in at are missing; leave "
+            "their rows out, or ask impute."
+        )
     given = [str(name) for name in rows.names]
     joint = predictive.mixture.marginal(positions([*given, y], predictive.feature_names))
     lines, tails = _Lines(joint), np.array([(1 - mass) / 2, (1 + mass) / 2])

@@ -308,11 +308,15 @@ def few_numbers(data: np.ndarray) -> list[int]:
     return list(dict.fromkeys(numbers.tolist()))
 
 
+def _nested(value: Any) -> bool:
+    return isinstance(value, (list, tuple)) or getattr(value, "ndim", 0) > 0
+
+
 def first_row(data: Any) -> list[Any]:
     """The values of one row, or what is there in place of them."""
     for _ in range(2):
         if isinstance(data, (list, tuple)) or (isinstance(data, np.ndarray) and data.ndim):
-            if not len(data) or not np.ndim(data[0]):
+            if not len(data) or not _nested(data[0]):
                 return list(data)
             data = data[0]
     return [data]
@@ -373,7 +377,9 @@ def _(case: Case, given: Input) -> Any:
 def mixture_of(case: Case, given: Input) -> bg.MixtureParameters:
     """A mixture with these rows as its means."""
     data = given.data
-    k = len(data) if isinstance(data, (list, tuple)) or getattr(data, "ndim", 0) else 1
+    k = 1
+    if _nested(data):
+        k = len(data) if isinstance(data, (list, tuple)) else data.shape[0]
     d = case.d
     return bg.MixtureParameters(np.full(k, 1 / max(k, 1)), data, np.tile(np.eye(d), (k, 1, 1)))
 

@@ -119,8 +119,16 @@ PINNED = {
         Case(n=6, d=4, k=2, seed=789, mutation="some odd entries"),
         Case(n=6, d=1, k=3, seed=453, mutation="a shape"),
     ],
+    "MixtureFit.condition": [Case(n=1, d=4, k=1, seed=4, mutation="an odd object")],
+    "MixtureFit.marginal": [Case(n=1, d=1, k=1, mutation="a container")],
+    "MixtureFit.regress": [Case(n=8, d=2, k=1, seed=1, mutation="missing values")],
+    "MixtureParameters": [Case(n=4, d=4, k=1, seed=408, mutation="a container")],
+    "compare_partitions": [Case(n=1, d=1, k=1, mutation="an odd object")],
     "MixtureParameters.marginal": [Case(n=1, d=1, k=1, covariance="full", mutation="a container")],
-    "MixtureParameters.condition": [Case(n=12, d=3, k=4, seed=86, mutation="a masked array")],
+    "MixtureParameters.condition": [
+        Case(n=12, d=3, k=4, seed=86, mutation="a masked array"),
+        Case(n=6, d=5, k=1, seed=6, mutation="some odd entries"),
+    ],
     "GaussianMixture": [
         Case(n=47, d=6, k=3, seed=708, mutation="some odd entries"),
         Case(n=57, d=5, k=1, covariance="full", seed=872, mutation="an odd entry"),

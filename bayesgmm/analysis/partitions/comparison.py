@@ -105,8 +105,9 @@ def compare_partitions(first: Any, second: Any) -> PartitionComparison:
 
     a, b = _labels(first, "first"), _labels(second, "second")
     table = CrossTable.of(a, b)
-    # Plain arrays: the rows are compared by position, whatever their labels.
-    counts = pd.crosstab(a.to_numpy(), b.to_numpy())
+    # Plain arrays: the rows are compared by position, whatever their labels.  In lists: pandas
+    # would take labels that have a length, such as tuples, for several arrays.
+    counts = pd.crosstab([a.to_numpy()], [b.to_numpy()])
     names = [str(a.name), str(b.name)]
     if names[0] == names[1]:
         names = [f"{names[0]} (first)", f"{names[1]} (second)"]
