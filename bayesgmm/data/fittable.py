@@ -6,9 +6,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayesgmm.data.in_memory import InMemory
+from bayesgmm.data.reading import LARGEST
 from bayesgmm.data.stored import Stored
 from bayesgmm.errors import DataError
 from bayesgmm.model.structure import STRUCTURES, Covariance
+
+#: Below this a square loses digits, and soon is zero.
+_LEAST = 1 / LARGEST
 
 
 def refuse_unfittable(
@@ -34,9 +38,16 @@ def refuse_unfittable(
     # The rounding of a mean is of this size; a column that varies less does not vary.
     rounding = 8 * np.finfo(float).eps * table.largest
     for j, name in enumerate(names):
-        if scale[j] <= rounding[j]:
+        if 0 < scale[j] < _LEAST or 0 < table.largest[j] < _LEAST:
             raise DataError(
-                f"Column {name!r} is constant ({center[j]:g} in every row); "
+                f"Column {name!r} varies by less than {_LEAST:g}, whose square is below the range "
+                "of numbers; rescale the column.",
+                column=name,
+            )
+        if scale[j] <= rounding[j]:
+            but = "" if table.views.errors is None else " but for its errors"
+            raise DataError(
+                f"Column {name!r} is constant ({center[j]:g} in every row{but}); "
                 "drop it before fitting.",
                 column=name,
             )

@@ -74,11 +74,12 @@ def _center_and_scale(
         return center, float(np.sqrt(variance))
     own = np.ones(len(column)) if weights is None else weights
     counted = own > 0
-    if variance == 0 and not variances[counted].all():
-        return center, 0.0
+    column, variances, own = column[counted], variances[counted], own[counted]
     for _ in range(_STEPS):
         spread = variance + variances
-        share = spread[counted].min() / spread  # whose square does not overflow
+        if not spread.all():  # what has no error is all at the center, and the rest says nothing
+            return center, 0.0
+        share = spread.min() / spread  # whose square does not overflow
         center = float(np.average(column, weights=own * share))
         squares = (column - center) ** 2 - variances
         counts = own * share**2

@@ -697,6 +697,20 @@ def test_a_column_constant_where_rows_count(cloud):
     refused(r"Column 'b' is constant \(1 in", fitted, frame, row_weights=weights)
 
 
+@pytest.mark.parametrize("unit", [1e-152, 1e-160, 1e-163, 1e-310])
+def test_a_column_whose_squares_are_no_numbers_is_refused(unit):
+    frame = pd.DataFrame({"a": [1.0, 2.0, 4.0], "b": [1.0, 2.0, 4.0]})
+    frame["b"] *= unit
+    for method in ("em", "map"):
+        error = refused("Column 'b' varies by less than 1e-150", fitted, frame, 1, "diag", method)
+        assert error.column == "b"
+
+
+def test_a_column_of_which_one_value_has_no_error_is_constant_but_for_errors():
+    rows = bg.Observations([[1.5], [0.3]], errors=[[0.0], [1e8]])
+    refused("constant .1.5 in every row but for its errors", bg.fit, bg.MixtureSpec(1), rows)
+
+
 @pytest.mark.parametrize("method", ["em", "map"])
 @pytest.mark.parametrize("covariance", STRUCTURES)
 def test_more_components_than_distinct_rows(cloud, covariance, method):

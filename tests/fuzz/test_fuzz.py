@@ -123,6 +123,8 @@ PINNED = {
     "MixtureFit.marginal": [Case(n=1, d=1, k=1, mutation="a container")],
     "MixtureFit.regress": [Case(n=8, d=2, k=1, seed=1, mutation="missing values")],
     "MixtureParameters": [Case(n=4, d=4, k=1, seed=408, mutation="a container")],
+    "criteria": [Case(n=2, d=2, k=1, seed=8, mutation="odd errors")],
+    "occupied": [Case(n=39, d=1, k=3, seed=1, mutation="a scaled column")],
     "compare_partitions": [Case(n=1, d=1, k=1, mutation="an odd object")],
     "MixtureParameters.marginal": [Case(n=1, d=1, k=1, covariance="full", mutation="a container")],
     "MixtureParameters.condition": [
