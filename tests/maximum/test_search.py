@@ -205,3 +205,21 @@ def test_effort_goes_where_it_pays_and_as_asked():
     assert large.n_starts < 10 and large.n_best == 2 and large.rounds == 0
     asked = Effort.of(2e7, bg.EM(n_starts=25, n_best=5, rounds=3))
     assert (asked.n_starts, asked.n_best, asked.rounds) == (25, 5, 3)
+
+
+@pytest.mark.slow
+def test_a_posterior_without_a_top_ends():
+    """Two rows on a line: what they gain by a correlation of 1 the prior takes away, just so.
+
+    Each round is a little higher than the one before, which is no improvement.
+    """
+    x = [[-2.336, 9.408], [0.3534, -0.6618], [-6.573, 11.4615]]
+    rounds = []
+
+    def progress(stage, done, total):
+        if stage == "moving components" and done == total:
+            rounds.append(done)
+
+    found = bg.fit(bg.MixtureSpec(2), x, method="map", seed=1, progress=progress)
+    assert len(rounds) < 15  # 20 at most
+    assert np.abs(found.parameters.correlations[..., 0, 1]).max() > 0.999

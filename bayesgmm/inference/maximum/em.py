@@ -122,7 +122,7 @@ def run_em(
     give_up = give_up and no_ridge  # a ridge has bounds of its own
     floor = bounds.floor if no_ridge else np.full_like(bounds.floor, FLOOR)
     status = Status.ITERATION_LIMIT
-    climbs = 0
+    climbs, steps = 0, min(100 + 10 * density.size, 500)
     here = density.at(point) if here is None else here
     trace = [here.value]
     _check_monotone([-np.inf, here.value], n * len(ridge))
@@ -136,7 +136,7 @@ def run_em(
         if accelerate and no_ridge and (slow or root is not None):
             climbs += 1
             if not bounds.collapsed(point):
-                top, value, slope = ascend(density, point, max_iter=500, here=here, root=root)
+                top, value, slope = ascend(density, point, max_iter=steps, here=here, root=root)
                 root = None
                 if value >= trace[-1] and not bounds.collapsed(top):
                     point, here = top, density.at(top)

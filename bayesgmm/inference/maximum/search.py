@@ -42,6 +42,7 @@ _FEWEST_ROWS = 2_000
 _INSERTIONS = 3  # places tried for each component that is taken away
 _CANDIDATES = 3  # solutions of a sample that are looked at on all rows
 _STALE = 8  # rounds in a row without improvement that end the search
+_GAIN = 1e-4  # what is an improvement: less is of no use, and where there is no top, without end
 
 Array = NDArray[np.float64]
 
@@ -302,7 +303,7 @@ class _Explorer:
                 [run.point for run in sound[:3]], spec, self.effort.n_moves, rng
             )
             found = self.best_of(self.short(tries, "moving components"), "converging")
-            better = found[0].rank < (runs[0].rank_last, runs[0].rank[1] - 1e-6)
+            better = found[0].rank < (runs[0].rank_last, runs[0].rank[1] - _GAIN)
             runs = _distinct(runs + found)
             stale = 0 if better else stale + 1
             if stale == _STALE:
