@@ -104,7 +104,8 @@ class UnivariateMixture(NamedTuple):
             outside = np.nextafter([self.low, self.high], [-np.inf, np.inf])
             width = self.high - self.low
             steps = [self.low, self.high, *outside]
-            reach = [min(reach[0], self.low - width), max(reach[1], self.high + width)]
+            # The components' own stays: bisection from the ends of a wide box would not resolve it.
+            reach += [min(reach[0], self.low - width), max(reach[1], self.high + width)]
         ends = np.sort(np.concatenate([reach, modes, valleys, steps]))
         heights = self.density(ends)
         highest = heights.max()
