@@ -147,6 +147,7 @@ PINNED = {
     ],
     "compare": [Case(n=18, d=2, k=2, covariance="spherical", seed=615, mutation="an odd row")],
     "plot_check": [
+        Case(n=8, d=2, k=1, covariance="spherical", seed=1, mutation="far scales side by side"),
         Case(
             n=8,
             d=2,
@@ -154,7 +155,7 @@ PINNED = {
             covariance="spherical",
             seed=3,
             mutation="a column constant but for one row",
-        )
+        ),
     ],
     "bic_scorer": [Case(n=13, d=1, k=4, seed=485, mutation="an odd object")],
 }

@@ -63,7 +63,9 @@ def left_out_pit(
         j, begin = task
         direction, part = directions[j], slice(begin, begin + size)
         means = flat.means @ direction
-        scales = np.linalg.norm(np.swapaxes(flat.scale_tril, -1, -2) @ direction, axis=-1)
+        turned = np.swapaxes(flat.scale_tril, -1, -2) @ direction
+        largest = np.abs(turned).max(axis=-1)  # whose square may be beyond doubles
+        scales = largest * np.linalg.norm(turned / largest[..., None], axis=-1)
         out[part, j] = _probabilities(
             x[part] @ direction, flat.weights, means, scales, weights[part]
         )
