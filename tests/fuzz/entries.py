@@ -332,7 +332,8 @@ def _(case: Case, given: Input) -> Any:
 
 @entry("MixtureFit.marginal")
 def _(case: Case, given: Input) -> Any:
-    names = given.options.get("names", getattr(given.data, "columns", given.data))
+    own = given.data.columns if isinstance(given.data, pd.DataFrame) else given.data
+    names = given.options.get("names", own)
     if isinstance(names, np.ndarray) and names.dtype.kind == "f" and case.seed % 2:
         names = [f"x{i}" for i in few_numbers(names)]
     found = good(3).marginal(names)

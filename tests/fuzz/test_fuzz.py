@@ -121,12 +121,18 @@ PINNED = {
         Case(n=6, d=1, k=3, seed=453, mutation="a shape"),
     ],
     "MixtureFit.condition": [Case(n=1, d=4, k=1, seed=4, mutation="an odd object")],
-    "MixtureFit.marginal": [Case(n=1, d=1, k=1, mutation="a container")],
+    "MixtureFit.marginal": [
+        Case(n=1, d=1, k=1, mutation="a container"),
+        Case(n=8, d=1, k=1, seed=8, mutation="another frame"),
+    ],
     "MixtureFit.regress": [Case(n=8, d=2, k=1, seed=1, mutation="missing values")],
     "MixtureParameters": [Case(n=4, d=4, k=1, seed=408, mutation="a container")],
     "criteria": [Case(n=2, d=2, k=1, seed=8, mutation="odd errors")],
     "occupied": [Case(n=39, d=1, k=3, seed=1, mutation="a scaled column")],
-    "compare_partitions": [Case(n=1, d=1, k=1, mutation="an odd object")],
+    "compare_partitions": [
+        Case(n=1, d=1, k=1, mutation="an odd object"),
+        Case(n=1, d=1, k=1, mutation="a dtype"),
+    ],
     "MixtureParameters.marginal": [Case(n=1, d=1, k=1, covariance="full", mutation="a container")],
     "MixtureParameters.condition": [
         Case(n=12, d=3, k=4, seed=86, mutation="a masked array"),

@@ -137,6 +137,8 @@ def _labels(partition: Any, name: str) -> Any:
         raise DataError(
             f"The {name} partition has shape {array.shape}; give one label for each row."
         )
+    if not array.dtype.isnative:  # as in files of astronomers; pandas does not count such
+        array = array.astype(array.dtype.newbyteorder("="))
     series = pd.Series(array, name=name if own is None else str(own))
     if series.isna().any():
         raise DataError(
