@@ -183,6 +183,14 @@ def read_box(what: str, given: Any, values: Array, names: tuple[str, ...]) -> Ar
             "give a lower bound and a larger upper one.",
             column=name,
         )
+    far = np.isfinite(box) & (np.abs(box) >= _LARGEST)
+    if far.any():
+        name = names[int(np.argmax(far.any(axis=0)))]
+        raise DataError(
+            f"{what} bounds {name!r} by a number whose square overflows; give one below "
+            f"{_LARGEST:g}, or infinity where there is no bound.",
+            column=name,
+        )
     outside = (values < box[0]) | (values > box[1])  # never what was not seen
     if outside.any():
         row, j = (int(at[0]) for at in np.nonzero(outside))

@@ -114,7 +114,10 @@ PINNED = {
         Case(n=20, d=1, k=1, covariance="diag", seed=193, mutation="odd errors"),
     ],
     "MixtureFit.denoise": [Case(n=6, d=2, k=1, seed=377, mutation="an odd object")],
-    "PredictiveDistribution": [Case(n=7, d=1, k=1, seed=7, mutation="an odd background")],
+    "PredictiveDistribution": [
+        Case(n=7, d=1, k=1, seed=7, mutation="an odd background"),
+        Case(n=29, d=1, k=1, seed=78, mutation="an odd background"),
+    ],
     "PredictiveDistribution.cdf": [Case(n=21, d=1, k=2, seed=456, mutation="missing values")],
     "MixtureParameters.from_covariances": [
         Case(n=6, d=4, k=2, seed=789, mutation="some odd entries"),
