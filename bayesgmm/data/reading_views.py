@@ -12,13 +12,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bayesgmm.data.reading import number_or_nan
+from bayesgmm.data.reading import LARGEST, number_or_nan
 from bayesgmm.errors import DataError
 from bayesgmm.options import shown
 
 Array = NDArray[np.float64]
 
-_LARGEST = 1e150
 #: A covariance of errors may be less than positive semidefinite by its own rounding.
 _ROUNDING = 1e-12
 
@@ -62,7 +61,7 @@ def read_errors(given: Any, values: Array, names: tuple[str, ...]) -> Array:
         gone = gone[:, :, None] | gone[:, None, :]
     errors = np.where(gone, 0.0, errors)  # of what was not seen
     if errors.ndim == 2:
-        bad = ~(errors >= 0) | (errors >= _LARGEST)
+        bad = ~(errors >= 0) | (errors >= LARGEST)
         if bad.any():
             row, j = (int(at[0]) for at in np.nonzero(bad))
             raise DataError(
@@ -183,12 +182,12 @@ def read_box(what: str, given: Any, values: Array, names: tuple[str, ...]) -> Ar
             "give a lower bound and a larger upper one.",
             column=name,
         )
-    far = np.isfinite(box) & (np.abs(box) >= _LARGEST)
+    far = np.isfinite(box) & (np.abs(box) >= LARGEST)
     if far.any():
         name = names[int(np.argmax(far.any(axis=0)))]
         raise DataError(
             f"{what} bounds {name!r} by a number whose square overflows; give one below "
-            f"{_LARGEST:g}, or infinity where there is no bound.",
+            f"{LARGEST:g}, or infinity where there is no bound.",
             column=name,
         )
     outside = (values < box[0]) | (values > box[1])  # never what was not seen
