@@ -135,6 +135,7 @@ PINNED = {
     "compare_partitions": [
         Case(n=1, d=1, k=1, mutation="an odd object"),
         Case(n=1, d=1, k=1, mutation="a dtype"),
+        Case(n=6, d=6, k=1, seed=811, mutation="an odd object"),
     ],
     "MixtureParameters.marginal": [Case(n=1, d=1, k=1, covariance="full", mutation="a container")],
     "MixtureParameters.condition": [

@@ -426,6 +426,13 @@ def test_compare_takes_labels_of_any_kind():
     assert "<table" in versus._repr_html_()
     with pytest.raises(DataError, match="no label in 1 rows"):
         compare_partitions([0.0, np.nan], [0, 1])
+    one_masked = np.empty(2, dtype=object)
+    one_masked[:] = 0, np.ma.masked
+    for hidden in (np.ma.masked_array([0, 1], [False, True]), one_masked):
+        with pytest.raises(DataError, match="no label in 1 rows"):
+            compare_partitions(hidden, [0, 1])
+    with pytest.raises(DataError, match="cannot be counted"):
+        compare_partitions(pd.Series([[0], [1]]), [0, 1])
     with pytest.raises(DataError, match="3 and 2 rows"):
         compare_partitions([0, 1, 1], [0, 1])
     with pytest.raises(DataError, match="one label for each row"):
