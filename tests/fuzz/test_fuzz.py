@@ -156,6 +156,7 @@ PINNED = {
         Case(n=27, d=3, k=1, covariance="tied", seed=687, mutation="a far entry")
     ],
     "compare": [Case(n=18, d=2, k=2, covariance="spherical", seed=615, mutation="an odd row")],
+    "posterior_check": [Case(n=2, d=1, k=2, covariance="full", mutation="a shifted column")],
     "plot_check": [
         Case(n=8, d=2, k=1, covariance="spherical", seed=1, mutation="far scales side by side"),
         Case(

@@ -125,9 +125,10 @@ def _moments(z: Floats, upper: Any) -> Floats:
     mean = z.mean(axis=0)
     away = z - mean
     largest = np.abs(away).max(axis=0)  # whose fourth power may be beyond doubles
-    away = away / largest
+    varies = largest > 0  # that of two rows far out, with a unit in the last place above their sd
+    away = away / np.where(varies, largest, 1.0)
     square = away * away
-    variance = square.mean(axis=0)
+    variance = np.where(varies, square.mean(axis=0), 1.0)
     sd = np.sqrt(variance)
     correlation = (away.T @ away)[upper] / len(z) / (sd[upper[0]] * sd[upper[1]])
     return np.concatenate(
