@@ -264,6 +264,7 @@ def _(case: Case, given: Input) -> Any:
 @entry(
     "select",
     nan=rf"table\[|unsampled|{UNSEEN}",  # of models that were refused, and what was not asked for
+    infinite=NO_BOUND,
     slow=True,
     most={"most_rows": 30, "most_components": 2},
 )

@@ -168,6 +168,7 @@ PINNED = {
             mutation="a column constant but for one row",
         ),
     ],
+    "GaussianMixture.predict": [Case(n=8, d=1, k=1, seed=595, mutation="another frame")],
     "bic_scorer": [Case(n=13, d=1, k=4, seed=485, mutation="an odd object")],
 }
 

@@ -96,6 +96,10 @@ def validated(model: Any, X: Any, **how: Any) -> Any:
             return validate_data(model, X, **how)
     except OverflowError:
         raise DataError("X has a number beyond the range of floats; rescale the column.") from None
+    except Exception as error:
+        if not type(error).__module__.startswith("polars"):
+            raise
+        raise DataError(f"X is no table for NumPy ({error}); cast its columns to floats.") from None
 
 
 def read_sample_weight(given: Any, n_rows: int) -> NDArray[np.float64] | None:
