@@ -718,7 +718,8 @@ def drawn(plot: Callable[[bg.MixtureFit], Any]) -> Callable[[bg.MixtureFit], Any
     return call
 
 
-PICTURE: dict[str, Any] = {"slow": True, "most": FEW}
+#: Matplotlib says so where a name is in a script that its font lacks, and draws boxes.
+PICTURE: dict[str, Any] = {"slow": True, "most": FEW, "warned": "missing from font|masked element"}
 _of_fit("plot_fit", drawn(bg.plot_fit), BOTH, **PICTURE)
 _of_fit("plot_anomalies", drawn(bg.plot_anomalies), BOTH, **PICTURE)
 _of_fit("plot_generated", drawn(bg.plot_generated), BOTH, **PICTURE)
@@ -734,7 +735,7 @@ _of_fit("plot_check", drawn(lambda fit: bg.plot_check(bg.posterior_check(
     fit, n_replicates=100, max_draws=10, seed=1))), BOTH, **PICTURE)  # fmt: skip
 _of_fit("plot_similarity", drawn(lambda fit: bg.plot_similarity(bg.partition(
     fit, max_draws=10, runs=1, seed=1))), BOTH, **PICTURE)  # fmt: skip
-_of_fit("report", lambda fit: bg.report(fit) and None, BOTH, slow=True, most=FEW)
+_of_fit("report", lambda fit: bg.report(fit) and None, BOTH, **PICTURE)
 
 
 # The command line -------------------------------------------------------------
