@@ -167,6 +167,10 @@ PINNED = {
             seed=3,
             mutation="a column constant but for one row",
         ),
+        Case(n=8, d=1, k=1, covariance="full", seed=5, mutation="an odd name"),
+    ],
+    "plot_prior_posterior": [
+        Case(n=22, d=2, k=1, covariance="full", mutation="a column constant but for one row")
     ],
     "GaussianMixture.predict": [Case(n=8, d=1, k=1, seed=595, mutation="another frame")],
     "bic_scorer": [Case(n=13, d=1, k=4, seed=485, mutation="an odd object")],

@@ -143,6 +143,7 @@ def _draw_pit(ax: Axes, check: PosteriorCheck) -> list[Any]:
     named = (misplaced + [name for name in features if name not in misplaced])[:_NAMED]
     named.sort(key=names.index)  # features first, so that each keeps its colour
     handles: list[Any] = []
+    lines: dict[str, Any] = {}
     for name in sorted(names, key=lambda name: name in named):
         ordered = np.sort(values.sel(direction=name).values)
         # At each row the share just before it and just after it.
@@ -152,10 +153,8 @@ def _draw_pit(ax: Axes, check: PosteriorCheck) -> list[Any]:
             style: dict[str, Any] = {"color": PALETTE[named.index(name)], "lw": 1.6, "zorder": 4}
         else:
             style = {"color": "0.55", "lw": 0.7, "zorder": 3}
-        ax.plot(
-            x, y, ls="--" if name in named and name not in features else "-", label=name, **style
-        )
-    lines = {line.get_label(): line for line in ax.lines}
+        dashed = name in named and name not in features
+        (lines[name],) = ax.plot(x, y, ls="--" if dashed else "-", label=name, **style)
     for name in named:
         found = "misplaced" if name in misplaced else "as expected"
         told = f"{name}: {found} ({_p(check.pit.loc[name, 'p_adjusted'])})"

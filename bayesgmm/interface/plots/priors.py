@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from bayesgmm.density.log_posterior import LogPosterior
@@ -171,6 +172,9 @@ def _few_ticks(ax: Axes) -> None:
         at = at[(at >= low) & (at <= high)]
         if len(at) <= 4:
             break
+    if not len(at):  # within a range so narrow that no round number is in it
+        at = np.asarray(MaxNLocator(3).tick_values(low, high))
+        at = at[(at >= low) & (at <= high)]
     at = at[:: 1 + (len(at) - 1) // 4]
     ax.set_xticks(at, [f"{value:g}" for value in at])
     ax.set_xticks([], minor=True)
