@@ -157,6 +157,16 @@ PINNED = {
     ],
     "compare": [Case(n=18, d=2, k=2, covariance="spherical", seed=615, mutation="an odd row")],
     "posterior_check": [Case(n=2, d=1, k=2, covariance="full", mutation="a shifted column")],
+    "plot_fit": [
+        Case(
+            n=8,
+            d=2,
+            k=1,
+            covariance="spherical",
+            seed=3,
+            mutation="a column constant but for one row",
+        )
+    ],
     "plot_check": [
         Case(n=8, d=2, k=1, covariance="spherical", seed=1, mutation="far scales side by side"),
         Case(

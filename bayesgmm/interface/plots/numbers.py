@@ -32,6 +32,8 @@ def number_points(
             ax.plot(*points[k], "o", ms=3 if small else 4, color=color, mec="white", mew=0.5,
                     zorder=4.9)  # fmt: skip
         ax.plot(*placed[k], "o", ms=diameter, mfc=(1, 1, 1, 0.85), mec=color, mew=width, zorder=5)
+        if not ax.viewLim.contains(*placed[k]):
+            continue  # Matplotlib cannot place type 1e100 pixels away, seen or not
         ax.text(
             placed[k, 0],
             placed[k, 1],
