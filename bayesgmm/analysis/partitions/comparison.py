@@ -131,7 +131,7 @@ def _labels(partition: Any, name: str) -> Any:
         array = np.asarray(partition)
     except ValueError:
         raise DataError(f"The {name} partition is ragged; give one label for each row.") from None
-    except TypeError:  # a Dataset
+    except Exception:  # of a Dataset, or of a frame of what NumPy has no type for
         raise DataError(f"The {name} partition must be an array of labels, one a row.") from None
     if array.ndim != 1:
         raise DataError(
