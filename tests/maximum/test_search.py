@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from scipy.optimize import brentq
+from scipy.stats import beta, chi2, norm
 from sklearn import datasets as sklearn_data
 
 import bayesgmm as bg
@@ -155,6 +157,51 @@ def test_a_sound_maximum_comes_before_a_spurious_one():
     assert found.status is Status.SPURIOUS and not found.status.ok
     best = fit(x, 3)
     assert best.status is Status.CONVERGED and best.log_likelihood < found.log_likelihood
+
+
+@pytest.mark.parametrize("rows", [5, 8, 12, 20])
+def test_a_group_that_chance_makes_is_spurious(rows):
+    """Against the exact number of such groups among uniform rows.
+
+    Of n uniform rows a run of m is within a share p of the line with the probability that a
+    Beta(m - 1, n - m + 2) is below p (David and Nagaraja 2003, section 2.3), and there are
+    n - m + 1 runs.  The middle of a wide normal is as good as uniform; a component is counted
+    within two standard deviations.
+    """
+    n = 200
+    density = LogPosterior(
+        bg.MixtureSpec(2),
+        bg.Observations(np.random.default_rng(0).normal(size=(n, 1))),
+        jacobian=False,
+        prior=False,
+    )
+
+    def runs(sd):
+        share = (1 - rows / n) * norm.pdf(0) * 4 * sd
+        return (n - rows + 1) * beta(rows - 1, n - rows + 2).cdf(share)
+
+    def spurious(sd):
+        mixture = bg.MixtureParameters([rows / n, 1 - rows / n], [[0.0], [0.0]], [[[sd]], [[1.0]]])
+        return Bounds(density).judge(density.standardise(mixture)).spurious
+
+    one_in_hundred = brentq(lambda sd: runs(sd) - 0.01, 1e-6, 0.3)
+    assert spurious(0.8 * one_in_hundred) == ()
+    assert spurious(1.25 * one_in_hundred) == (0,)
+
+
+@pytest.mark.parametrize("covariance", ["full", "diag"])
+def test_pure_noise_is_not_fitted_by_its_chance_groups(covariance):
+    """One normal: a second, narrow one on rows that lie close together gains some 10 by chance.
+
+    Sound ones gain what parameters do: twice the gain is near their number.
+    """
+    x = np.random.default_rng(0).normal(size=(300, 2))
+    one, two, three = (fit(x, k, covariance) for k in (1, 2, 3))
+    for found, more in ((two, 1), (three, 2)):
+        assert found.status is Status.CONVERGED
+        free = more * (6 if covariance == "full" else 5)
+        assert 2 * (found.log_likelihood - one.log_likelihood) < chi2(free).ppf(0.99)
+        assert found.parameters.scales.min() > 0.1
 
 
 def test_few_rows_far_away_are_sound_and_said():

@@ -45,11 +45,15 @@ class EMRun:
     trace: tuple[float, ...]  # objective at the start, and after each iteration
     soundness: Soundness
     rank_last: bool  # not sound, where a sound run is wanted first
+    tightness: float = 0.0  # of one that is not, beside others that are not
 
     @property
-    def rank(self) -> tuple[bool, float]:
-        """Sorts the better first; a run that is not sound after every one that is."""
-        return self.rank_last, -self.objective
+    def rank(self) -> tuple[bool, float, float]:
+        """Sorts the better first; a run that is not sound after every one that is.
+
+        Of these the higher is the tighter, without end, and so the less tight comes first.
+        """
+        return self.rank_last, self.tightness, -self.objective
 
     @property
     def place(self) -> tuple[tuple[float, ...], ...]:
@@ -159,6 +163,7 @@ def run_em(
         if no_ridge:
             _check_monotone(trace[-len(values) - 1 :], n * len(ridge))
     soundness = bounds.judge(point) if no_ridge else Soundness((), ())
+    rank_last = avoid_collapse and not soundness.sound
     if soundness.collapsed:
         status = Status.DEGENERATE
     elif soundness.spurious and status is Status.CONVERGED:
@@ -171,7 +176,8 @@ def run_em(
         status,
         tuple(trace),
         soundness,
-        avoid_collapse and not soundness.sound,
+        rank_last,
+        bounds.tightness(point) if rank_last else 0.0,
     )
 
 

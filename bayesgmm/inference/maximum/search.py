@@ -40,7 +40,7 @@ _CHEAP = 1e6
 _ROWS_PER_PARAMETER = 50  # of a sample on which to search, within these bounds
 _FEWEST_ROWS = 2_000
 _INSERTIONS = 3  # places tried for each component that is taken away
-_CANDIDATES = 3  # solutions of a sample that are looked at on all rows
+_CANDIDATES = 3  # solutions of a sample looked at on all rows, or unsound ones gone on with
 _STALE = 8  # rounds in a row without improvement that end the search
 _GAIN = 1e-4  # what is an improvement: less is of no use, and where there is no top, without end
 
@@ -175,14 +175,14 @@ def search(
             ),
             "starting",
         )
-        runs = explore.best_of(first, "converging")
+        runs = explore.best_of(first, "converging", till_sound=True)
         if spec.n_components > 1:
             runs = explore.improved(runs, spec, rng)
         if part is not density:  # the best of what was found on a sample, over all the rows
             runs = _on_all_rows(part, runs, whole, finish_on, 2 if prior else 1)
-        elif runs[0].rank_last:  # nothing sound: the best of what there is, to its end
-            best = finish_on(bounds, give_up=False)(runs[0].point)
-            runs = [best, *runs[1:]]
+        elif runs[0].rank_last:  # nothing sound: the best of what there is, to their ends
+            ends = [finish_on(bounds, give_up=False)(run.point) for run in runs[:_CANDIDATES]]
+            runs = [*_distinct(ends), *runs[_CANDIDATES:]]
     return EMResult(runs[0], density, tuple(runs[1:]), len(first))
 
 
@@ -280,10 +280,17 @@ class _Explorer:
 
         return self._map(run, candidates, stage)
 
-    def best_of(self, tries: list[EMRun], stage: str) -> list[EMRun]:
-        """The best distinct tries brought to convergence, best first."""
-        chosen = [run.point for run in _distinct(tries)[: self.effort.n_best]]
-        return _distinct(self._map(self.finish, chosen, stage))
+    def best_of(self, tries: list[EMRun], stage: str, *, till_sound: bool = False) -> list[EMRun]:
+        """The best distinct tries brought to convergence, best first.
+
+        If asked, those that are less good as well, as long as none ends at a sound maximum.
+        """
+        left = [run.point for run in _distinct(tries)]
+        runs: list[EMRun] = []
+        while left and (not runs or (till_sound and all(run.rank_last for run in runs))):
+            chosen, left = left[: self.effort.n_best], left[self.effort.n_best :]
+            runs += self._map(self.finish, chosen, stage)
+        return _distinct(runs)
 
     def improved(
         self, runs: list[EMRun], spec: MixtureSpec, rng: np.random.Generator
@@ -303,7 +310,8 @@ class _Explorer:
                 [run.point for run in sound[:3]], spec, self.effort.n_moves, rng
             )
             found = self.best_of(self.short(tries, "moving components"), "converging")
-            better = found[0].rank < (runs[0].rank_last, runs[0].rank[1] - _GAIN)
+            last, tightness, below = runs[0].rank
+            better = found[0].rank < (last, tightness, below - _GAIN)
             runs = _distinct(runs + found)
             stale = 0 if better else stale + 1
             if stale == _STALE:

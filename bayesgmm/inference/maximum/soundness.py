@@ -1,7 +1,7 @@
 """Which components of a maximum are artefacts, and of which rows.
 
 The likelihood of a mixture has, beside the maxima that describe the data, many that
-rest on a few rows which happen to lie close together or near a plane: the *spurious*
+rest on rows which happen to lie close together or near a plane: the *spurious*
 maxima of McLachlan and Peel (2000, section 3.10), and, without bound, those that
 collapse onto ties.  Which of them a search meets is luck, so a search looks for the best
 sound maximum, and one that is not sound names the component and its rows.
@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import gammainc, gammaln
 
 from bayesgmm.data.observations import Observations
 from bayesgmm.density.log_posterior import LogPosterior
@@ -24,13 +25,16 @@ Array = NDArray[np.float64]
 
 _NAMED = 5  # components and rows that a note names
 _EMPTY_WEIGHT = 1e-6  # less than this share of the rows is an emptied component
+_WITHIN = 2.0  # standard deviations of a component, within which its neighbours' rows are counted
+_BY_CHANCE = 0.01  # like groups expected by chance, from which on a tight one is no component
+_TIGHT = 3.0  # times smaller than what it lies in, in volume
 
 
 class Soundness(NamedTuple):
     """What of a maximum is unsound: indices of components, none where it is sound."""
 
     collapsed: tuple[int, ...]  # at the smallest covariance allowed, or emptied
-    spurious: tuple[int, ...]  # few rows, and tighter than every component of more
+    spurious: tuple[int, ...]  # few rows, or no more than chance brings together
 
     @property
     def sound(self) -> bool:
@@ -84,19 +88,47 @@ class Bounds:
         return _indices(low | (self.likelihood & (weights < _EMPTY_WEIGHT)))
 
     def spurious(self, point: Point) -> tuple[int, ...]:
-        """Components of few rows that are tighter than every other; none where all share one."""
+        """Components that chance explains; none where all share one covariance."""
         structure = self.density.spec.structure
-        if not self.likelihood or structure.shared:
+        k, d = point.means.shape
+        if not self.likelihood or structure.shared or k == 1:
             return ()
-        least = fewest_rows(self.density.observations.n_features)
-        few = np.exp(point.log_weights)[: len(point.means)] * self.n_rows < least - 1e-6
-        if few.all() or not few.any():
-            return ()
+        rows, volumes = np.exp(point.log_weights[:k]) * self.n_rows, self._volumes(point)
+        few = rows < fewest_rows(d) - 1e-6
+        tightest = few & (volumes < np.min(volumes, where=~few, initial=np.inf))
+        return _indices((tightest & ~few.all()) | self._by_chance(point, rows, volumes))
+
+    def tightness(self, point: Point) -> float:
+        """How small the smallest component is, to a tenth of its logarithm; 0 for a mode."""
+        return round(-float(self._volumes(point).min()), 1) if self.likelihood else 0.0
+
+    def _volumes(self, point: Point) -> Array:
+        """Logarithms of the roots of the covariances' determinants (K,), or of their one."""
         diagonals = point.factors[0]
-        if structure.matrices:
+        if self.density.spec.structure.matrices:
             diagonals = np.diagonal(point.factors, axis1=-2, axis2=-1)
-        volume = np.log(diagonals).sum(axis=-1)
-        return _indices(few & (volume < volume[~few].min()))
+        return np.asarray(np.log(diagonals).sum(axis=-1))
+
+    def _by_chance(self, point: Point, rows: Array, volumes: Array) -> NDArray[np.bool_]:
+        """Tight groups within other components, such as these have somewhere by chance.
+
+        What the others put there is a Poisson number of rows, of which D are used up to lay a
+        component through them; there are as many places as rows (docs/mathematics.md).
+        """
+        k, d = point.means.shape
+        factors = point.factors
+        if not self.density.spec.structure.matrices:
+            factors = factors[0, :, :, None] * np.eye(d)
+        apart = point.means[:, :, None] - point.means.T  # (K, D, K), of each to those of the last
+        squares = (np.linalg.solve(factors, apart) ** 2).sum(axis=1)
+        others = point.log_weights[:k, None] - volumes[:, None] - squares / 2  # (others, K)
+        np.fill_diagonal(others, -np.inf)
+        together = np.maximum(np.logaddexp.reduce(others), -1e300)  # which nothing is as far as
+        around = (np.exp(others - together) * volumes[:, None]).sum(axis=0)
+        sphere = d * np.log(_WITHIN) - d / 2 * np.log(2) - gammaln(d / 2 + 1)  # over (2 pi)^(D/2)
+        expected = self.n_rows * np.exp(np.minimum(together + sphere + volumes, 0.0))
+        chance = self.n_rows * gammainc(np.maximum(rows - d, 1e-9), expected)
+        return np.asarray((chance > _BY_CHANCE) & (volumes < around - np.log(_TIGHT)))
 
 
 def weak_draw(density: LogPosterior, draw: MixtureParameters) -> str:
