@@ -86,6 +86,7 @@ def test_errors_and_coverage_of_known_estimates(tmp_path):
         "em": 0.02,
         "map": 0.01,
         "nuts": 0.02,
+        "em-onwards": 0.02,
         "map-tighter": 0.02,
     }
     for number in range(n):
