@@ -180,6 +180,7 @@ PINNED = {
         ),
         Case(n=8, d=1, k=1, covariance="full", seed=5, mutation="an odd name"),
     ],
+    "plot_k_hat": [Case(n=10, d=2, k=2, covariance="spherical", seed=18, mutation="a far entry")],
     "plot_prior_posterior": [
         Case(n=22, d=2, k=1, covariance="full", mutation="a column constant but for one row")
     ],

@@ -89,7 +89,7 @@ def plot_k_hat(fit: MixtureFit, *, legend: bool = True, ax: Any = None) -> Any:
     )
     axes.plot(above, k_hat[above], "D", color=PALETTE[1], ms=6, zorder=4)
     axes.axhline(K_HAT_LIMIT, color="black", lw=1.2, ls="--", zorder=3)
-    low, high = min(np.nanmin(k_hat), 0.0), max(np.nanmax(k_hat), K_HAT_LIMIT)
+    low, high = np.nanmin(k_hat, initial=0.0), np.nanmax(k_hat, initial=K_HAT_LIMIT)
     low = max(low, -0.5)  # far below, which is as good as it gets
     axes.set(
         xlabel="row" if one_each else "observation; numbers are those of rows",
@@ -102,6 +102,9 @@ def plot_k_hat(fit: MixtureFit, *, legend: bool = True, ax: Any = None) -> Any:
     )
     if len(above):
         told += ", where the estimate cannot be relied on"
+    unknown = int(np.isnan(k_hat).sum())
+    if unknown:  # all draws weigh the same
+        told += f", not known of {unknown}"
     axes.set_title(told)
     if legend:
         _name_rows(axes, above, k_hat, rows)
