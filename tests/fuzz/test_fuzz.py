@@ -137,6 +137,7 @@ PINNED = {
         Case(n=1, d=1, k=1, mutation="a dtype"),
         Case(n=6, d=6, k=1, seed=811, mutation="an odd object"),
         Case(n=8, d=1, k=1, seed=4, mutation="another frame"),
+        Case(n=9, d=1, k=1, seed=9, mutation="an odd object"),
     ],
     "MixtureParameters.marginal": [Case(n=1, d=1, k=1, covariance="full", mutation="a container")],
     "MixtureParameters.condition": [

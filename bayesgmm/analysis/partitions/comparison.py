@@ -139,22 +139,22 @@ def _labels(partition: Any, name: str) -> Any:
         )
     if not array.dtype.isnative:  # as in files of astronomers; pandas does not count such
         array = array.astype(array.dtype.newbyteorder("="))
-    series = pd.Series(array, name=name if own is None else str(own))
+    if array.dtype == object:  # of which one label may be masked
+        array = np.where([label is np.ma.masked for label in array], None, array)
+    try:
+        series = pd.Series(array, name=name if own is None else str(own))
+        series.nunique()
+    except (TypeError, UnicodeEncodeError):  # lists, tuples of lists, half a character
+        raise DataError(
+            f"The {name} partition has labels that cannot be counted, such as lists; give numbers, "
+            "text or tuples of these."
+        ) from None
     if np.ma.isMaskedArray(partition):
         series = series.mask(np.ma.getmaskarray(partition))
-    elif array.dtype == object:  # of which one label may be masked
-        series = series.mask([label is np.ma.masked for label in array])
     if series.isna().any():
         raise DataError(
             f"The {name} partition has no label in {int(series.isna().sum())} rows; drop those "
             "rows from both.",
             rows=np.flatnonzero(series.isna()).tolist(),
         )
-    try:
-        series.nunique()
-    except TypeError:  # of lists, or tuples with lists in them, none can be found in a table
-        raise DataError(
-            f"The {name} partition has labels that cannot be counted, such as lists; give numbers, "
-            "text or tuples of these."
-        ) from None
     return series
