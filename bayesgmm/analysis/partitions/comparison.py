@@ -140,7 +140,8 @@ def _labels(partition: Any, name: str) -> Any:
     if not array.dtype.isnative:  # as in files of astronomers; pandas does not count such
         array = array.astype(array.dtype.newbyteorder("="))
     if array.dtype == object:  # of which one label may be masked
-        array = np.where([label is np.ma.masked for label in array], None, array)
+        array = array.copy()
+        array[[label is np.ma.masked for label in array]] = None
     try:
         series = pd.Series(array, name=name if own is None else str(own))
         series.nunique()
