@@ -112,8 +112,8 @@ class Bounds:
     def _by_chance(self, point: Point, rows: Array, volumes: Array) -> NDArray[np.bool_]:
         """Tight groups within other components, such as these have somewhere by chance.
 
-        What the others put there is a Poisson number of rows, of which D are used up to lay a
-        component through them; there are as many places as rows (docs/mathematics.md).
+        The others put a Poisson number of rows there, D of its own rows are used up to lay it
+        through them, and there are as many places as rows (docs/mathematics.md, section 5).
         """
         k, d = point.means.shape
         factors = point.factors
