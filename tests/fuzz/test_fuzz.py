@@ -145,6 +145,7 @@ PINNED = {
         Case(n=6, d=5, k=1, seed=6, mutation="some odd entries"),
     ],
     "GaussianMixture": [
+        Case(n=2, d=3, k=1, covariance="full", seed=1, mutation="odd weights"),
         Case(n=47, d=6, k=3, seed=708, mutation="some odd entries"),
         Case(n=57, d=5, k=1, covariance="full", seed=872, mutation="an odd entry"),
     ],

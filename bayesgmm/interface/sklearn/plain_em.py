@@ -246,8 +246,9 @@ def moments(
     structure: Structure,
 ) -> tuple[Array, Array, Array]:
     """The M-step of a start, from memberships (N, K), whose rows need not sum to one."""
-    each: Array = np.ones(len(values)) if row_weights is None else row_weights
+    each: Array = np.ones(len(values))
     if row_weights is not None:
+        each = row_weights / row_weights.max()  # whatever their unit, above what is added to n
         memberships = memberships * each[:, None]
     n = memberships.sum(axis=0) + _TINY
     means = memberships.T @ values / n[:, None]
