@@ -8,7 +8,8 @@ all structures, K = 1 to 8.  scikit-learn adds 1e-6 to every variance, and where
 component collapses on tied rows its likelihood is a property of that ridge.  A run
 of it counts as sound if its smallest variance is above 20 times the ridge and it passes
 the rule of our own search: no component narrower than the step to which values were
-recorded, none of fewer than 2 D + 2 rows that is tighter than all of more.  Both
+recorded, none of fewer than 2 D + 2 rows that is tighter than all of more, and no tight
+group of no more rows than chance brings together.  Both
 comparisons are made: our default search with the best sound run; and with
 ``avoid_collapse=False, n_best=40``, with the best run of all.
 """
@@ -44,7 +45,7 @@ def all_data() -> dict[str, np.ndarray]:
     }
 
 
-def found(peer: GaussianMixture, d: int) -> bg.MixtureParameters:
+def as_ours(peer: GaussianMixture, d: int) -> bg.MixtureParameters:
     """A run of scikit-learn's as ours."""
     c, k = peer.covariances_, len(peer.weights_)
     matrices = {
@@ -79,7 +80,7 @@ def renew() -> None:
                     c = peer.covariances_
                     matrices = covariance in ("full", "tied")
                     smallest = np.linalg.eigvalsh(c).min() if matrices else c.min()
-                    sound = bounds.judge(density.standardise(found(peer, x.shape[1]))).sound
+                    sound = bounds.judge(density.standardise(as_ours(peer, x.shape[1]))).sound
                     runs.append((peer.score(x) * len(x), sound and smallest > 20 * RIDGE))
                 sound = [value for value, is_sound in runs if is_sound]
                 out[f"{name}|{covariance}|{k}"] = {

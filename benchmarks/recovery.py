@@ -52,6 +52,7 @@ from sklearn.mixture import GaussianMixture
 import bayesgmm as bg
 from bayesgmm.options import generator
 from benchmarks import simulations
+from benchmarks.best_of_thirty import as_ours
 
 ROOT = Path(__file__).parents[1]
 KEPT = ROOT / "benchmarks" / "recovered"
@@ -205,8 +206,7 @@ def sklearns(
     fit = GaussianMixture(
         k, covariance_type=design.covariance, n_init=n_init, random_state=seed
     ).fit(x)
-    covariances = np.broadcast_to(fit.covariances_, (k, *fit.covariances_.shape[-2:]))
-    return fit, bg.MixtureParameters.from_covariances(fit.weights_, fit.means_, covariances)
+    return fit, as_ours(fit, x.shape[1])
 
 
 def by_bayesgmm(

@@ -98,6 +98,10 @@ def complaint(entry: Entry, case: Case) -> str | None:
 
 
 VALID = Case(n=30, d=2, k=2, covariance="diag", seed=3, mutation="none")
+#: A column of ones and 1e100.
+ONE_FAR = Case(
+    n=8, d=2, k=1, covariance="spherical", seed=3, mutation="a column constant but for one row"
+)
 #: Cases that failed once, by entry.
 PINNED = {
     "Observations": [
@@ -160,26 +164,10 @@ PINNED = {
     ],
     "compare": [Case(n=18, d=2, k=2, covariance="spherical", seed=615, mutation="an odd row")],
     "posterior_check": [Case(n=2, d=1, k=2, covariance="full", mutation="a shifted column")],
-    "plot_fit": [
-        Case(
-            n=8,
-            d=2,
-            k=1,
-            covariance="spherical",
-            seed=3,
-            mutation="a column constant but for one row",
-        )
-    ],
+    "plot_fit": [ONE_FAR],
     "plot_check": [
         Case(n=8, d=2, k=1, covariance="spherical", seed=1, mutation="far scales side by side"),
-        Case(
-            n=8,
-            d=2,
-            k=1,
-            covariance="spherical",
-            seed=3,
-            mutation="a column constant but for one row",
-        ),
+        ONE_FAR,
         Case(n=8, d=1, k=1, covariance="full", seed=5, mutation="an odd name"),
     ],
     "plot_k_hat": [Case(n=10, d=2, k=2, covariance="spherical", seed=18, mutation="a far entry")],
