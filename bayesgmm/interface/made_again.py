@@ -180,6 +180,8 @@ def _select(selection: Selection, fit: MixtureFit, seed: str) -> Iterator[str]:
     ]  # fmt: skip
     if selection.by in ("evidence", "all"):
         arguments.append("unsampled=0")  # as many as were sampled, however little is left
+    if selection.prior_on_k is not None:
+        arguments.append(f"prior_on_k={dict(selection.prior_on_k)}")
     noisy = sorted({found.spec.noise for found in selection.fits.values()})
     if noisy != [False]:
         arguments.append(f"noise={noisy}")
@@ -188,5 +190,5 @@ def _select(selection: Selection, fit: MixtureFit, seed: str) -> Iterator[str]:
     sampled = next(iter(selection.posteriors.values()), None)
     if sampled is not None and (method := _method(sampled)) != "'nuts'":
         arguments.append(f"sampling={method}")
-    yield "# The selection that it comes from; a prior_on_k, if there was one, is to be added."
+    yield "# The selection that it comes from."
     yield _call("selection = bg.select", [*arguments, f"seed={seed}"])

@@ -166,9 +166,11 @@ def test_what_is_known_of_rows_is_said_or_asked_for(rows, tmp_path):
 def test_a_selection_is_made_again(rows):
     x = rows.values[4:]
     how = {"sampling": bg.NUTS(draws=100, tune=100, chains=2), "seed": 5}
+    how["prior_on_k"] = {1: 3, 2: 0.5}
     found = bg.select(x, [1, 2], ["full", "tied"], by="all", posteriors=2, **how)
     names = made_again(found.best, found, data=x)
     again = names["selection"].table
+    assert "with the prior_on_k given" in found.verdict == names["selection"].verdict
     assert list(again.index) == list(found.table.index)
     for column in ("bic", "elpd_loo", "log_evidence", "probability"):
         assert np.array_equal(again[column], found.table[column], equal_nan=True)

@@ -68,8 +68,15 @@ def test_probabilities_are_bayes_theorem(by_all):
     assert by_k.sum() == pytest.approx(1)
     only_two, _ = probabilities(known, {2: 1.0}, 1)
     assert only_two[known["n_components"] == 2].sum() == pytest.approx(1)
-    with pytest.raises(bg.SpecError, match="no weight to any model"):
-        probabilities(known, {9: 1.0}, 1)
+    assert np.isnan(probabilities(known, {9: 1.0}, 1)).all()
+    known = known.assign(log_evidence=1000.0 * known["n_components"])  # the best has no weight
+    assert probabilities(known, {2: 1.0}, 1)[0][known["n_components"] == 2].sum() == 1
+
+
+def test_a_prior_on_k_has_to_be_of_what_is_asked_for(faithful):
+    for prior in ({}, {9: 1.0}, {1: 0, 9: 1.0}):
+        with pytest.raises(bg.SpecError, match=r"no weight to any K of n_components, \[1, 2\]"):
+            bg.select(faithful, [2, 1], prior_on_k=prior)
 
 
 def test_errors_of_probabilities_are_those_of_the_evidence(by_all):
@@ -360,7 +367,7 @@ def test_a_sampler_that_fails_is_a_reason_in_the_table(faithful, monkeypatch):
     monkeypatch.setattr(candidates, "fitted", failing)
     found = bg.select(faithful, [1, 2], ["full"], by="evidence", seed=1)
     assert set(found.table["sampling"]) == {"The sampler is broken."}
-    assert found.verdict.startswith("No model has an evidence")
+    assert found.verdict.startswith("No model has a probability")
 
 
 @pytest.mark.slow

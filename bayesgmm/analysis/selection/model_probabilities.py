@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import softmax
 
-from bayesgmm.errors import SpecError
 from bayesgmm.options import generator
 
 if TYPE_CHECKING:
@@ -40,23 +40,18 @@ def probabilities(
 ) -> tuple[Array, Array]:
     """Posterior probability of each model among those with an evidence, and its error.
 
-    The error is Monte Carlo's.  Rows without an evidence have NaN.
+    The error is Monte Carlo's.  Rows without an evidence have NaN, and all have where the prior
+    gives no weight to any that has one.
     """
     value, se = table["log_evidence"].to_numpy(float), table["log_evidence_se"].to_numpy(float)
     known = np.isfinite(value)
     mean, error = np.full(len(table), np.nan), np.full(len(table), np.nan)
-    if not known.any():
-        return mean, error
     prior = prior_of(table, prior_on_k)[known]
     if not np.any(prior > 0):
-        raise SpecError("The prior on K gives no weight to any model that was sampled.")
-    rng = generator(seed)
-    noisy = value[known] + se[known] * rng.standard_normal((_DRAWS, known.sum()))
-
-    def normalised(log: Array) -> Array:
-        weights = prior * np.exp(log - log.max(axis=-1, keepdims=True))
-        return np.asarray(weights / weights.sum(axis=-1, keepdims=True))
-
-    mean[known] = normalised(value[known])
-    error[known] = normalised(noisy).std(axis=0)
+        return mean, error
+    with np.errstate(divide="ignore"):
+        log = np.log(prior) + value[known]
+    noise = se[known] * generator(seed).standard_normal((_DRAWS, known.sum()))
+    mean[known] = softmax(log)
+    error[known] = softmax(log + noise, axis=1).std(axis=0)
     return mean, error

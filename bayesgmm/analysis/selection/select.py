@@ -110,7 +110,7 @@ def select(
         with and without.
     prior_on_k : mapping of K to weight, optional
         For the posterior probabilities of the models; uniform by default, and equal for
-        the structures within one K.
+        the structures within one K.  A K that it leaves out has no weight.
     out : path, optional
         A folder where each fit is kept as it is finished.  The same call again, after
         an interruption say, does only what is missing.
@@ -158,7 +158,7 @@ def select(
     ]
     if not specs:
         raise SpecError("There is no model to fit; give at least one K and one covariance.")
-    prior_on_k = _prior_on_k(prior_on_k)
+    prior_on_k = _prior_on_k(prior_on_k, [spec.n_components for spec in specs])
     out = optional(PATH)("out", out)
     sampling = optional(instance("a bayesgmm.NUTS", NUTS))("sampling", sampling) or NUTS()
     seed, cores = seed_value(seed), CORES("cores", cores)
@@ -222,7 +222,7 @@ def _selected(
     left = float("nan")
     if table["log_evidence"].notna().any():
         left = float(share_of(table, prior_on_k)[table["log_evidence"].isna()].sum())
-    return Selection(ordered(table, by), fits, drawn, by, left)
+    return Selection(ordered(table, by), fits, drawn, by, left, prior_on_k)
 
 
 def _stages(progress: Any, what: str) -> Any:
@@ -258,14 +258,20 @@ def _several(name: str, given: Any, example: str) -> list[Any]:
     return entries
 
 
-def _prior_on_k(prior: Any) -> dict[int, float] | None:
-    weights = optional(MAPPING)("prior_on_k", prior)
-    if weights is None:
+def _prior_on_k(prior: Any, asked: list[int]) -> dict[int, float] | None:
+    given = optional(MAPPING)("prior_on_k", prior)
+    if given is None:
         return None
-    return {
+    weights = {
         COUNT("A K of prior_on_k", k): NOT_NEGATIVE(f"prior_on_k[{k}]", weight)
-        for k, weight in weights.items()
+        for k, weight in given.items()
     }
+    if not any(weights.get(k) for k in asked):
+        raise SpecError(
+            f"prior_on_k gives no weight to any K of n_components, {shown(sorted(set(asked)))}; "
+            "give it to one or more."
+        )
+    return weights
 
 
 def _distinct(specs: list[MixtureSpec], n_features: int) -> dict[MixtureSpec, list[Covariance]]:

@@ -63,6 +63,8 @@ class Selection:
     unsampled : float
         What the models that were not sampled may hold of the posterior probability, judged
         as :func:`bayesgmm.select` says; NaN where no evidence was asked for.
+    prior_on_k : mapping of K to weight, or None
+        The prior on K of the probabilities, where one was given.
 
     Examples
     --------
@@ -78,6 +80,7 @@ class Selection:
     posteriors: Mapping[str, MixtureFit]
     by: str
     unsampled: float = float("nan")
+    prior_on_k: Mapping[int, float] | None = None
 
     @property
     def best(self) -> MixtureFit:
@@ -189,13 +192,13 @@ class Selection:
     @property
     def verdict(self) -> str:
         """One sentence: what the criterion supports, how firmly, and what is not known."""
-        if self.by in ("evidence", "all") and self.table["log_evidence"].notna().any():
+        if self.by in ("evidence", "all") and self.table["probability"].notna().any():
             return self._by_evidence() + "."
         ok = self.table[self.table["status"] == Status.CONVERGED.value]
         if not len(ok):
             return "No model converged; the table says why."
         if self.by in ("evidence", "all"):
-            return "No model has an evidence; the table says why."
+            return "No model has a probability; the table says why."
         if self.by == "loo":
             return f"{self._by_loo(ok)}{self._largest_by_loo()}."
         best = ok.index[0]
@@ -254,6 +257,8 @@ class Selection:
             f"Of the {len(known)} models sampled, {label} has probability "
             f"{first['probability']:.2f} (± {first['probability_se']:.3f}) among them"
         )
+        if self.prior_on_k is not None:
+            text += ", with the prior_on_k given"
         by_k = self.n_components_probability
         if len(known) > 1:
             gap = float(first["log_evidence"] - known["log_evidence"].iloc[1])
