@@ -15,7 +15,7 @@ from scipy.special import logsumexp
 
 import bayesgmm as bg
 from bayesgmm.analysis.compare import compare
-from bayesgmm.analysis.criteria import refit_without_row
+from bayesgmm.analysis.criteria import information, refit_without_row
 from bayesgmm.analysis.criteria.criteria import criteria
 from bayesgmm.analysis.criteria.information import aicc, dic, waic, wbic
 from bayesgmm.analysis.criteria.leave_one_out import elpd_loo, leave_one_out
@@ -302,6 +302,18 @@ def test_one_of_two_copies_is_left_out(with_outlier):
     assert abs(found.value - exact.without(25, times=2)) < 4 * max(found.se, 0.01)
 
 
+def test_a_row_that_counts_twice_is_left_out_in_its_own_units():
+    """Not in the units of two rows, where priors are on the standardised scale."""
+    x = 100 * np.append(np.random.default_rng(0).normal(size=25), 4.0)
+    weights = np.append(np.ones(25), 2.0)
+    found = []
+    for rows in (bg.Observations(x, row_weights=weights), bg.Observations([*x, x[25]])):
+        fit = bg.fit(bg.MixtureSpec(1), rows, method="laplace", seed=1)
+        on_draws = fit.parameters.log_density(rows)[..., 25]
+        found.append(RowsLeftOut(fit, seed=1, cores=1).log_density(25, on_draws))
+    assert abs(found[0].value - found[1].value) < 0.3
+
+
 # The formulas, the refusals and what is printed ---------------------------------------
 
 
@@ -317,6 +329,22 @@ def test_waic_and_dic_are_their_formulas(nuts_faithful):
     np.testing.assert_allclose(dic(nuts_faithful).value, expected)
     # The two estimates of one thing, on rows none of which is bad for the better one.
     assert abs(found.value - elpd_loo(nuts_faithful).value) < 1
+
+
+@pytest.mark.parametrize("how", ["labels", "selection"])
+def test_dic_is_of_the_rows_as_they_were_seen(how, monkeypatch):
+    x = np.random.default_rng(1).normal(size=30)
+    x[:15] = np.abs(x[:15])
+    known = {"labels": np.repeat([0, 1], 15)} if how == "labels" else {"selection": [[-3], [3]]}
+    weights = np.append(np.ones(29), 0.0)
+    rows = bg.Observations(x, row_weights=weights, **known)
+    fit = bg.fit(bg.MixtureSpec(2), rows, method="laplace", draws=100, seed=1)
+    log = fit.parameters.log_density(rows)[0][:, :29]
+    total = (logsumexp(log, axis=0) - np.log(100)).sum()
+    expected = -4 * log.sum(axis=1).mean() + 2 * total
+    np.testing.assert_allclose(dic(fit).value, expected, rtol=1e-12)
+    monkeypatch.setattr(information, "_BLOCK", 700)  # seven rows at a time
+    np.testing.assert_allclose(dic(fit).value, expected, rtol=1e-12)
 
 
 def test_labels_do_not_matter(nuts_faithful):
@@ -463,8 +491,6 @@ def test_criteria_refuse_what_they_cannot_answer(em_faithful, nuts_faithful):
 
 
 def test_wbic_says_that_its_run_did_not_mix(em_faithful, monkeypatch):
-    from bayesgmm.analysis.criteria import information
-
     def unmixed(spec, data, method, **given):
         run = bg.fit(spec, data, method=method, **given)
         tree = run.tree.copy()

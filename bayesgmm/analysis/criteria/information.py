@@ -27,6 +27,7 @@ from bayesgmm.result.record import doubt
 #: A row whose log density varies more than this over draws is not in the range where
 #: WAIC approximates leave-one-out (Vehtari, Gelman and Gabry 2017).
 LARGEST_VARIANCE = 0.4
+_BLOCK = 4_000_000  # log densities held at once
 
 
 class Dic(NamedTuple):
@@ -215,9 +216,15 @@ def compute_dic(fit: MixtureFit) -> Dic:
     if not require_fit(fit, "dic").is_posterior:
         reason = "needs a posterior; fit with method='nuts'."
         raise FitError(f"DIC {reason}", reason=reason)
-    weights = fit.observations.row_weights
-    predictive = fit.score_samples().values
-    total = float(predictive.sum() if weights is None else predictive @ weights)
+    rows, draws = fit.observations, int(np.prod(fit.parameters.batch_shape))
+    weights = np.ones(rows.n_rows) if rows.row_weights is None else rows.row_weights
+    counted, size = np.flatnonzero(weights > 0), max(_BLOCK // draws, 1)
+    total = 0.0
+    for begin in range(0, len(counted), size):
+        some = counted[begin : begin + size]
+        # Of the rows as they were seen, as the log-likelihood is: with labels, say.
+        values = fit.parameters.log_density(rows.part(some)).reshape(draws, -1)
+        total += float(_log_mean(values) @ weights[some])
     p = 2 * (total - fit.log_likelihood)
     return Dic(-2 * fit.log_likelihood + p, p)
 

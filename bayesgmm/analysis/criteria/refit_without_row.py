@@ -101,9 +101,9 @@ class RowsLeftOut:
         from arviz_stats.base import array_stats
 
         one = self.rows.part([row])
-        on_others = found.parameters.log_density(one)[..., 0] - self.scaling.log_jacobian(
-            one.seen_weight
-        )
+        seen = (~np.isnan(one.matrix[0])).astype(float)  # once, whatever the row's weight
+        unit = self.scaling.log_jacobian(seen)
+        on_others = found.parameters.log_density(one)[..., 0] - unit
         ess = float(array_stats.ess(on_others, chain_axis=0, draw_axis=1, method="mean"))
         step = max(1, ceil(on_others.size / max(ess, 1.0)))  # the error takes them as independent
         try:
