@@ -6,6 +6,11 @@ too narrow, shifted, or has the wrong shape (Gelfand, Dey and Chang 1992).  A pr
 Gaussian mixture is a Gaussian mixture on the line, so that probability is a sum of normal
 distribution functions, without simulation, for every feature and for every direction
 through them; directions see what no single feature shows.
+
+Recorded values are spread evenly over their steps and held against ones that were recorded and
+spread as well: of a feature with the distribution function F before recording that is a uniform
+number between F(x - r / 2) and F(x + r / 2), the randomised PIT.  Along other directions neither
+this nor uniform noise has a simple distribution function, and there it is simulated.
 """
 
 from __future__ import annotations
@@ -16,15 +21,17 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from bayesgmm.analysis.checks.replicated_data import thinned
+from bayesgmm.analysis.checks.replicated_data import before_recording, recorded, thinned
 from bayesgmm.analysis.criteria.pointwise import FEWEST, weights_without_rows
 from bayesgmm.analysis.partitions.allocations import evenly_spaced
 from bayesgmm.compiled.threads import thread_map
+from bayesgmm.mixture.noise import Noise
 from bayesgmm.result.fit import MixtureFit
 
 Floats = NDArray[np.float64]
 
 _BLOCK = 1_000_000  # values of a distribution function held at once, by each thread
+_SIMULATED = 200_000  # rows, over all draws, of which shares are known to a thousandth
 
 
 class LeftOut(NamedTuple):
@@ -54,21 +61,41 @@ def left_out_pit(
     labels = [*names, *(f"projection {i}" for i in range(len(directions) - len(names)))]
     parameters, _ = thinned(fit, max_draws)
     weights, k_hat = _weights(fit, parameters.log_density(x, cores=cores))
-    flat = parameters.flat()
+    steps = observations.resolution
+    flat = before_recording(parameters.flat(), steps)
     s, k = flat.weights.shape
     size = max(_BLOCK // (s * k), 1)
     out = np.empty((len(x), len(directions)))
+    within, made = np.zeros(x.shape), None
+    if steps.any() or fit.spec.noise:
+        within = rng.uniform(-0.5, 0.5, x.shape)
+        if len(directions) > len(names):
+            made = flat.simulate(-(-_SIMULATED // s), seed=rng)[0]
+            made = recorded(made, steps, observations.matrix[0])
+            made += steps * rng.uniform(-0.5, 0.5, made.shape)
 
     def one(task: tuple[int, int]) -> None:
         j, begin = task
         direction, part = directions[j], slice(begin, begin + size)
+        if made is not None and j >= len(names):
+            spread = (x[part] + steps * within[part]) @ direction
+            out[part, j] = _shares(spread, np.sort(made @ direction), weights[part])
+            return
         means = flat.means @ direction
         turned = np.swapaxes(flat.scale_tril, -1, -2) @ direction
         largest = np.abs(turned).max(axis=-1)  # whose square may be beyond doubles
         scales = largest * np.linalg.norm(turned / largest[..., None], axis=-1)
-        out[part, j] = _probabilities(
-            x[part] @ direction, flat.weights, means, scales, weights[part]
-        )
+        noise = None if flat.noise is None else flat.noise.marginal(np.array([j]))
+
+        def below(y: Floats) -> Floats:
+            return _probabilities(y, flat.weights, means, scales, weights[part], noise)
+
+        y = x[part] @ direction
+        if not steps.any():
+            out[part, j] = below(y)
+            return
+        low, high = (below(y + side * steps[j] / 2) for side in (-1, 1))
+        out[part, j] = low + (within[part, j] + 0.5) * (high - low)
 
     tasks = [(j, begin) for j in range(len(directions)) for begin in range(0, len(x), size)]
     thread_map(one, tasks, cores)
@@ -167,11 +194,28 @@ def _weights(fit: MixtureFit, log_density: Floats) -> tuple[Floats, Floats | Non
 
 
 def _probabilities(
-    y: Floats, weights: Floats, means: Floats, scales: Floats, draw_weights: Floats
+    y: Floats,
+    weights: Floats,
+    means: Floats,
+    scales: Floats,
+    draw_weights: Floats,
+    noise: Noise | None,
 ) -> Floats:
     """Distribution function at each of ``y`` (n,), averaged over draws by each row's weights."""
     from scipy.special import ndtr
 
     z = (y[:, None, None] - means) / scales
     by_draw = np.einsum("nsk,sk->ns", ndtr(z), weights)
+    if noise is not None:
+        low, high = noise.required_box[:, 0]
+        by_draw += np.clip((y - low) / (high - low), 0.0, 1.0)[:, None] * noise.weight
     return np.clip(np.einsum("ns,ns->n", by_draw, draw_weights), 0.0, 1.0)
+
+
+def _shares(y: Floats, ordered: Floats, draw_weights: Floats) -> Floats:
+    """The same by simulated values (S, m) of each draw, in order."""
+    total = np.zeros(len(y))
+    for values, weight in zip(ordered, draw_weights.T, strict=True):
+        total += weight * np.searchsorted(values, y)
+    least = 0.5 / ordered.size  # beyond all of them is not beyond all reach
+    return np.clip(total / ordered.shape[1], least, 1 - least)

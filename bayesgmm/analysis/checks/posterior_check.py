@@ -23,6 +23,7 @@ from bayesgmm.analysis.checks.replicated_statistics import (
     statistics_table,
 )
 from bayesgmm.compiled.threads import available_cores
+from bayesgmm.errors import SpecError
 from bayesgmm.inference.sampling.laplace import K_HAT_LIMIT
 from bayesgmm.interrupts import whole_imports
 from bayesgmm.markup import block, of_frame, sentences
@@ -226,7 +227,7 @@ def posterior_check(
         where there is one feature.
     level : float, default 0.05
         Chance at most of finding a misfit where there is none; half of it is for each of
-        the two ways.
+        the two ways, so ``n_replicates`` has to be 2 / level - 1 or more.
     max_draws : int, default 1000
         Draws from which rows are left out, evenly spaced over the chains.
     max_rows : int, default 5000
@@ -243,7 +244,8 @@ def posterior_check(
     Raises
     ------
     FitError
-        For row weights, since nothing says how many rows a replicated data set has.
+        For row weights, since nothing says how many rows a replicated data set has, and where
+        the density of noise was given row by row.
     SpecError
         If an option is out of its range, or a statistic is no finite number.
 
@@ -257,6 +259,10 @@ def posterior_check(
     in none of 60 of a mixture of two (150 rows), fitted with as many components.  So a
     misfit that is found is there; for an unbiased test hold out rows, and give them to
     :func:`bayesgmm.two_sample_test`.
+
+    Values that were recorded to a step are held against ones recorded to the same: replicated
+    data are rounded, and the probability of a row is a random number (by ``seed``) between those
+    at the two ends of its step.
 
     References
     ----------
@@ -285,6 +291,11 @@ def posterior_check(
     n_projections = whole(0, 10_000)("n_projections", n_projections)
     max_draws, max_rows = LIMIT("max_draws", max_draws), LIMIT("max_rows", max_rows)
     level, rng, cores = PROBABILITY("level", level), generator(seed), available_cores(cores)
+    if level * (n_replicates + 1) < 2 - 1e-9:  # below the least p-value there can be
+        raise SpecError(
+            f"{n_replicates:,} replicated data sets cannot find a misfit at level={level:g}; give "
+            "n_replicates of 2 / level - 1 or more, or a larger level."
+        )
     own = dict(optional(MAPPING)("statistics", statistics) or {})
     for name, statistic in own.items():
         FUNCTION(f"statistics[{name!r}]", statistic)

@@ -4,10 +4,14 @@ If a model is right, data simulated from it look like the data that it was fitte
 replicated data set has as many rows as the data and comes from one draw of the posterior,
 so that replicated data differ from each other as much as the data could have differed
 (Rubin 1984; Gelman, Meng and Stern 1996).  In ArviZ's layout they feed its pictures.
+
+Of values recorded to r a fit has the covariance T = Sigma + r^2 / 12.  What is held against
+them value by value comes from Sigma, and is rounded as they were.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,11 +19,15 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from bayesgmm.analysis.partitions.allocations import evenly_spaced
+from bayesgmm.density.recording import without_recording
 from bayesgmm.errors import DataError, FitError
 from bayesgmm.mixture.parameters import MixtureParameters
+from bayesgmm.model.structure import STRUCTURES
 from bayesgmm.options import LIMIT, TRUTH, generator
 from bayesgmm.result.fit import MixtureFit, require_fit
 from bayesgmm.result.tree import LARGEST_POINTWISE
+
+Floats = NDArray[np.float64]
 
 
 def checkable(fit: Any, what: str) -> MixtureFit:
@@ -39,7 +47,31 @@ def checkable(fit: Any, what: str) -> MixtureFit:
             f"{what} holds the data against simulated rows, which have no errors of measurement, "
             "known labels or selection; fit without these to check it."
         )
+    if fit.spec.noise and fit.noise_box is None:
+        raise FitError(
+            f"{what} simulates rows, and of this noise the density was given row by row; fit with "
+            "a box, Observations(..., background=[low, high])."
+        )
     return fit
+
+
+def before_recording(parameters: MixtureParameters, resolution: Floats) -> MixtureParameters:
+    """The mixtures of values that were not yet recorded to ``resolution`` (D,)."""
+    if not resolution.any():
+        return parameters
+    unit = parameters.scales.reshape(-1, parameters.n_features).max(axis=0)
+    factors = without_recording(
+        parameters.scale_tril / unit[:, None],
+        resolution**2 / (12 * unit**2),
+        STRUCTURES["full"],
+    )
+    return replace(parameters, scale_tril=factors * unit[:, None])
+
+
+def recorded(x: Floats, resolution: Floats, origin: Floats) -> Floats:
+    """Values (..., D) rounded to the steps of each feature, ``origin`` (D,) being one of them."""
+    steps = np.where(resolution > 0, resolution, 1.0)
+    return np.where(resolution > 0, origin + steps * np.rint((x - origin) / steps), x)
 
 
 def thinned(fit: MixtureFit, max_draws: int) -> tuple[MixtureParameters, NDArray[np.int64]]:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from bayesgmm.analysis.checks.replicated_data import before_recording, recorded
 from bayesgmm.analysis.partitions.allocations import evenly_spaced
 from bayesgmm.compiled.threads import thread_map
 from bayesgmm.errors import SpecError
@@ -48,10 +49,19 @@ def replicated_statistics(
 ) -> Replicated:
     """Of the data, and of data sets from evenly spaced draws (again, where there are fewer)."""
     rows = fit.observations
-    flat = fit.parameters.flat()
+    flat = before_recording(fit.parameters.flat(), rows.resolution)
     draws = evenly_spaced(len(flat.weights), n_replicates)
     center, scale = rows.center, rows.feature_scale
     upper = np.triu_indices(rows.n_features, 1)
+    names = fit.feature_names
+    labels = [(statistic, name) for statistic in _BY_FEATURE for name in names]
+    labels += [("correlation", f"{names[i]}, {names[j]}") for i, j in zip(*upper, strict=True)]
+    taken = {_label(*each) for each in labels}
+    for name in own:
+        if str(name) in taken:
+            raise SpecError(f"There is a statistic {str(name)!r} already; give yours another name.")
+        taken.add(str(name))
+    labels += [(str(name), "") for name in own]
 
     def one(x: Floats) -> Floats:
         given = [_number(name, statistic(x)) for name, statistic in own.items()]
@@ -60,7 +70,8 @@ def replicated_statistics(
     def replicate(task: tuple[int, np.random.SeedSequence]) -> Floats:
         r, seed = task
         draw = flat[int(draws[r % len(draws)])]
-        return one(draw.simulate(rows.n_rows, seed=seed)[0])
+        x = draw.simulate(rows.n_rows, seed=seed)[0]
+        return one(recorded(x, rows.resolution, rows.matrix[0]))
 
     observed = one(rows.values)
     # A caller's function need not bear threads.
@@ -70,10 +81,6 @@ def replicated_statistics(
     both[:, :d] = both[:, :d] * scale + center
     both[:, d : 2 * d] *= scale
     both[:, 4 * d : 6 * d] = both[:, 4 * d : 6 * d] * np.tile(scale, 2) + np.tile(center, 2)
-    names = fit.feature_names
-    labels = [(statistic, name) for statistic in _BY_FEATURE for name in names]
-    labels += [("correlation", f"{names[i]}, {names[j]}") for i, j in zip(*upper, strict=True)]
-    labels += [(str(name), "") for name in own]
     return Replicated(labels, both[0], both[1:])
 
 
@@ -94,7 +101,7 @@ def statistics_table(found: Replicated, mass: float) -> pd.DataFrame:
     worst = deviations(found)
     alike = (worst.max(axis=1)[:, None] >= worst[0] * (1 - 1e-12)).sum(axis=0)
     low, high = np.quantile(replicated, [(1 - mass) / 2, (1 + mass) / 2], axis=0)
-    index = [f"{what} of {of}" if of else what for what, of in found.labels]
+    index = [_label(*each) for each in found.labels]
     return pd.DataFrame(
         {
             "statistic": [what for what, _ in found.labels],
@@ -142,6 +149,10 @@ def _moments(z: Floats, upper: Any) -> Floats:
             correlation,
         ]
     )
+
+
+def _label(statistic: str, features: str) -> str:
+    return f"{statistic} of {features}" if features else statistic
 
 
 def _number(name: str, value: Any) -> float:

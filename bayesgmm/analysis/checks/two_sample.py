@@ -15,13 +15,14 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from bayesgmm.analysis.checks.replicated_data import checkable
+from bayesgmm.analysis.checks.replicated_data import Floats, before_recording, checkable, recorded
 from bayesgmm.compiled.threads import one_blas_thread
 from bayesgmm.data.features import features_like
 from bayesgmm.data.observations import Observations
 from bayesgmm.errors import DataError, SpecError
 from bayesgmm.interrupts import whole_imports
 from bayesgmm.options import TRUTH, generator, shown, whole
+from bayesgmm.predictive.distribution import PredictiveDistribution
 from bayesgmm.result.fit import MixtureFit, require_fit
 
 _FEWEST = 20
@@ -108,8 +109,9 @@ def two_sample_test(
         products finds differences of means and covariances, and no others.
         A classifier that is given is cloned.
     spread : bool, default True
-        Spread rounded values evenly over the step that they were rounded to: otherwise a
-        forest tells real rows by their being on a grid.  A feature is taken as rounded if
+        Spread rounded values evenly over the step that they were rounded to, and round and
+        spread the generated ones alike: otherwise a forest tells real rows by their being on
+        a grid.  A feature is taken as rounded if
         more than a tenth of its values are repeats, and its step is the lower decile of the
         gaps between distinct values.
     max_rows : int, default 5000
@@ -178,9 +180,10 @@ def two_sample_test(
         )
     n = min(rows.n_rows, max_rows)
     chosen = rng.permutation(rows.n_rows)[:n]
-    made = np.asarray(fit.predictive.generate(n, seed=rng)["x"].values)
+    steps = _steps(rows) if spread else np.zeros(rows.n_features)
+    real = rows.matrix + steps * rng.uniform(-0.5, 0.5, rows.matrix.shape)
+    made = _generated(fit, n, steps, rows.matrix[0], rng)
     half = n // 2
-    real, spread_features = _spread(rows, rng) if spread else (rows.matrix, ())
     taught, tested = chosen[:half], chosen[half:]
     x = np.concatenate([real[taught], made[:half]])
     held_out = np.concatenate([real[tested], made[half:]])
@@ -201,21 +204,30 @@ def two_sample_test(
             name="score_real",
         )
     right, p_value = _permuted(said, m)
-    return TwoSampleTest(right / (2 * m), p_value, m, name, seen, score, spread_features)
+    was_spread = tuple(str(rows.names[j]) for j in np.flatnonzero(steps))
+    return TwoSampleTest(right / (2 * m), p_value, m, name, seen, score, was_spread)
 
 
-def _spread(
-    rows: Observations, rng: np.random.Generator
-) -> tuple[NDArray[np.float64], tuple[str, ...]]:
-    """The rows with rounded features spread over their steps, and which features those are."""
-    values, found = rows.matrix.copy(), []
-    for j, name in enumerate(rows.names):
-        distinct = np.unique(values[:, j])
+def _steps(rows: Observations) -> Floats:
+    """The step (D,) to which each feature was rounded, 0 where it was not."""
+    steps = np.zeros(rows.n_features)
+    for j, values in enumerate(rows.matrix.T):
+        distinct = np.unique(values)
         if len(distinct) > 1 and len(distinct) < (1 - _REPEATS) * len(values):
-            step = np.quantile(np.diff(distinct), 0.1)
-            values[:, j] += rng.uniform(-step / 2, step / 2, len(values))
-            found.append(str(name))
-    return values, tuple(found)
+            steps[j] = np.quantile(np.diff(distinct), 0.1)
+    return steps
+
+
+def _generated(
+    fit: MixtureFit, n: int, steps: Floats, origin: Floats, rng: np.random.Generator
+) -> Floats:
+    """Generated rows, rounded to these steps as the real ones were, and spread as they are."""
+    if not steps.any():
+        return np.asarray(fit.predictive.generate(n, seed=rng)["x"].values)
+    fitted_to = fit.observations.resolution if fit.has_rows else steps
+    before = before_recording(fit.parameters, np.where(steps > 0, fitted_to, 0.0))
+    x = PredictiveDistribution.of(before).generate(n, seed=rng)["x"].values
+    return recorded(x, steps, origin) + steps * rng.uniform(-0.5, 0.5, x.shape)
 
 
 def _permuted(said: NDArray[np.int64], m: int) -> tuple[int, float]:
