@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 import bayesgmm as bg
-from bayesgmm.analysis.selection import candidates
+from bayesgmm.analysis.selection import bootstrap, candidates
 from bayesgmm.analysis.selection.model_probabilities import prior_of, probabilities
 from bayesgmm.analysis.selection.unsampled import guessed_log_evidence, next_to_sample, share_of
 from bayesgmm.result.tree import with_facts
@@ -386,3 +386,29 @@ def test_bootstrap_p_values_are_small_where_a_component_is_missing_and_not_where
         bg.bootstrap_test(three, two)
     with pytest.raises(bg.FitError, match="maximum likelihood"):
         bg.bootstrap_test(one, bg.fit(bg.MixtureSpec(2), faithful, method="map", seed=1))
+
+
+def test_bootstrap_replicates_are_recorded_as_the_data_are(monkeypatch):
+    x = np.round(np.random.default_rng(0).normal(0, 0.6, (100, 1))) + 0.25
+    rows = bg.Observations(x, names=["a"], resolution=1, background=[[-3.0], [3.0]])
+    one, two = (
+        bg.fit(bg.MixtureSpec(1, noise=noise), rows, method="em", seed=1) for noise in (False, True)
+    )
+    seen = []
+
+    def again(spec, observations, *_, **__):
+        seen.append((spec, observations))
+        return one
+
+    monkeypatch.setattr(bootstrap, "fitted", again)
+    bg.bootstrap_test(one, two, max_replicates=50, exceedances=100, seed=1)
+    values = np.concatenate([given.values for _, given in seen])
+    np.testing.assert_allclose(values % 1, 0.25, atol=1e-12)
+    assert abs(values.var() / x.var() - 1) < 0.1  # 1.25 where it is recorded twice
+    assert all(given.resolution == 1 and given.names == ("a",) for _, given in seen)
+    boxes = [given.views.background for spec, given in seen if spec.noise]
+    assert all(np.array_equal(box, [[-3.0], [3.0]]) for box in boxes)
+    finer = bg.Observations(rows, resolution=0.5)
+    other = bg.fit(bg.MixtureSpec(1, noise=True), finer, method="em", seed=1)
+    with pytest.raises(bg.FitError, match="as recorded to other steps"):
+        bg.bootstrap_test(one, other)

@@ -2,7 +2,8 @@
 
 Twice the difference of two mixtures' log-likelihoods has no chi-squared distribution
 under the smaller one, whose parameters lie at the edge of the larger's.  So its
-distribution is simulated: data from the smaller fit, both models fitted again.
+distribution is simulated: data from the smaller fit, recorded as the data were, both models
+fitted again.
 """
 
 from __future__ import annotations
@@ -12,7 +13,9 @@ from typing import Any
 
 import numpy as np
 
+from bayesgmm.analysis.checks.replicated_data import before_recording, recorded
 from bayesgmm.compiled.threads import available_cores, thread_map
+from bayesgmm.data.observations import Observations
 from bayesgmm.errors import BayesGMMError, FitError
 from bayesgmm.expectation.rows import cores_of_one_pass
 from bayesgmm.inference.fitting import fitted
@@ -103,8 +106,9 @@ def bootstrap_test(
     Raises
     ------
     FitError
-        For fits by another method, of different data or weighted rows, and where the
-        second does not have more parameters than the first.
+        For fits by another method, of different data, steps or weighted rows, for noise whose
+        density was given row by row, and where the second does not have more parameters than
+        the first.
 
     References
     ----------
@@ -126,17 +130,29 @@ def bootstrap_test(
     root, cores = seed_sequence(seed), available_cores(cores)
     _refuse(smaller, larger)
     observed = 2 * (larger.log_likelihood - smaller.log_likelihood)
-    n = smaller.observations.n_rows
+    rows, n = smaller.observations, smaller.observations.n_rows
+    before = before_recording(smaller.parameters[0, 0], rows.resolution)
     seeds = root.spawn(max_replicates)
     inner = cores_of_one_pass(n, cores)
 
     def one(own: np.random.SeedSequence) -> float:
-        x = smaller.parameters[0, 0].simulate(n, seed=own)[0]
+        x = recorded(before.simulate(n, seed=own)[0], rows.resolution, rows.matrix[0])
         key = int(own.generate_state(1)[0])
         values = []
         for model in (smaller, larger):
+            box = model.noise_box
+            if box is not None:  # which has to hold the rows of components as well
+                box = np.stack(
+                    [np.minimum(box[0], x.min(axis=0)), np.maximum(box[1], x.max(axis=0))]
+                )
             try:
-                again = fitted(model.spec, x, _QUICK, seed=key, cores=inner)
+                again = fitted(
+                    model.spec,
+                    Observations(x, names=rows.names, resolution=rows.resolution, background=box),
+                    _QUICK,
+                    seed=key,
+                    cores=inner,
+                )
             except BayesGMMError:  # a replicate on which a model has no fit says nothing
                 return float("nan")
             values.append(again.log_likelihood)
@@ -187,7 +203,14 @@ def _refuse(smaller: MixtureFit, larger: MixtureFit) -> None:
                 "The test simulates rows without errors of measurement, known labels or a "
                 "selection; fit without these."
             )
-    if not np.array_equal(smaller.observations.values, larger.observations.values, equal_nan=True):
+        if model.spec.noise and model.noise_box is None:
+            raise FitError(
+                "The test simulates rows, and of this noise the density was given row by row; fit "
+                "with a box, Observations(..., background=[low, high])."
+            )
+    if not np.array_equal(smaller.observations.values, larger.observations.values):
         raise FitError("The two fits are of different data; fit both to the same.")
+    if not np.array_equal(smaller.observations.resolution, larger.observations.resolution):
+        raise FitError("The two fits take their data as recorded to other steps; give both alike.")
     if larger.n_parameters <= smaller.n_parameters:
         raise FitError("The second fit is not the larger; give that of fewer parameters first.")
