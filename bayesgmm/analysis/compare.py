@@ -4,6 +4,7 @@ estimate of one lies in the posterior of another."""
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from bayesgmm.analysis.criteria import leave_one_out as loo
 from bayesgmm.analysis.criteria.pointwise import why_not
+from bayesgmm.data.observations import Observations
 from bayesgmm.density.exchangeable import exchangeable
 from bayesgmm.errors import FitError, warn
 from bayesgmm.inference.labels.matching import to_pivot
@@ -56,7 +58,8 @@ def compare(
     Raises
     ------
     FitError
-        If the fits are not of the same data, or one is no fit.
+        If the fits are not of the same data (values, row weights, steps, errors, labels,
+        selection, and the box of noise), or one is no fit.
     SpecError
         If an option is not valid.
 
@@ -135,8 +138,9 @@ def ranks(values: ArrayLike) -> NDArray[np.float64]:
     array = np.asarray(values, dtype=float)
     order = np.argsort(array, kind="stable")
     ordered = array[order]
+    least = np.nan_to_num(1e-6 + 1e-8 * np.abs(ordered), nan=np.nan, posinf=0.0)
     with np.errstate(invalid="ignore"):  # infinite values have no difference
-        steps = np.diff(ordered, prepend=ordered[:1]) > 1e-6 + 1e-8 * np.abs(ordered)
+        steps = np.diff(ordered, prepend=ordered[:1]) > least
     found = np.empty(len(array))
     found[order] = np.cumsum(steps)
     found[np.isnan(array)] = np.nan
@@ -159,19 +163,33 @@ def point_criteria(fit: MixtureFit) -> dict[str, Any]:
 
 
 def _same_data(fits: Mapping[Any, MixtureFit]) -> None:
-    (first, reference), *others = fits.items()
-    for name, fit in others:
-        if _said_of_data(reference) != _said_of_data(fit) or (
-            reference.has_rows
-            and fit.has_rows
-            and not np.array_equal(
-                reference.observations.values, fit.observations.values, equal_nan=True
-            )
+    for (first, one), (second, other) in combinations(fits.items(), 2):
+        if _said_of_data(one) != _said_of_data(other) or (
+            one.has_rows and other.has_rows and not _same_rows(one, other)
         ):
             raise FitError(
-                f"{first!r} and {name!r} were fitted to different data; criteria compare "
+                f"{first!r} and {second!r} were fitted to different data; criteria compare "
                 "models of the same data."
             )
+
+
+def _same_rows(one: MixtureFit, other: MixtureFit) -> bool:
+    """Whether two fits are of the same rows, seen in the same way."""
+    views = ["errors", "labels", "allowed", "selection"]
+    if one.spec.noise and other.spec.noise:
+        views.append("background")
+    known = [
+        (rows.values, rows.resolution, _weights(rows), *(getattr(rows.views, v) for v in views))
+        for rows in (one.observations, other.observations)
+    ]
+    return all(
+        a is b or (a is not None and b is not None and np.array_equal(a, b, equal_nan=True))
+        for a, b in zip(*known, strict=True)
+    )
+
+
+def _weights(rows: Observations) -> NDArray[np.float64]:
+    return np.ones(rows.n_rows) if rows.row_weights is None else rows.row_weights
 
 
 def _said_of_data(fit: MixtureFit) -> tuple[Any, ...]:

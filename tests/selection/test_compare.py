@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import bayesgmm as bg
+from bayesgmm.analysis.compare import compare, ranks
 from bayesgmm.analysis.selection.screening import ordered
 from bayesgmm.inference.labels.matching import to_pivot
 from bayesgmm.result.tree import with_facts
@@ -296,3 +297,39 @@ def test_select_refuses_nonsense(galaxies):
         bg.select(galaxies, [])
     with pytest.raises(bg.FitError, match="No model could be fitted"):
         bg.select(galaxies[:3], [5], ["full"])
+
+
+def test_compare_refuses_rows_that_were_not_seen_alike():
+    x = np.append(np.random.default_rng(0).normal(size=30), np.arange(4.0, 14.0))[:, None]
+    first = np.where(np.arange(40) < 30, 1.0, 3.0)
+    seen = [
+        {"resolution": 0},
+        {"resolution": 0.01},
+        {"resolution": 0, "row_weights": first},
+        {"resolution": 0, "row_weights": first[::-1] * first.sum() / first[::-1].sum()},
+        {"resolution": 0, "row_weights": np.roll(first, 1)},
+        {"resolution": 0, "errors": 0.1},
+        {"resolution": 0, "labels": np.zeros(40)},
+        {"resolution": 0, "selection": [[-9], [99]]},
+    ]
+    fits = [
+        bg.fit(bg.MixtureSpec(1), bg.Observations(x, **how), method="map", seed=1) for how in seen
+    ]
+    for i, one in enumerate(fits):
+        for other in fits[:i]:
+            with pytest.raises(bg.FitError, match="'a' and 'b' were fitted to different data"):
+                compare({"a": one, "b": other})
+    ones = bg.Observations(x, resolution=0, row_weights=np.ones(40), background=[[-9], [99]])
+    noisy = [
+        bg.fit(bg.MixtureSpec(1, noise=True), rows, method="map", seed=1)
+        for rows in (ones, bg.Observations(ones, background=[[-9], [50]]))
+    ]
+    same = bg.fit(bg.MixtureSpec(1), ones, method="map", seed=1)
+    assert len(compare({"a": fits[0], "b": same, "c": noisy[0]})) == 3
+    with pytest.raises(bg.FitError, match="'b' and 'c' were fitted to different data"):
+        compare({"a": same, "b": noisy[0], "c": noisy[1]})
+
+
+def test_ranks_of_what_is_not_finite():
+    found = ranks([1.0, np.inf, 2.0, -np.inf, np.inf, np.nan, 1.0])
+    np.testing.assert_array_equal(found, [1, 3, 2, 0, 3, np.nan, 1])
