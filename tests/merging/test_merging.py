@@ -216,6 +216,14 @@ def test_elbow_is_where_two_lines_fit_best():
     assert elbow(np.zeros(4), np.zeros(4)) == 1  # nothing to see, and no error
 
 
+@pytest.mark.parametrize("slope", [0.1, 0.3, 0.7, 1 / 3])
+@pytest.mark.parametrize("unit", [1.0, 10.0, 1e-9])
+def test_on_a_straight_line_the_elbow_is_the_first_point(slope, unit):
+    for n in (4, 5, 6, 12):
+        x = np.arange(float(n))
+        assert elbow(x * unit, slope * (n - 1 - x)) == 1
+
+
 def test_where_the_elbow_cuts():
     rows = np.array([100.0, 100.0, 200.0, 300.0])
     assert chosen_merges(np.array([60.0, 31.0, 2.0, 1.0, 0.0]), rows, 0, None) == 2

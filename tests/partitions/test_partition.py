@@ -17,6 +17,7 @@ from sklearn.metrics import adjusted_rand_score
 import bayesgmm as bg
 from bayesgmm.analysis.partitions.allocations import as_allocations, draw_allocations, occupied
 from bayesgmm.analysis.partitions.comparison import compare_partitions
+from bayesgmm.analysis.partitions.credible_ball import CredibleBall
 from bayesgmm.analysis.partitions.loss import (
     binder_loss,
     canonical,
@@ -27,6 +28,7 @@ from bayesgmm.analysis.partitions.loss import (
 from bayesgmm.analysis.partitions.partition import partition
 from bayesgmm.analysis.partitions.similarity import similarity
 from bayesgmm.errors import DataError, FitError, FitWarning, SpecError
+from bayesgmm.mixture.noise import Noise
 
 BENCHMARK = Path(__file__).parents[2] / "benchmarks" / "partitions.py"
 LOSSES = ("vi", "binder")
@@ -147,6 +149,30 @@ def test_occupied_counts_components_with_rows():
 
 
 # The search -------------------------------------------------------------------
+
+
+def test_noise_and_rows_of_no_weight_occupy_nothing():
+    x = np.concatenate([np.linspace(-1, 1, 40), [10.0, 10.5, 11.0], [-90.0, 90.0]])[:, None]
+    weights = np.where((x[:, 0] > 9) & (x[:, 0] < 12), 0.0, 1.0)
+    rows = bg.Observations(x, row_weights=weights, background=[[-99], [99]], resolution=0)
+    parameters = bg.MixtureParameters(
+        np.array([[[0.9, 0.05]]]),
+        np.array([[[[0.0], [10.5]]]]),
+        np.full((1, 1, 2, 1, 1), 0.5),
+        Noise(np.array([[0.05]]), rows.views.background),
+    )
+    fit = bg.MixtureFit.build(
+        bg.MixtureSpec(2, noise=True),
+        rows,
+        parameters,
+        method="map",
+        status=bg.Status.CONVERGED,
+        sample_stats={},
+        facts={},
+    )
+    assert occupied(fit, max_draws=50, seed=1).to_dict() == {1: 1.0}
+    found = bg.partition(fit, max_draws=50, runs=1, seed=1)
+    assert found.occupied.to_dict() == {1: 1.0} and found.allocations.max() == 2
 
 
 @pytest.mark.parametrize("loss", LOSSES)
@@ -313,6 +339,15 @@ def test_credible_ball_by_its_definition(loss):
     assert draws[inside][0] in ball and draws[~inside][0] not in ball
     with pytest.raises(DataError, match="12 rows"):
         [0, 1] in ball  # noqa: B015
+
+
+@pytest.mark.parametrize("mass", [0.07, 0.14, 0.28, 0.29, 0.56, 0.57, 0.58])
+def test_a_credible_ball_has_no_draw_too_many(mass):
+    """Where mass times 100 draws is a whole number up to rounding."""
+    draws = np.array([[0] * (200 - i) + [1] * i for i in range(100)], dtype=np.int16)
+    far, center = np.arange(100) / 100, xr.DataArray(np.zeros(200, dtype=np.int64), dims="obs")
+    ball = CredibleBall.around(center, draws, far, "vi", mass)
+    assert (ball.covered, ball.radius) == (mass, far[round(100 * mass) - 1])
 
 
 def test_credible_ball_holds_the_truth():

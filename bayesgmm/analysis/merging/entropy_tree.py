@@ -136,10 +136,10 @@ def elbow(x: Floats, y: Floats) -> int:
     >>> elbow(np.arange(6.0), np.array([9.0, 6.0, 3.0, 0.2, 0.1, 0.0]))
     3
     """
-    best, least = 0, np.inf
+    best, least, rounding = 0, np.inf, 1e-12 * float(y @ y)
     for at in range(1, len(x) - 1):
         misfit = _misfit(x[: at + 1], y[: at + 1]) + _misfit(x[at:], y[at:])
-        if misfit < least:
+        if misfit < least - rounding:
             best, least = at, misfit
     return best
 

@@ -47,7 +47,7 @@ def draw_allocations(
     Returns
     -------
     array of shape (S, N), int16
-        Components, 0 to K - 1.
+        Components, 0 to K - 1; K for noise.
 
     Raises
     ------
@@ -150,6 +150,8 @@ def as_allocations(draws: Any, max_draws: int | None) -> Labels:
 def occupied(fit: MixtureFit | Any, *, max_draws: int = 4000, seed: Any = None) -> Any:
     """Posterior of the number of occupied components: those with a row at all.
 
+    Of a fit rows of weight zero do not count, and noise is no component.
+
     With ``n_components`` larger than is needed and ``Priors(weights=)`` near zero, this is
     the posterior of the number of components that the data need (a sparse finite mixture).
 
@@ -182,24 +184,26 @@ def occupied(fit: MixtureFit | Any, *, max_draws: int = 4000, seed: Any = None) 
     >>> bg.occupied([[0, 0, 1], [0, 0, 0], [1, 1, 1], [2, 1, 1]]).to_dict()
     {1: 0.5, 2: 0.5}
     """
-    import pandas as pd
-
     max_draws, seed = LIMIT("max_draws", max_draws), SEED("seed", seed)
     if isinstance(fit, MixtureFit):
-        labels = draw_allocations(fit, max_draws=max_draws, seed=seed)
-    else:
-        labels = as_allocations(fit, max_draws=None)
-    numbers, counts = np.unique(n_clusters(labels), return_counts=True)
+        return occupied_in(draw_allocations(fit, max_draws=max_draws, seed=seed), fit)
+    return occupied_in(as_allocations(fit, max_draws=None), None)
+
+
+def occupied_in(labels: Labels, fit: MixtureFit | None) -> Any:
+    """:func:`occupied` of allocations (S, N), which are those of a fit where one is given."""
+    import pandas as pd
+
+    counted, k = labels, int(labels.max()) + 1
+    if fit is not None:
+        weights, k = fit.observations.row_weights, fit.spec.n_components
+        counted = labels if weights is None else labels[:, weights > 0]
+    seen = np.zeros((len(labels), k + 1), dtype=bool)  # the last is noise
+    for s, draw in enumerate(counted):
+        seen[s, draw] = True
+    numbers, counts = np.unique(seen[:, :k].sum(axis=1), return_counts=True)
     index = pd.Index(numbers, name="occupied components")
     return pd.Series(counts / len(labels), index=index, name="probability")
-
-
-def n_clusters(labels: Labels) -> NDArray[np.int64]:
-    """Number of different labels in each draw."""
-    seen = np.zeros((len(labels), int(labels.max()) + 1), dtype=bool)
-    for s, draw in enumerate(labels):
-        seen[s, draw] = True
-    return seen.sum(axis=1)
 
 
 def evenly_spaced(n: int, at_most: int) -> NDArray[np.int64]:

@@ -7,6 +7,7 @@ chose it, that holds the asked posterior mass, told by its extreme partitions.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import ceil
 from typing import Any
 
 import numpy as np
@@ -73,7 +74,8 @@ class CredibleBall:
         cls, center: xr.DataArray, draws: Labels, distance: Floats, loss: Loss, mass: float
     ) -> CredibleBall:
         """The ball that holds ``mass`` of the draws (S, N), at these distances (S,)."""
-        radius = float(np.quantile(distance, mass, method="inverted_cdf"))
+        held = max(ceil(mass * len(distance) - 1e-9), 1)  # draws, not one more by rounding
+        radius = float(np.sort(distance)[held - 1])
         inside = distance <= radius + _EQUAL
         draws, widths = canonical(draws[inside])
         distance = distance[inside]

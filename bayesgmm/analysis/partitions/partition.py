@@ -17,7 +17,7 @@ from bayesgmm.analysis.partitions.allocations import (
     Labels,
     as_allocations,
     draw_allocations,
-    occupied,
+    occupied_in,
 )
 from bayesgmm.analysis.partitions.comparison import compare_partitions
 from bayesgmm.analysis.partitions.credible_ball import CredibleBall
@@ -64,7 +64,8 @@ class Partition:
         rows; for a cluster of one, that the row is alone.
     credible_ball : CredibleBall
     occupied : pandas.Series
-        Posterior probability of each number of occupied components, by number.
+        Posterior probability of each number of occupied components, by number; as
+        :func:`occupied` counts them, without noise and rows of weight zero.
     allocations : array of shape (S, N)
         The draws that all this was made from.
     n_runs : int
@@ -283,7 +284,7 @@ def partition(
         found.expected_loss,
         certainty,
         CredibleBall.around(labels, numbered, far, loss, mass),
-        occupied(draws),
+        occupied_in(draws, fit if isinstance(fit, MixtureFit) else None),
         draws,
         found.n_runs,
     )
