@@ -14,6 +14,7 @@ import pytest
 import bayesgmm as bg
 from bayesgmm.analysis.selection import bootstrap, candidates
 from bayesgmm.analysis.selection.model_probabilities import prior_of, probabilities
+from bayesgmm.analysis.selection.selected import Selection, _shared
 from bayesgmm.analysis.selection.unsampled import guessed_log_evidence, next_to_sample, share_of
 from bayesgmm.result.tree import with_facts
 
@@ -179,7 +180,7 @@ def candidates_of(rng):
             rows[f"K={k[j]}, {structure}"] = (k[j], structure, -2 * (true[j] - offset[j]), true[j])
     columns = ["n_components", "covariance", "bic", "true"]
     table = pd.DataFrame.from_dict(rows, orient="index", columns=columns).sort_values("bic")
-    return table.assign(log_evidence=np.nan)
+    return table.assign(noise=False, log_evidence=np.nan)
 
 
 def sampled(table, most=99, enough=0.02, prior=None):
@@ -230,7 +231,7 @@ def test_guesses_are_those_that_are_described():
         "K=4, diag": (4, "diag", np.nan, np.nan),
     }
     columns = ["n_components", "covariance", "bic", "log_evidence"]
-    table = pd.DataFrame.from_dict(rows, orient="index", columns=columns)
+    table = pd.DataFrame.from_dict(rows, orient="index", columns=columns).assign(noise=False)
     found = dict(zip(table.index, guessed_log_evidence(table), strict=True))
     assert found["K=2, full"] == -104.0
     assert found["K=1, full"] == -120 + 1.0  # by BIC and the K next to it
@@ -239,6 +240,30 @@ def test_guesses_are_those_that_are_described():
     assert found["K=3, tied"] == -109 + 5  # no fall was seen
     assert found["K=3, diag"] == -106 + 2.5 + 5  # nothing of it was sampled
     assert found["K=4, diag"] == -np.inf
+
+
+def test_with_noise_and_without_are_two_structures():
+    rows = {
+        "K=2, full": (2, False, 200.0, -110.0),
+        "K=2, full, noise": (2, True, 180.0, -100.0),
+        "K=3, full": (3, False, 210.0, -112.0),
+        "K=4, full": (4, False, 220.0, np.nan),
+        "K=3, full, noise": (3, True, 190.0, np.nan),
+    }
+    columns = ["n_components", "noise", "bic", "log_evidence"]
+    table = pd.DataFrame.from_dict(rows, orient="index", columns=columns)
+    table = table.assign(covariance="full", elpd_loo=table["log_evidence"])
+    found = dict(zip(table.index, guessed_log_evidence(table), strict=True))
+    assert found["K=4, full"] == -112 - 2  # it falls on
+    assert found["K=3, full, noise"] == -100 + 5  # no fall was seen
+    tried = [*list(table.index[:3]), "K=4, full"]
+    for by in ("evidence", "loo"):  # the K after the best, of its own structure
+        assert next_to_sample(table, tried, by, None, 0.02) == "K=3, full, noise"
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_where_all_may_be_left_nothing_is_sampled(seed):
+    assert not sampled(candidates_of(np.random.default_rng(seed)), enough=1.0)
 
 
 @pytest.mark.slow
@@ -368,6 +393,95 @@ def test_a_sampler_that_fails_is_a_reason_in_the_table(faithful, monkeypatch):
     found = bg.select(faithful, [1, 2], ["full"], by="evidence", seed=1)
     assert set(found.table["sampling"]) == {"The sampler is broken."}
     assert found.verdict.startswith("No model has a probability")
+
+
+def test_an_evidence_that_fails_loses_no_posterior(monkeypatch):
+    def broken(*_, **__):
+        raise bg.FitError("There is no evidence.")
+
+    x = np.random.default_rng(0).normal(size=(40, 1))
+    few = bg.NUTS(draws=49, chains=2, tune=50)
+    with pytest.raises(bg.SpecError, match="needs 100 draws or more and sampling gives 98"):
+        bg.select(x, [1], ["full"], by="all", sampling=few)
+    monkeypatch.setattr(candidates, "estimated", broken)
+    enough = bg.NUTS(draws=50, chains=2, tune=50)
+    found = bg.select(x, [1, 2], ["full"], by="all", seed=1, sampling=enough)
+    assert len(found.posteriors) == 2 and found.table["elpd_loo"].notna().all()
+    assert set(found.table["evidence_note"]) == {"There is no evidence."}
+    assert found.table["log_evidence"].isna().all()
+
+
+def test_files_of_a_folder_are_of_one_question_alone(tmp_path):
+    x = np.random.default_rng(0).uniform(-1, 1, (40, 1))
+    box = [[-1.5], [1.5]]
+    given = [
+        bg.Observations(x),
+        bg.Observations(x, background=box),
+        bg.Observations(x, selection=box),
+        bg.Observations(pd.DataFrame(x, index=np.arange(1000, 1040)), names=["x0"]),
+    ]
+    found = [bg.select(r, [1], ["full"], posteriors=0, out=tmp_path, seed=1) for r in given]
+    assert len(list(tmp_path.glob("*.nc"))) == 4
+    scales = [float(each.best.parameters.scales.squeeze()) for each in found]
+    assert scales[0] == scales[1] == scales[3] < scales[2]
+    assert list(found[3].best.predict()["obs"].values[:2]) == [1000, 1001]
+
+
+def test_rows_that_are_not_in_memory_are_selected_with_a_folder(tmp_path):
+    x = np.random.default_rng(0).normal(size=(60, 1))
+    np.save(tmp_path / "rows.npy", x)
+    for n in (1, 1, 2):  # again, and of other rows in the same place
+        np.save(tmp_path / "rows.npy", n * x)
+        rows = bg.Observations(str(tmp_path / "rows.npy"), in_memory=False)
+        out = tmp_path / "study"
+        found = bg.select(rows, [1], ["full"], posteriors=0, out=out, seed=1)
+        assert len(list(out.glob("*.nc"))) == n
+        scale = float(found.best.parameters.scales.squeeze())
+        assert scale == pytest.approx(n * x.std()) and found.best.observations is rows
+
+
+def test_options_that_can_be_read_once_are():
+    x = np.random.default_rng(0).normal(size=(30, 2))
+    options = {"noise": iter([False, True]), "posteriors": 0, "seed": 1}
+    found = bg.select(x, (k for k in [1]), iter(["diag", "spherical"]), **options)
+    names = {f"K=1, {name}{noise}" for name in ("diag", "spherical") for noise in ("", ", noise")}
+    assert set(found.table.index) == names
+    assert found.table["noise"].tolist() == [", noise" in name for name in found.table.index]
+    assert "noise" in found._shown()
+    plain = bg.select(x, [1], ["diag"], posteriors=0, seed=1)
+    assert "noise" in plain.table and "noise" not in plain._shown()
+
+
+def test_the_verdict_by_loo_is_of_all_that_were_sampled():
+    x = np.random.default_rng(0).normal(size=(40, 1))
+    fit = bg.fit(bg.MixtureSpec(1), x, method="em", seed=1)
+    names = ["K=3, full", "K=2, full", "K=1, full"]
+    table = pd.DataFrame(
+        {
+            "n_components": [3, 2, 1],
+            "n_parameters": [8, 5, 2],
+            "bic": [1.0, 2.0, 3.0],
+            "status": ["spurious", "converged", "converged"],
+            "elpd_loo": [-100.0, -110.0, -112.0],
+            "elpd_diff": [0.0, 10.0, 12.0],
+            "dse": [0.0, 4.0, 5.0],
+            "sampling": "converged",
+            "few_rows": 0.0,
+        },
+        index=names,
+    )
+    found = Selection(table, dict.fromkeys(names, fit), dict.fromkeys(names, fit), "loo")
+    assert found.verdict.startswith("elpd_loo puts K=3, full above K=2, full by 10.0 ± 4.0, more")
+    none = dataclasses.replace(found, table=table.assign(status="spurious"))
+    assert none.verdict == found.verdict
+    by_bic = dataclasses.replace(found, by="bic").verdict
+    assert "BIC prefers K=2, full" in by_bic and "elpd_loo puts K=3, full above K=2" in by_bic
+
+
+def test_a_share_below_numbers_is_no_weight_that_is_none():
+    p = bg.MixtureParameters(np.ones((1000, 1)), np.zeros((1000, 1, 1)), np.ones((1000, 1, 1, 1)))
+    log_weights = _shared(p, 1e-322, 1)[0]
+    np.testing.assert_allclose(log_weights, np.log(1e-322) - np.log(1000))
 
 
 @pytest.mark.slow

@@ -13,10 +13,12 @@ import re
 import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from bayesgmm.data.observations import Observations
+from bayesgmm.data.reopening import said
 from bayesgmm.errors import BayesGMMError, FileError
 from bayesgmm.inference.evidence.log_evidence import estimated
 from bayesgmm.inference.fitting import fitted
@@ -72,20 +74,52 @@ class Candidates:
                     spec, self.observations, method, seed=self.seed, cores=cores, progress=progress
                 )
                 self._keep(found, path)
-            if evidence and found.fact("log_evidence") is None:
-                estimate = estimated(found, seed=self.seed, cores=cores)
-                facts = {
-                    "log_evidence": estimate.value,
-                    "log_evidence_se": estimate.se,
-                    "log_evidence_note": estimate.note,
-                }
-                found = MixtureFit(found.spec, with_facts(found.tree, facts))
-                self._keep(found, path)
         except FileError:  # a full disk is no fault of the model's
             raise
         except BayesGMMError as error:
             return str(error)
+        if evidence and found.fact("log_evidence") is None:
+            found = self._with_evidence(found, path, cores)
+        if self.observations.stored is not None:  # which no first pass has to open again
+            vars(found)["observations"] = self.observations
         return found
+
+    def _with_evidence(self, found: MixtureFit, path: Path | None, cores: int | None) -> MixtureFit:
+        """A fit with its evidence; or with why there is none, which leaves the fit what it is."""
+        facts: dict[str, Any]
+        try:
+            estimate = estimated(found, seed=self.seed, cores=cores)
+        except BayesGMMError as error:
+            facts = {"log_evidence_note": str(error)}
+            return MixtureFit(found.spec, with_facts(found.tree, facts))
+        facts = {
+            "log_evidence": estimate.value,
+            "log_evidence_se": estimate.se,
+            "log_evidence_note": estimate.note,
+        }
+        found = MixtureFit(found.spec, with_facts(found.tree, facts))
+        self._keep(found, path)
+        return found
+
+    def _data(self) -> dict[str, Any]:
+        """What fits depend on, by name; of rows that are not in memory where they lie."""
+        rows = self.observations
+        if rows.stored is not None:
+            summary = rows.stored.summary
+            return {
+                "rows": said(rows),
+                "low": summary.low,
+                "high": summary.high,
+                "sample": summary.sample,
+            }
+        return {
+            "values": rows.values,
+            "names": rows.names,
+            "resolution": rows.resolution,
+            "index": rows.index.tolist(),
+            "row_weights": rows.row_weights,
+            **vars(rows.views),
+        }
 
     def _keep(self, found: MixtureFit, path: Path | None) -> None:
         if path is not None and found.status.value != "interrupted":
@@ -97,13 +131,10 @@ class Candidates:
         options = {k: v for k, v in asdict(method).items() if k != "progressbar"}  # changes no draw
         asked = json.dumps([spec.to_json(), method.name, repr(self.seed), options], sort_keys=True)
         digest = hashlib.sha256(asked.encode())
-        digest.update(np.ascontiguousarray(self.observations.values).tobytes())
-        digest.update(repr(self.observations.names).encode())
-        digest.update(self.observations.resolution.tobytes())
-        views = self.observations.views
-        for known in (self.observations.row_weights, *vars(views).values()):
-            if known is not None:
-                digest.update(repr(known.shape).encode() + known.tobytes())
+        for name, known in self._data().items():
+            array = isinstance(known, np.ndarray) and known.dtype != object
+            digest.update(f"{name} {known.shape} ".encode() if array else name.encode())
+            digest.update(known.tobytes() if array else repr(known).encode())
         label = re.sub(r"[^\w]+", "-", spec.label)
         return self.folder / f"{label}-{method.name}-{digest.hexdigest()[:12]}.nc"
 

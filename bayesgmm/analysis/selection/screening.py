@@ -67,7 +67,8 @@ def screened(
         reason = rows[specs[0].label]["status"]
         raise FitError(f"No model could be fitted; the first failed so: {reason}")
     table = pd.DataFrame.from_dict(rows, orient="index").drop(columns=["method"])
-    table.insert(2, "same_as", [", ".join(others) for others in models.values()])
+    table.insert(2, "noise", [spec.noise for spec in specs])
+    table.insert(3, "same_as", [", ".join(others) for others in models.values()])
     for column in _OF_DRAWS:
         table[column] = np.nan
     table["sampling"] = table["evidence_note"] = ""

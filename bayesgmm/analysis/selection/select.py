@@ -25,6 +25,7 @@ from bayesgmm.analysis.selection.unsampled import next_to_sample, share_of
 from bayesgmm.compiled.threads import available_cores
 from bayesgmm.data.observations import Observations
 from bayesgmm.errors import SpecError
+from bayesgmm.inference.evidence.log_evidence import FEWEST
 from bayesgmm.interrupts import whole_imports
 from bayesgmm.methods import NUTS
 from bayesgmm.model.priors import Priors
@@ -150,17 +151,24 @@ def select(
     unsampled = SHARE("unsampled", unsampled)
     priors = Priors() if priors is None else priors
     noisy = [noise] if isinstance(noise, (bool, np.bool_)) else _several("noise", noise, "True")
+    structures = _several("covariances", covariances, "['full', 'tied']")
+    ks = _several("n_components", n_components, "range(1, 6)")
     specs = [
         MixtureSpec(k, covariance, priors, each)
         for each in noisy
-        for covariance in _several("covariances", covariances, "['full', 'tied']")
-        for k in _several("n_components", n_components, "range(1, 6)")
+        for covariance in structures
+        for k in ks
     ]
     if not specs:
         raise SpecError("There is no model to fit; give at least one K and one covariance.")
     prior_on_k = _prior_on_k(prior_on_k, [spec.n_components for spec in specs])
     out = optional(PATH)("out", out)
     sampling = optional(instance("a bayesgmm.NUTS", NUTS))("sampling", sampling) or NUTS()
+    if by in ("evidence", "all") and most and sampling.n_draws < FEWEST:
+        raise SpecError(
+            f"The evidence needs {FEWEST} draws or more and sampling gives "
+            f"{sampling.n_draws}; draw more, or select by another criterion."
+        )
     seed, cores = seed_value(seed), CORES("cores", cores)
     progress = PROGRESS("progress", progress)
     observations = data if isinstance(data, Observations) else Observations(data)

@@ -44,8 +44,9 @@ class Selection:
     ----------
     table : pandas.DataFrame
         A row per model, best first by ``by``, equals by simplicity: ``n_components``,
-        ``covariance``, ``same_as`` (other covariances asked for by which it is the same
-        model: ``tied`` is ``full`` at K = 1), ``log_likelihood``, ``n_parameters``,
+        ``covariance``, ``noise`` (whether the model has it), ``same_as`` (other covariances
+        asked for by which it is the same model: ``tied`` is ``full`` at K = 1),
+        ``log_likelihood``, ``n_parameters``,
         ``aic``, ``bic``, ``icl`` (smaller is better); and where the model was sampled
         ``elpd_loo`` and ``elpd_loo_se`` (larger is better), ``elpd_diff`` to the best and
         its error ``dse``, the stacking ``weight``, ``bad_rows`` (Pareto k-hat above 0.7),
@@ -195,23 +196,25 @@ class Selection:
         if self.by in ("evidence", "all") and self.table["probability"].notna().any():
             return self._by_evidence() + "."
         ok = self.table[self.table["status"] == Status.CONVERGED.value]
+        if self.by == "loo" and (len(ok) or self.table["elpd_loo"].notna().any()):
+            return f"{self._by_loo()}{self._largest_by_loo()}."
         if not len(ok):
             return "No model converged; the table says why."
         if self.by in ("evidence", "all"):
             return "No model has a probability; the table says why."
-        if self.by == "loo":
-            return f"{self._by_loo(ok)}{self._largest_by_loo()}."
         best = ok.index[0]
         text = f"{self.by.upper()} prefers {best}"
         if len(ok) > 1:
             gap = ok[self.by].iloc[1] - ok[self.by].iloc[0]
             text += f", {gap:.1f} below {ok.index[1]}"
-        if ok["elpd_loo"].notna().sum() > 1:
-            text += "; " + self._by_loo(ok)
+        if self.table["elpd_loo"].notna().sum() > 1:
+            text += "; " + self._by_loo()
         return text + self._few(str(best)) + "."
 
-    def _by_loo(self, ok: pd.DataFrame) -> str:
-        sampled = ok.dropna(subset=["elpd_loo"]).sort_values("elpd_loo", ascending=False)
+    def _by_loo(self) -> str:
+        # Of all that were sampled, however EM ended: ``dse`` is of the difference to the best.
+        sampled = self.table.dropna(subset=["elpd_loo"])
+        sampled = sampled.sort_values("elpd_loo", ascending=False)
         if len(sampled) < 2:
             return "elpd_loo compares nothing, with fewer than two models sampled"
         first, second = sampled.index[:2]
@@ -223,7 +226,7 @@ class Selection:
                 "twice its error"
             )
         else:  # which of the two is above is noise, so they are named in the table's order
-            one, other = (label for label in ok.index if label in (first, second))
+            one, other = (label for label in self.table.index if label in (first, second))
             text = (
                 f"elpd_loo does not tell {one} from {other}, with a difference of {gap:.1f} ± "
                 f"{error:.1f}, less than twice its error"
@@ -270,7 +273,7 @@ class Selection:
         if self.by == "all":
             ok = self.table[self.table["status"] == Status.CONVERGED.value]
             if len(ok):
-                text += f"; BIC prefers {ok['bic'].idxmin()}; {self._by_loo(ok)}"
+                text += f"; BIC prefers {ok['bic'].idxmin()}; {self._by_loo()}"
         return text
 
     def _not_known(self, by_k: pd.Series) -> str:
@@ -306,7 +309,8 @@ class Selection:
 
     def _repr_html_(self) -> str:
         number, whole = "{:.2f}".format, "{:.0f}".format
-        shown = self._shown().drop(columns=["n_components", "covariance"])  # the label says both
+        shown = self._shown().drop(columns=["n_components", "covariance", "noise"], errors="ignore")
+        # The label says those.
         first = [name for name in _FIRST if name in shown.columns]
         shown = shown[first + [name for name in shown.columns if name not in first]]
         formats = dict.fromkeys(shown.select_dtypes("number").columns, number)
@@ -324,7 +328,7 @@ class Selection:
             "probability_se",
             "evidence_note",
         ]
-        hidden += [] if self.table["same_as"].any() else ["same_as"]
+        hidden += [name for name in ("noise", "same_as") if not self.table[name].any()]
         return self.table.drop(columns=hidden).dropna(axis=1, how="all").head(10)
 
 
@@ -337,9 +341,10 @@ def _shared(parameters: MixtureParameters, share: float, k: int) -> tuple[NDArra
     more = ((0, 0), (0, k - own))
     identity = np.broadcast_to(np.eye(d), (s, k - own, d, d))
     with np.errstate(divide="ignore"):
-        log_weights = np.log(np.pad(parameters.weights, more)) + np.log(share / s)
+        each = np.log(share) - np.log(s)  # share / s may be below numbers
+        log_weights = np.log(np.pad(parameters.weights, more)) + each
         noise = parameters.class_weights[:, own:].sum(axis=1)  # 0 without
-        log_noise = np.log(noise) + np.log(share / s)
+        log_noise = np.log(noise) + each
     return (
         log_weights,
         np.pad(parameters.means, (*more, (0, 0)), mode="edge"),

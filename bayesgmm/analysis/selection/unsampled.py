@@ -38,15 +38,17 @@ Array = NDArray[np.float64]
 _MARGIN = 5.0
 #: Models that are sampled for elpd_loo in the order of BIC.
 _FIRST_BY_BIC = 4
+#: What models of one structure have in common.
+_STRUCTURE = ["covariance", "noise"]
 
 
 def guessed_log_evidence(table: pd.DataFrame) -> Array:
     """Log evidence of each row: its own where it was sampled, else the guess; -inf if no fit.
 
-    The table has ``n_components``, ``covariance``, ``bic`` and ``log_evidence``.
+    The table has ``n_components``, ``covariance``, ``noise``, ``bic`` and ``log_evidence``.
     """
     k = table["n_components"].to_numpy()
-    structure = table["covariance"].to_numpy()
+    structure = table.groupby(_STRUCTURE).ngroup().to_numpy()
     by_bic, value = -table["bic"].to_numpy(float) / 2, table["log_evidence"].to_numpy(float)
     known = np.isfinite(value)
     found = np.where(known, value, by_bic)
@@ -106,7 +108,7 @@ def next_to_sample(
     if following in pending.index and share[following] > 0:
         return following
     share = share[pending.index]
-    if share.sum() < enough:
+    if share.sum() < enough * (1 + 1e-9):  # all of it is 1 up to rounding
         return None
     likely = share.index[share >= share.max() * (1 - 1e-9)]
     return str(pending.loc[likely, "n_components"].idxmin())
@@ -125,7 +127,6 @@ def _next_k(table: pd.DataFrame, known: pd.Series) -> str | None:
     if not len(known):
         return None
     best = table.loc[known.idxmax()]
-    larger = table[
-        (table["covariance"] == best["covariance"]) & (table["n_components"] > best["n_components"])
-    ]
+    same = (table[_STRUCTURE] == best[_STRUCTURE]).all(axis=1)
+    larger = table[same & (table["n_components"] > best["n_components"])]
     return str(larger["n_components"].idxmin()) if len(larger) else None

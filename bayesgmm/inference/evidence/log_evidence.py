@@ -42,6 +42,9 @@ from bayesgmm.result.fit import MixtureFit, require_fit
 Array = NDArray[np.float64]
 Method = Literal["combined", "bridge", "importance", "smc"]
 
+#: Draws, half of which are fitted by the proposal.
+FEWEST = 100
+
 
 @whole_imports
 def log_evidence(
@@ -129,8 +132,8 @@ def estimated(
     if method == "smc":
         return _by_smc(fit.spec, fit.observations, int(rng.integers(2**31)), cores)
     region = LabellingRegion(fit, cores)
-    if region.theta.shape[0] * region.theta.shape[1] < 100:
-        raise FitError("The evidence needs 100 draws or more; draw more.")
+    if region.theta.shape[0] * region.theta.shape[1] < FEWEST:
+        raise FitError(f"The evidence needs {FEWEST} draws or more; draw more.")
     with one_blas_thread():
         if method == "importance":
             return _alone("importance", by_importance(region, rng))
