@@ -62,7 +62,7 @@ def before_recording(parameters: MixtureParameters, resolution: Floats) -> Mixtu
     unit = parameters.scales.reshape(-1, parameters.n_features).max(axis=0)
     factors = without_recording(
         parameters.scale_tril / unit[:, None],
-        resolution**2 / (12 * unit**2),
+        (resolution / unit) ** 2 / 12,
         STRUCTURES["full"],
     )
     return replace(parameters, scale_tril=factors * unit[:, None])
@@ -71,7 +71,10 @@ def before_recording(parameters: MixtureParameters, resolution: Floats) -> Mixtu
 def recorded(x: Floats, resolution: Floats, origin: Floats) -> Floats:
     """Values (..., D) rounded to the steps of each feature, ``origin`` (D,) being one of them."""
     steps = np.where(resolution > 0, resolution, 1.0)
-    return np.where(resolution > 0, origin + steps * np.rint((x - origin) / steps), x)
+    with np.errstate(over="ignore"):
+        number = np.rint((x - origin) / steps)
+    rounded = (resolution > 0) & np.isfinite(number)
+    return np.where(rounded, origin + steps * np.where(rounded, number, 0.0), x)
 
 
 def thinned(fit: MixtureFit, max_draws: int) -> tuple[MixtureParameters, NDArray[np.int64]]:
