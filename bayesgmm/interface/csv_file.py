@@ -101,7 +101,8 @@ def _judged(source: Source, options: TableOptions, again: Any) -> Table:
 
     from bayesgmm.data.observations import Observations
 
-    if options.fixed and "header" in source.amends:  # there are no names to be found
+    unnamed = options.fixed and "header" in source.amends
+    if unnamed and not set(options.columns) <= set(source.names):  # there are no names to be found
         options = replace(options, columns=())
     refuse_unknown(options.columns, source.names, repr(source.path))
     if options.id:

@@ -124,6 +124,30 @@ def test_rows_of_other_columns_are_refused_by_name(main, here, saved):
     assert code == 2 and "The fit has 2 features" in err
 
 
+def test_columns_without_a_header_are_those_that_were_fitted(main, here):
+    X = bg.datasets.faithful().values[:60]
+    rows = np.column_stack([X[:, 0], np.arange(60) % 7, X[:, 1]])
+    np.savetxt("in.csv", rows, delimiter=",", fmt="%g")
+    options = ["--no-header", "--columns", "x2,x0", "--out", "fit.nc"]
+    assert main("fit", "in.csv", "-k", "2", *options)[0] == 0
+    _, fitted, _ = main("predict", "fit.nc", "--out", "-")
+    _, asked, _ = main("predict", "fit.nc", "in.csv", "--no-header", "--out", "-")
+    names = ["x0", "x2", "label", "probability_0", "probability_1"]
+    pd.testing.assert_frame_equal(table(asked)[names[2:]], table(fitted)[names[2:]])
+    # The command of a refusal takes the same columns.
+    _, _, err = main("predict", "fit.nc", "in.csv", "--out", "-")
+    assert main(*err.splitlines()[-1].split()[1:])[1] == asked
+    # A hole is filled where it is, and nothing else changes.
+    rows[3, 2] = np.nan
+    pd.DataFrame(rows).to_csv("in.csv", header=False, index=False, na_rep="")
+    assert main("impute", "fit.nc", "in.csv", "--no-header", "--out", "full.csv")[0] == 0
+    full = pd.read_csv("full.csv").to_numpy()
+    np.testing.assert_array_equal(full[~np.isnan(rows)], rows[~np.isnan(rows)])
+    assert 40 < full[3, 2] < 100
+    code, _, err = main("predict", "fit.nc", "faithful", "--no-header", "--out", "-")
+    assert code == 2 and "The fit's feature 'x2' is not among" in err
+
+
 def test_new_rows_with_problems_are_refused_with_the_command_that_works(main, here):
     Path("messy.csv").write_text(messy())
     options = ["--thousands", ",", "--id", "id", "--columns", "income,height,weight", "--missing"]

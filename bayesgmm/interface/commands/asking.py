@@ -155,16 +155,12 @@ def impute(
     filled = found.impute(n, rows.observations, seed=seed)
     copies = filled.values if n is not None else filled.values[None]
     holes = ~(rows.observations.values == rows.observations.values)
-    at = {name: j for j, name in enumerate(rows.observations.names)}
-    places = [
-        (place, at.get(rows.header[place], order)) for order, place in enumerate(rows.features)
-    ]
 
     def lines() -> Any:
         for number_of, copy in enumerate(copies):
             for i, own in enumerate(rows.own()):
                 line: list[Any] = list(own)
-                for place, j in places:
+                for j, place in enumerate(rows.features):
                     if holes[i, j]:
                         line[place] = float(copy[i, j])
                 yield line if n is None else [*line, number_of]

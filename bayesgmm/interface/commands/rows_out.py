@@ -7,6 +7,7 @@ answers after them.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from bayesgmm.result.fit import MixtureFit
 
 _SHOWN = 12
+_UNNAMED = re.compile(r"x\d+")
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,8 @@ def rows_for(
     missing = reading.missing or (
         not reading.drop_na and (holes or fit.observations.missing is not None)
     )
-    by_place = not reading.header
+    # Columns without a header are x0, x1, ...: where the fit knows them so, it says which ones.
+    by_place = not reading.header and not all(_UNNAMED.fullmatch(name) for name in features)
     wanted = () if by_place else features
     if reading.columns:
         raise DataError("The fit says which columns are used; leave --columns out.")
