@@ -9,6 +9,7 @@ folder clears away.  A digest of all values goes with them, and is compared on r
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import shutil
 import tempfile
@@ -40,12 +41,13 @@ def write_tree(tree: xr.DataTree, path: Path) -> Path:
     A NetCDF file is made in memory first, which takes as much again as the tree: HDF5
     does not survive a write that fails.
     """
-    if path.suffix not in (".nc", ".zarr"):
+    if path.suffix.lower() not in (".nc", ".zarr"):
         raise FileError(f"{path.name!r} does not say the format; end it in .nc or .zarr.")
+    refuse_to_replace(path)
     signed = tree.copy(deep=False)
     signed.attrs = {**tree.attrs, _DIGEST: _digest(tree)}
     with whole_or_not(path, "saved fit") as fresh, writing(path):
-        if path.suffix == ".nc":
+        if path.suffix.lower() == ".nc":
             content = signed.to_netcdf(engine="h5netcdf")
             # Released here: a view that outlives its buffer with an error crashes the process.
             with content, open(fresh, "wb") as file:
@@ -53,6 +55,23 @@ def write_tree(tree: xr.DataTree, path: Path) -> Path:
         else:
             signed.to_zarr(fresh, consolidated=False)
     return path
+
+
+def refuse_to_replace(path: Path) -> None:
+    """Refuse to save a fit over a folder that is none of ours, or a store over a file."""
+    store = path.suffix.lower() == ".zarr"
+    if path.is_dir() and not (store and _holds_fit(path)):
+        raise FileError(f"{str(path)!r} is a folder and no saved fit; choose another name.")
+    if store and path.exists() and not path.is_dir():
+        raise FileError(f"{str(path)!r} exists and is no folder of Zarr; choose another name.")
+
+
+def _holds_fit(store: Path) -> bool:
+    """Whether a folder says of itself that it is a saved fit; other stores of Zarr do not."""
+    try:
+        return "bayesgmm_format" in json.loads((store / "zarr.json").read_bytes())["attributes"]
+    except (OSError, ValueError, KeyError, TypeError):  # no store, or one that is damaged
+        return False
 
 
 @contextmanager
@@ -107,8 +126,8 @@ def _clear(folder: Path) -> None:
         if not work.is_dir() or not _abandoned(work):
             continue
         if (work / "old").is_dir():  # killed between two moves: what it had written is whole
-            for fresh in work.glob("*.zarr"):
-                if not (folder / fresh.name).exists():
+            for fresh in work.iterdir():
+                if fresh.suffix.lower() == ".zarr" and not (folder / fresh.name).exists():
                     with suppress(OSError):  # another process has done it
                         os.replace(fresh, folder / fresh.name)
         shutil.rmtree(work, ignore_errors=True)
@@ -136,7 +155,7 @@ def read_tree(path: Path) -> xr.DataTree:
     if not path.exists():
         raise FileError(f"There is no file {str(path)!r}.")
     options: dict[str, Any] = {"engine": "h5netcdf"}
-    if path.suffix == ".zarr":
+    if path.suffix.lower() == ".zarr":
         options = {"engine": "zarr", "consolidated": False, "zarr_format": 3}
     try:
         refuse_at_the_door(path)

@@ -33,7 +33,7 @@ class Refused(ValueError):
 
 def refuse_at_the_door(path: Path) -> None:
     """Refuse what no saved fit has; what is no NetCDF file or store at all is for its engine."""
-    if path.suffix == ".zarr" and path.is_dir():
+    if path.suffix.lower() == ".zarr" and path.is_dir():
         size, declared = _bytes_of(path), _declared_by_zarr(path)
     elif path.is_file():
         size, declared = path.stat().st_size, _declared_by_hdf5(path)

@@ -30,6 +30,8 @@ __all__ = ["here", "main", "saved"]
     (["fit", "faithful", "-k", "2", "--draws", "5"], "method='em' has no option 'draws'"),
     (["fit", "faithful", "-k", "2", "--out", "no/fit.nc"], "The folder 'no' does not exist"),
     (["fit", "faithful", "-k", "2", "--out", "dir.nc"], "is no regular file"),
+    (["fit", "faithful", "-k", "2", "--out", "dir.zarr"], "is a folder and no saved fit"),
+    (["select", "faithful", "-k", "1", "--best", "dir.zarr"], "is a folder and no saved fit"),
     (["generate", "{em}", "--out", "new.xlsx"], "end it in .csv, .tsv, .txt, .parquet"),
     (["generate", "{em}", "--out", "dir.csv"], "'dir.csv' exists and is no regular file"),
     (["predict", "{em}", "text.csv", "--out", "text.csv"], "is the file that is read"),
@@ -48,12 +50,29 @@ def test_refusals_are_one_sentence_and_write_nothing(arguments, words, main, her
     Path("text.csv").write_text("eruptions,waiting\n1,2\n3,4\n")
     Path("dir.csv").mkdir()
     Path("dir.nc").mkdir()
+    Path("dir.zarr").mkdir()
     before = sorted(os.listdir())
     code, out, err = main(*(a.replace("{em}", str(saved / "em.nc")) for a in arguments))
     assert (code, out) == (2, "")
     assert words in err and err.startswith("Error: ") and err.endswith(".\n")
     assert err.count("\n") == 1
     assert sorted(os.listdir()) == before
+
+
+def test_an_answer_is_not_lost_to_a_file_that_cannot_be_written(main, here, monkeypatch):
+    for name in ("fit.NC", "fit.ZARR"):
+        assert main("fit", "galaxies", "-k", "1", "--out", name)[0] == 0
+        assert main("show", name)[0] == 0
+
+    def full(*_):
+        raise bg.FileError("The disk is full; make room.")
+
+    monkeypatch.setattr(bg.MixtureFit, "save", full)
+    code, out, err = main("fit", "galaxies", "-k", "1", "--out", "new.nc")
+    assert code == 2 and "log-likelihood" in out and err == "Error: The disk is full; make room.\n"
+    command = ["select", "galaxies", "-k", "1", "--posteriors", "0", "--best", "new.nc"]
+    code, out, _ = main(*command)
+    assert code == 2 and "BIC" in out
 
 
 def test_what_was_there_stays_where_writing_fails(here):

@@ -299,7 +299,7 @@ def test_a_loaded_fit_needs_its_file_no_more(tmp_path, kept, other, suffix):
 # Saves that fail ----------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["fit", "fit.txt", "fit.h5", "fit.nc.gz", "fit.NC", ".nc"])
+@pytest.mark.parametrize("name", ["fit", "fit.txt", "fit.h5", "fit.nc.gz", "fit.NCX", ".nc"])
 def test_the_suffix_says_the_format(tmp_path, fit, name):
     message = refused(r"end it in \.nc or \.zarr", fit.save, tmp_path / name)
     assert repr(name) in message and not os.listdir(tmp_path)
@@ -320,6 +320,20 @@ def test_a_folder_of_the_users_is_not_replaced(tmp_path, fit, suffix):
     (mine / "notes.txt").write_text("precious")
     refused("is a folder and no saved fit; choose another name", fit.save, mine)
     assert contents(tmp_path) == {f"mine{suffix}/notes.txt": b"precious"}
+
+
+def test_a_store_of_somebody_else_is_not_replaced(tmp_path, fit):
+    """Only what says of itself that it is a saved fit is a folder that a save may replace."""
+    theirs, ours = tmp_path / "theirs.zarr", tmp_path / "ours.ZARR"
+    xr.Dataset({"precious": ("t", np.arange(5.0))}).to_zarr(theirs, consolidated=False)
+    before = contents(tmp_path)
+    refused("'.*theirs.zarr' is a folder and no saved fit; choose another", fit.save, theirs)
+    (tmp_path / "file.zarr").write_text("precious")
+    refused("exists and is no folder of Zarr", fit.save, tmp_path / "file.zarr")
+    assert contents(tmp_path) == before | {"file.zarr": b"precious"}
+    for _ in range(2):
+        assert bg.load(fit.save(ours)).log_likelihood == fit.log_likelihood
+    assert bg.load(fit.save(tmp_path / "fit.NC")).log_likelihood == fit.log_likelihood
 
 
 def fail_midway(monkeypatch, calls):

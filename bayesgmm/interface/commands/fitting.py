@@ -94,10 +94,9 @@ def fit(
     with progress_on(console_of(stderr=True)) as report:
         found = fitted(spec, table.observations, how, seed=seed, progress=report)
     typed([found], reading.given, data)
-    if out:
-        found.save(out)
     _shown(found, as_json=as_json)
-    if out:
+    if out:  # after the answer, which is not lost where a disk is full
+        found.save(out)
         tell([f"Kept in {out}."])
 
 

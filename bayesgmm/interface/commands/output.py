@@ -31,12 +31,17 @@ def checked(out: str, endings: Sequence[str], *, source: str = "") -> str:
     if out == STDOUT and STDOUT in endings:
         return out
     path, known = Path(out), [ending for ending in endings if ending != STDOUT]
-    if path.suffix.lower() not in known:
+    ending = path.suffix.lower()
+    if ending not in known:
         choice = ", ".join(known[:-1]) + f" or {known[-1]}" if len(known) > 1 else known[0]
         raise FileError(f"{out!r} does not say what to write; end it in {choice}.")
     if not path.parent.is_dir():
         raise FileError(f"The folder {str(path.parent)!r} does not exist; make it first.")
-    if path.exists() and not path.is_file() and not (path.suffix == ".zarr" and path.is_dir()):
+    if ending == ".zarr":
+        from bayesgmm.result.store import refuse_to_replace
+
+        refuse_to_replace(path)
+    elif path.exists() and not path.is_file():
         raise FileError(f"{out!r} exists and is no regular file; choose another name.")
     if source and path.exists() and os.path.exists(source) and os.path.samefile(path, source):
         raise FileError(f"{out!r} is the file that is read; choose another name.")

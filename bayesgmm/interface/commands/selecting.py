@@ -108,13 +108,13 @@ def select(
         seed=seed,
         sampling=bg.NUTS(draws=draws, engine=engine, progressbar=False),
     )
-    if best:
-        chosen.best.save(best)
     if as_json:
         rows = [{"model": label, **row.to_dict()} for label, row in chosen.table.iterrows()]
         print_json({"data": data, "by": chosen.by, "verdict": chosen.verdict, "models": rows})
-        return
-    _print(chosen, observations, data)
+    else:
+        _print(chosen, observations, data)
+    if best:  # after the answer, which is not lost where a disk is full
+        chosen.best.save(best)
 
 
 def _selected(
@@ -198,7 +198,7 @@ def report(
 
     checked(out, (".html", ".htm"), source=data)
     about: Any = None
-    if Path(data).suffix in (".nc", ".zarr") and Path(data).exists():
+    if Path(data).suffix.lower() in (".nc", ".zarr") and Path(data).exists():
         try:
             about = bg.load(data)
         except FileError as error:
