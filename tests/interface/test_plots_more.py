@@ -222,6 +222,37 @@ def test_any_number_of_components_and_features(k, d):
         plt.figure(number).canvas.draw()
 
 
+def test_names_with_dollars_are_no_formulas():
+    names = ["cost_$", "tax_{$"]
+    rows = pd.DataFrame(bg.datasets.faithful().values[:100], columns=names)
+    point = bg.fit(bg.MixtureSpec(2), rows, method="em", seed=1)
+    post = bg.fit(bg.MixtureSpec(2), rows, method="laplace", draws=200, seed=1)
+    assert bg.plot_conditional(post, *names).get_title() == r"cost_\$ given tax_{\$"
+    bg.plot_agreement(point, post)
+    bg.plot_fit(point, features="projection")
+    bg.plot_generated(point, features="projection")
+    bg.plot_anomalies(point, features=names[:1])
+    for plot in (bg.plot_fit, bg.plot_generated, bg.plot_anomalies, bg.plot_check, bg.plot_labels,
+                 bg.plot_memberships, bg.plot_prior_posterior):  # fmt: skip
+        plot(post)
+    for number in plt.get_fignums():
+        plt.figure(number).canvas.draw()
+    texts = [text.get_text() for text in plt.figure(1).findobj(Text)]
+    assert texts.count(r"cost_\$") == texts.count(r"tax_{\$") == 1
+    assert "cost_$" in bg.report(point) and "cost_$" in bg.report(post)
+
+
+def test_one_feature_has_one_direction():
+    fit = made(2, 1, draws=0)
+    for plot in (bg.plot_fit, bg.plot_generated):
+        assert plot(fit, features="projection").get_xlabel() == "x0"
+
+
+def test_too_many_features_of_a_map_are_refused_however_they_are_given():
+    with pytest.raises(bg.DataError, match=r"one or two for a map, got \['x0', 'x1', 'x2'\]\.$"):
+        bg.plot_anomalies(made(2, 3, draws=0), features=np.array([0, 1, 2]))
+
+
 @pytest.mark.parametrize("name", ["holes", "noise"])
 def test_rows_with_holes_and_rows_of_no_component(name, fits):
     fit = fits[name]

@@ -11,6 +11,7 @@ from matplotlib.lines import Line2D
 from bayesgmm.analysis.compare import agreement
 from bayesgmm.interface.plots.palette import NOISE, component_colors, legend_outside
 from bayesgmm.interface.plots.places import place
+from bayesgmm.interface.plots.words import plain
 from bayesgmm.interrupts import whole_imports
 from bayesgmm.options import LIMIT, PROBABILITY, TRUTH
 from bayesgmm.result.fit import MixtureFit
@@ -105,7 +106,7 @@ def plot_agreement(
             zorder=4,
         )
     axes.axvline(0, color="0.45", lw=0.9, zorder=3)
-    axes.set_yticks(range(len(table)), list(table.index), fontsize="small")
+    axes.set_yticks(range(len(table)), list(map(plain, table.index)), fontsize="small")
     for text, z_here in zip(axes.get_yticklabels(), outside, strict=True):
         text.set_fontweight("bold" if z_here else "normal")
     axes.tick_params(axis="y", length=0)

@@ -15,6 +15,7 @@ from bayesgmm.errors import DataError
 from bayesgmm.interface.plots.directions import center_of, feature_index, most_separating
 from bayesgmm.interface.plots.palette import PALETTE, legend_outside
 from bayesgmm.interface.plots.places import place
+from bayesgmm.interface.plots.words import plain
 from bayesgmm.interrupts import whole_imports
 from bayesgmm.options import LIMIT, PROBABILITY, TRUTH, shown
 from bayesgmm.result.fit import MixtureFit, require_fit
@@ -86,7 +87,7 @@ def plot_anomalies(
         index = feature_index(names, features)
     if len(index) > 2:
         raise DataError(
-            f"features must be one or two for a map, got {shown(list(features or []))}."
+            f"features must be one or two for a map, got {shown([names[j] for j in index])}."
         )
     n, kept_rows = fit.fact("n_rows"), fit.observations.kept
     rows = np.arange(kept_rows.n_rows)
@@ -102,7 +103,7 @@ def plot_anomalies(
     kept = ~np.isnan(values).any(axis=1)
     if len(index) == 1:
         _draw_line(axes, plane, values[:, 0], flagged, kept, (low[0], high[0]), rate)
-        axes.set(xlabel=names[index[0]], ylabel="anomaly score")
+        axes.set(xlabel=plain(names[index[0]]), ylabel="anomaly score")
     else:
         grid = np.stack(
             np.meshgrid(*(np.linspace(a, b, _GRID) for a, b in zip(low, high, strict=True))), -1
@@ -119,7 +120,7 @@ def plot_anomalies(
         axes.scatter(*values[kept & flagged].T, s=46, color=PALETTE[1], marker="x",
                      linewidths=1.8, zorder=3)  # fmt: skip
         axes.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]))
-        axes.set(xlabel=names[index[0]], ylabel=names[index[1]])
+        axes.set(xlabel=plain(names[index[0]]), ylabel=plain(names[index[1]]))
     title = f"{int(flagged.sum())} of {len(rows):,} rows flagged at a rate of {100 * rate:g} %"
     others = len(names) - len(index)
     if others:

@@ -16,6 +16,7 @@ from bayesgmm.analysis.checks.posterior_check import PosteriorCheck, posterior_c
 from bayesgmm.errors import SpecError
 from bayesgmm.interface.plots.palette import PALETTE
 from bayesgmm.interface.plots.places import place
+from bayesgmm.interface.plots.words import plain
 from bayesgmm.interrupts import whole_imports
 from bayesgmm.options import TRUTH, Seed
 from bayesgmm.result.fit import MixtureFit
@@ -154,7 +155,7 @@ def _draw_pit(ax: Axes, check: PosteriorCheck) -> list[Any]:
         else:
             style = {"color": "0.55", "lw": 0.7, "zorder": 3}
         dashed = name in named and name not in features
-        (lines[name],) = ax.plot(x, y, ls="--" if dashed else "-", label=name, **style)
+        (lines[name],) = ax.plot(x, y, ls="--" if dashed else "-", label=plain(name), **style)
     for name in named:
         found = "misplaced" if name in misplaced else "as expected"
         told = f"{name}: {found} ({_p(check.pit.loc[name, 'p_adjusted'])})"
@@ -165,7 +166,7 @@ def _draw_pit(ax: Axes, check: PosteriorCheck) -> list[Any]:
                 color=lines[name].get_color(),
                 lw=1.6,
                 ls=lines[name].get_linestyle(),
-                label=told,
+                label=plain(told),
             )
         )
     others = len(names) - len(named)
@@ -196,7 +197,7 @@ def _draw_statistics(ax: Axes, check: PosteriorCheck) -> list[Any]:
         ax.plot([0, signed[m]], [i, i], color=color, lw=1.2, zorder=3)
         ax.plot(signed[m], i, marker, color=color, ms=6, zorder=4)
     reach = max(1.6, 1.08 * np.abs(signed[shown]).max())
-    ax.set_yticks(place, [str(table.index[m]) for m in shown], fontsize="small")
+    ax.set_yticks(place, [plain(str(table.index[m])) for m in shown], fontsize="small")
     r = len(away) - 1
     ax.set(
         xlim=(-reach, reach),

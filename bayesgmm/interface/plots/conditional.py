@@ -15,6 +15,7 @@ from bayesgmm.errors import DataError
 from bayesgmm.interface.plots.directions import center_of, feature_index
 from bayesgmm.interface.plots.palette import PALETTE, legend_outside
 from bayesgmm.interface.plots.places import place
+from bayesgmm.interface.plots.words import plain
 from bayesgmm.interrupts import whole_imports
 from bayesgmm.mixture.parameters import MixtureParameters
 from bayesgmm.options import LIMIT, PROBABILITY, TRUTH
@@ -129,9 +130,9 @@ def plot_conditional(
     axes.set(
         xlim=(left, right),
         ylim=(low, high),
-        xlabel=names[second],
-        ylabel=names[first],
-        title=f"{names[first]} given {names[second]}",
+        xlabel=plain(names[second]),
+        ylabel=plain(names[first]),
+        title=plain(f"{names[first]} given {names[second]}"),
     )
     if legend:
         legend_outside(axes, handles)

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from scipy.linalg import eigh
 
 from bayesgmm.errors import DataError
+from bayesgmm.interface.plots.words import plain
 from bayesgmm.mixture.conditioning import factor_of
 from bayesgmm.mixture.noise import Noise
 from bayesgmm.mixture.parameters import MixtureParameters
@@ -37,7 +38,7 @@ _TERMS, _LETTERS = 3, 14  # features that a direction's name has, and letters of
 class Shown:
     """Directions of the data: some features, or linear combinations of all."""
 
-    names: tuple[str, ...]
+    names: tuple[str, ...]  # as they are drawn
     index: list[int]  # of features; all where they are combined
     matrix: Array | None = None  # (D, m) of a projection
     origin: Array | float = 0.0  # (D,)
@@ -69,14 +70,15 @@ class Shown:
 def choose(fit: MixtureFit, features: Any, *, most: int = MOST_PANELS) -> Shown:
     """What an option ``features`` asks for: names, ``"projection"``, or what there is room for."""
     names = list(fit.feature_names)
+    projected = isinstance(features, str) and features == "projection" and features not in names
+    if len(names) == 1 and projected:  # which has one direction
+        features = None
     if features is None and len(names) <= most:
-        return Shown(tuple(names), list(range(len(names))))
-    if features is None or (
-        isinstance(features, str) and features == "projection" and features not in names
-    ):
+        features = names
+    elif features is None or projected:
         return separating(center_of(fit.parameters), names)
     index = feature_index(names, features)
-    return Shown(tuple(names[j] for j in index), index)
+    return Shown(tuple(plain(names[j]) for j in index), index)
 
 
 def feature_index(names: Sequence[str], features: Any) -> list[int]:
@@ -170,7 +172,7 @@ def _name(number: int, coefficients: Array, names: Sequence[str]) -> str:
     for j in largest:
         sign = "−" if parts[j] < 0 else "+"
         short = names[j] if len(names[j]) <= _LETTERS else names[j][: _LETTERS - 1] + "…"
-        text += f" {sign} {abs(parts[j]):.1f} {short}"
+        text += f" {sign} {abs(parts[j]):.1f} {plain(short)}"
     text = text.removeprefix(" + ").strip()
     return f"{number}: {text}" + (" …" if len(coefficients) > len(largest) else "")
 

@@ -16,6 +16,7 @@ from bayesgmm.interface.plots.numbers import spread_line
 from bayesgmm.interface.plots.on_axes import collection_on
 from bayesgmm.interface.plots.palette import component_colors, line_style
 from bayesgmm.interface.plots.places import place, require_draws
+from bayesgmm.interface.plots.words import plain
 from bayesgmm.interrupts import whole_imports
 from bayesgmm.options import LIMIT, TRUTH
 from bayesgmm.result.fit import MixtureFit
@@ -121,7 +122,7 @@ def plot_labels(
         panel.set_title(label)
         panel.set(xlabel="draw" if chains == 1 else f"draw of {chains} chains, end to end")
         panel.set_xlim(0, n * chains - 1)
-    axes[0].set_ylabel(f"mean of {names[j]}")
+    axes[0].set_ylabel(plain(f"mean of {names[j]}"))
     orders = statistics["permutation"].values.reshape(-1, after.n_components)
     commonest = np.unique(orders, axis=0, return_counts=True)[1].max()
     axes[0].set_title(f"as sampled: {1 - commonest / len(orders):.0%} of draws switched labels")

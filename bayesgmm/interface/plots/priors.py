@@ -16,6 +16,7 @@ from bayesgmm.density.prior_draws import prior_draws
 from bayesgmm.interface.plots.directions import center_of, feature_index, most_separating
 from bayesgmm.interface.plots.palette import NOISE, component_colors
 from bayesgmm.interface.plots.places import place
+from bayesgmm.interface.plots.words import plain
 from bayesgmm.interrupts import whole_imports
 from bayesgmm.options import COUNT, PROBABILITY, TRUTH, generator
 from bayesgmm.result.fit import MixtureFit, require_fit
@@ -153,7 +154,7 @@ def _draw(ax: Axes, title: str, prior: Array, posterior: Array, k: int, mass: fl
     ax.set_ylim(posterior.shape[1] - 0.4, -1.6)
     ax.tick_params(axis="y", length=0)
     ax.tick_params(axis="x", labelsize="small")
-    ax.set_title(title, fontsize="medium")
+    ax.set_title(plain(title), fontsize="medium")
 
 
 def _interval(ax: Axes, y: float, q: Array, color: Any, *, thin: bool = False) -> None:
