@@ -81,6 +81,13 @@ class TableOptions:
     def command(self, path: str) -> str:
         """The command line with these options, ready to be run."""
         kept = list(_others(self.given)) if path in self.given else ["select", path]
+        return shlex.join(["bayesgmm", *kept, *self._words()])
+
+    def options(self) -> list[str]:
+        """The names of the options that were given."""
+        return [word for word in self._words() if word in (*_VALUES, *_FLAGS)]
+
+    def _words(self) -> list[str]:
         said = {
             "--encoding": self.encoding,
             "--sep": {"\t": "tab", " ": "space"}.get(self.sep, self.sep),
@@ -92,8 +99,7 @@ class TableOptions:
         words = ["--no-header"] * (not self.header)
         words += [word for name, value in said.items() if value for word in (name, value)]
         words += ["--ignore-text"] * self.ignore_text
-        words += ["--missing"] * self.missing + ["--drop-na"] * self.drop_na
-        return shlex.join(["bayesgmm", *kept, *words])
+        return words + ["--missing"] * self.missing + ["--drop-na"] * self.drop_na
 
 
 def _is_encoding(name: str) -> bool:

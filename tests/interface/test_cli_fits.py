@@ -11,6 +11,7 @@ import pytest
 
 import bayesgmm as bg
 from bayesgmm.interface.commands import fitting
+from bayesgmm.interface.commands.terminal import number
 from bayesgmm.methods import METHODS
 from bayesgmm.model.structure import STRUCTURES
 from tests.interface.test_cli import main
@@ -223,6 +224,45 @@ def test_outliers_are_listed_and_written(main, here, saved):
     _, out, _ = main("outliers", path, "in.csv", "--id", "nr", "--json")
     first = json.loads(out)["outliers"][0]
     assert first["line"] == 7 and first["values"]["nr"] == "a"  # row 5, below a line of names
+
+
+def test_columns_with_the_names_of_answers_are_not_lost(main, here):
+    X = bg.datasets.faithful().to_pandas().set_axis(["score", "row"], axis=1).iloc[:60]
+    X.index += 5
+    bg.fit(bg.MixtureSpec(1), X, seed=1).save("fit.nc")
+    X.assign(line="a", copy="b").to_csv("in.csv", index=False)
+    _, out, _ = main("outliers", "fit.nc", "in.csv", "--rate", "0.1")
+    assert out.splitlines()[2].split() == ["line_2", "score", "row", "line", "copy", "score_2"]
+    _, out, _ = main("outliers", "fit.nc", "--rate", "0.1")
+    assert out.splitlines()[2].split() == ["row_2", "score", "row", "score_2"]
+    _, out, _ = main("predict", "fit.nc", "--out", "-")
+    assert table(out).columns[:3].tolist() == ["row_2", "score", "row"]
+    _, out, err = main("impute", "fit.nc", "in.csv", "-n", "2", "--out", "-")
+    assert table(out).columns.tolist() == ["score", "row", "line", "copy", "copy_2"]
+    assert "a column 'copy' already; the new one is 'copy_2'" in err
+    X.columns = ["component", "component_2"]
+    bg.fit(bg.MixtureSpec(1), X, seed=1).save("fit.nc")
+    _, out, _ = main("generate", "fit.nc", "-n", "2", "--component", "--out", "-")
+    assert table(out).columns.tolist() == ["component", "component_2", "component_3"]
+
+
+def test_columns_of_one_name_are_all_written(main, here, saved):
+    pytest.importorskip("pyarrow")
+    Path("in.csv").write_text("note,eruptions,note,waiting\na,3,b,70\nc,2,d,50\n")
+    assert main("predict", str(saved / "em.nc"), "in.csv", "--out", "out.parquet")[0] == 0
+    frame = pd.read_parquet("out.parquet")
+    assert frame["note"].tolist() == ["a", "c"] and frame["note_2"].tolist() == ["b", "d"]
+
+
+def test_numbers_are_not_rounded_to_others(main, here, saved):
+    path = str(saved / "em.nc")
+    ask = ["condition", path, "--given", "waiting=60", "--quantiles", "0.07,0.999999,0.9999999"]
+    assert all(f" {q} %" in main(*ask)[1] for q in ("7", "99.9999", "99.99999"))
+    cuts = json.loads(main(*ask, "--json")[1])["features"]["eruptions"]["quantiles"]
+    assert list(cuts) == ["0.07", "0.999999", "0.9999999"]
+    _, out, _ = main("outliers", path, "--rate", "0.6")
+    assert "it would be about 163." in out
+    assert [number(v) for v in (9999.4, 9999.6, -9999.6)] == ["9999", "10,000", "-10,000"]
 
 
 def test_pictures_and_data_sets(main, here, saved):

@@ -45,6 +45,14 @@ __all__ = ["here", "main", "saved"]
     (["plot", "{em}", "--out", "p.docx"], "end it in .png"),
     (["plot", "{em}", "--features", "weight", "--out", "p.png"], "weight"),
     (["datasets", "--out", "a.csv"], "name it, as"),
+    (["datasets", "faithful", "--out", "a.csv", "--json"], "--json prints a list; give one"),
+    (["condition", "{em}", "--given", "waiting=6", "-n", "2", "--out", "a.csv", "--json"],
+     "--json is of an answer; give one"),
+    (["outliers", "{em}", "--id", "name"], "--id is of a table, and the rows are the fitted ones"),
+    (["predict", "{em}", "--columns", "a", "--missing", "--out", "-"],
+     "--columns, --missing are of a table, and the rows are the fitted ones; leave them out"),
+    (["report", "{em}", "--sep", "tab", "--by", "bic", "-k", "5", "--out", "r.html"],
+     "--sep, --by, --max-components are of data to be fitted"),
 ])  # fmt: skip
 def test_refusals_are_one_sentence_and_write_nothing(arguments, words, main, here, saved):
     Path("text.csv").write_text("eruptions,waiting\n1,2\n3,4\n")

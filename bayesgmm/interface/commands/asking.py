@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from bayesgmm.errors import SpecError
-from bayesgmm.interface.commands.output import STDOUT, write_rows
+from bayesgmm.interface.commands.output import STDOUT, distinct, write_rows
 from bayesgmm.interface.commands.parameters import (
     FitArgument,
     Json,
@@ -16,7 +16,7 @@ from bayesgmm.interface.commands.parameters import (
     Seed,
     reads_tables,
 )
-from bayesgmm.interface.commands.rows_out import fit_of, out_for, rows_for
+from bayesgmm.interface.commands.rows_out import fit_of, free, out_for, rows_for
 from bayesgmm.interface.commands.terminal import (
     console_of,
     number,
@@ -103,7 +103,7 @@ def outliers(
                 rows.place: places[i],
                 "anomaly_score": float(scores[i]),
                 "values": {
-                    **dict(zip(rows.header, own[i], strict=True)),
+                    **dict(zip(distinct(rows.header), own[i], strict=True)),
                     **dict(zip(rows.observations.names, values[i].tolist(), strict=True)),
                 },
             }
@@ -113,20 +113,25 @@ def outliers(
         return
     console = console_of()
     expected = rate * len(scores)
+    about = f"{expected:.2g}" if expected < 9.95 else f"{expected:,.0f}"
     console.print(
         f"Outliers at a rate of {rate:g}: {len(worst)} of {len(scores)} rows; of the model's own "
-        f"it would be about {expected:.2g}."
+        f"it would be about {about}."
     )
     shown = worst[:_SHOWN]
     if not shown:
         return
-    columns = {rows.place: [str(places[i]) for i in shown]}
-    order = [*rows.features, *(j for j in range(len(rows.header)) if j not in rows.features)]
+    order = list(rows.features)
     if reading.id:  # by which the rows are known
         order.insert(0, rows.header.index(reading.id))
-    for j in order:
-        columns.setdefault(rows.header[j], [_cell(own[i][j]) for i in shown])
-    columns["score"] = [f"{scores[i]:.2g}" for i in shown]
+    if data is not None:  # of the fitted rows there is nothing else but their places
+        order += [j for j in range(len(rows.header)) if j not in order]
+    names = distinct(rows.header[j] for j in order)
+    place, score = distinct([rows.place, "score"], names)
+    columns = {place: [str(places[i]) for i in shown]}
+    for name, j in zip(names, order, strict=True):
+        columns[name] = [_cell(own[i][j]) for i in shown]
+    columns[score] = [f"{scores[i]:.2g}" for i in shown]
     print_table(console, columns, list(columns)[-2:0:-1])
     if len(worst) > len(shown):
         console.print(f"{len(worst) - len(shown)} more; --out writes all.", style="dim")
@@ -165,7 +170,7 @@ def impute(
                         line[place] = float(copy[i, j])
                 yield line if n is None else [*line, number_of]
 
-    header = list(rows.header) if n is None else [*rows.header, "copy"]
+    header = [*rows.header, *(free(["copy"], rows.header) if n is not None else [])]
     write_rows(out, header, lines(), rows.manner)
     some = "" if n is None else f", in {n} {'copy' if n == 1 else 'copies'}"
     _tell_written(out, f"{len(holes)} rows with {holes.sum()} empty fields filled in{some}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from decimal import Decimal
 from typing import Annotated, Any
 
 import typer
@@ -10,7 +11,7 @@ import typer
 from bayesgmm.errors import SpecError
 from bayesgmm.interface.commands.output import STDOUT, write_rows
 from bayesgmm.interface.commands.parameters import FitArgument, Json, OutTable, Seed
-from bayesgmm.interface.commands.rows_out import fit_of, out_for
+from bayesgmm.interface.commands.rows_out import fit_of, free, out_for
 from bayesgmm.interface.commands.terminal import (
     console_of,
     number,
@@ -38,7 +39,7 @@ def generate(
     found = fit_of(fit)
     header = list(found.feature_names)
     if with_component:
-        header.append("component" if "component" not in header else "component_2")
+        header += free(["component"], header)
     chunks = found.generate_chunks(n, chunk=_CHUNK, seed=seed)
     write_rows(out, header, _rows(chunks, with_component))
     tell([f"{n} rows." if out == STDOUT else f"Wrote {out}: {n} rows."])
@@ -72,6 +73,8 @@ def condition(
     """Say what the other features are, where some have given values."""
     if bool(out) != (n is not None):
         raise SpecError("-n says how many new rows --out gets; give both or neither.")
+    if out and as_json:
+        raise SpecError("--out has new rows, and --json is of an answer; give one of them.")
     if out:
         out_for(out, None)
     known, wanted = _known(given), _probabilities(quantiles)
@@ -95,7 +98,7 @@ def condition(
             name: {
                 "mean": mean,
                 "sd": sd,
-                "quantiles": {f"{q:g}": value for q, value in zip(wanted, cut, strict=True)},
+                "quantiles": {str(q): value for q, value in zip(wanted, cut, strict=True)},
             }
             for name, mean, sd, cut in zip(left.feature_names, means, deviations, cuts, strict=True)
         }
@@ -110,9 +113,14 @@ def condition(
         "sd": [number(float(sd)) for sd in deviations],
     }
     for j, q in enumerate(wanted):
-        columns[f"{100 * q:g} %"] = [number(float(cut[j])) for cut in cuts]
+        columns[_percent(q)] = [number(float(cut[j])) for cut in cuts]
     middle = sorted(list(columns)[3:], key=lambda q: abs(float(q.split()[0]) - 50), reverse=True)
     print_table(console, columns, ["sd", *middle])
+
+
+def _percent(q: float) -> str:
+    """A probability with all digits that it was given with, so that no two look the same."""
+    return f"{(100 * Decimal(str(q))).normalize():f} %"
 
 
 def _known(given: list[str]) -> dict[str, float]:

@@ -50,6 +50,18 @@ def checked(out: str, endings: Sequence[str], *, source: str = "") -> str:
     return out
 
 
+def distinct(names: Iterable[str], taken: Iterable[str] = ()) -> list[str]:
+    """Names for new columns, numbered where there is such a column already."""
+    every, made = list(taken), list[str]()
+    for name in names:
+        free, number = name, 2
+        while free in every:
+            free, number = f"{name}_{number}", number + 1
+        every.append(free)
+        made.append(free)
+    return made
+
+
 TABLES = (*_TEXT, *_FRAMES, STDOUT)
 
 
@@ -121,7 +133,7 @@ def _write_frame(
             ]
         else:
             columns[place] = list(pd.to_datetime([value or None for value in columns[place]]))
-    frame = pd.DataFrame(dict(zip(header, columns, strict=True)))
+    frame = pd.DataFrame(dict(zip(distinct(header), columns, strict=True)))
     try:
         getattr(frame, _FRAMES[fresh.suffix.lower()])(fresh)
     except ImportError:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import wraps
 from inspect import Parameter, signature
 from typing import Annotated, Any, get_type_hints
 
 import typer
 
+from bayesgmm.errors import SpecError
 from bayesgmm.interface.table_options import SHIPPED, TableOptions, listed
 
 _READING = "How the table is read"
@@ -127,6 +128,13 @@ def reads_tables(command: Callable[..., None]) -> Callable[..., None]:
     made.__annotations__ = {parameter.name: parameter.annotation for parameter in kept}
     del made.__wrapped__
     return with_options
+
+
+def refuse_unused(options: Sequence[str], why: str) -> None:
+    """Refuse options that would say nothing here."""
+    if options:
+        are, them = ("is", "it") if len(options) == 1 else ("are", "them")
+        raise SpecError(f"{', '.join(options)} {are} {why}; leave {them} out.")
 
 
 def _options(*, columns: str, no_header: bool, **own: Any) -> TableOptions:

@@ -59,6 +59,8 @@ def datasets(
 
     if out and name is None:
         raise SpecError("--out writes one data set; name it, as bayesgmm datasets faithful.")
+    if out and as_json:
+        raise SpecError("--out writes rows, and --json prints a list; give one of them.")
     if out:
         out_for(out, None)
     found = {one: bg.datasets.load(one) for one in ([name] if name else SHIPPED)}

@@ -8,12 +8,13 @@ answers after them.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from bayesgmm.errors import DataError
-from bayesgmm.interface.commands.output import PLAIN, Manner, checked
+from bayesgmm.interface.commands.output import PLAIN, Manner, checked, distinct
+from bayesgmm.interface.commands.parameters import refuse_unused
 from bayesgmm.interface.commands.terminal import tell
 from bayesgmm.interface.table_options import TableOptions
 
@@ -42,23 +43,21 @@ class Asked:
         self, names: Sequence[str], columns: Sequence[Sequence[Any]]
     ) -> tuple[list[str], Iterator[list[Any]]]:
         """The own columns, and new ones after them."""
-        new = _free(names, self.header)
+        new = free(names, self.header)
         rows = (
             [*own, *values] for own, *values in zip(self.own(), *columns, strict=True)
         )  # fmt: skip
         return [*self.header, *new], rows
 
 
-def _free(names: Iterable[str], taken: list[str]) -> list[str]:
-    """Names for new columns, numbered where the rows have such a column already."""
-    made: list[str] = []
-    for name in names:
-        free, number = name, 2
-        while free in taken or free in made:
-            free, number = f"{name}_{number}", number + 1
-        if free != name:
-            tell([f"The rows have a column {name!r} already; the new one is {free!r}."])
-        made.append(free)
+def free(names: Sequence[str], taken: Sequence[str]) -> list[str]:
+    """Names for new columns; what is said of those that the rows have already."""
+    made = distinct(names, taken)
+    tell(
+        f"The rows have a column {name!r} already; the new one is {new!r}."
+        for name, new in zip(names, made, strict=True)
+        if new != name
+    )
     return made
 
 
@@ -87,6 +86,7 @@ def rows_for(
     from bayesgmm.interface.csv_file import read_table
 
     if data is None:
+        refuse_unused(reading.options(), "of a table, and the rows are the fitted ones")
         return _fitted_rows(fit)
     features = fit.feature_names
     missing = reading.missing or (
@@ -148,7 +148,7 @@ def _fitted_rows(fit: MixtureFit) -> Asked:
     index = rows.index.tolist()
     numbered = index == list(range(rows.n_rows))
     place = "id" if any(isinstance(label, str) for label in index) else "row"
-    header = [*([] if numbered else [place]), *fit.feature_names]
+    header = [*([] if numbered else distinct([place], fit.feature_names)), *fit.feature_names]
 
     def own() -> Iterator[list[Any]]:
         for label, values in zip(index, rows.values.tolist(), strict=True):

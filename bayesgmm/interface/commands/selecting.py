@@ -9,7 +9,12 @@ import typer
 
 from bayesgmm.errors import DataError, FileError
 from bayesgmm.interface.commands.output import checked
-from bayesgmm.interface.commands.parameters import DataArgument, Json, reads_tables
+from bayesgmm.interface.commands.parameters import (
+    DataArgument,
+    Json,
+    reads_tables,
+    refuse_unused,
+)
 from bayesgmm.interface.commands.terminal import (
     console_of,
     print_json,
@@ -178,6 +183,7 @@ def _print(chosen: Any, rows: Any, data: str) -> None:
 
 @reads_tables
 def report(
+    context: typer.Context,
     data: Annotated[
         str,
         typer.Argument(metavar="DATA|FIT", help="A saved fit (.nc), or data as select takes them."),
@@ -204,7 +210,14 @@ def report(
         except FileError as error:
             if "is not a saved bayesgmm fit" not in str(error):
                 raise
-    if about is None:
+    if about is not None:
+        given = [
+            f"--{name.replace('_', '-')}"
+            for name in context.params
+            if name not in ("data", "out") and _typed(context, name)
+        ]
+        refuse_unused(given, f"of data to be fitted, and {data!r} is a fit")
+    else:
         about, _ = _selected(
             data,
             reading,
@@ -220,3 +233,8 @@ def report(
     with replacing(out) as fresh:
         write(about, fresh)
     tell([f"Wrote {out}."])
+
+
+def _typed(context: typer.Context, name: str) -> bool:
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"

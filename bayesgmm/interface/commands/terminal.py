@@ -127,7 +127,7 @@ def _plain(content: Any) -> Any:
 
 def number(value: float) -> str:
     """Four digits, as they are wanted by somebody who reads."""
-    return "" if math.isnan(value) else f"{value:.4g}" if abs(value) < 1e4 else f"{value:,.0f}"
+    return "" if math.isnan(value) else f"{value:.4g}" if abs(value) < 9999.5 else f"{value:,.0f}"
 
 
 def print_table(
