@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from bayesgmm.analysis.selection.selected import Selection
+from bayesgmm.interface.plots.words import in_percent
 from bayesgmm.predictive.memberships import entropies
 from bayesgmm.result.fit import MixtureFit
 
@@ -26,8 +27,9 @@ def mixture(fit: MixtureFit) -> str:
             f"{name} {means[k, j]:.4g} (standard deviation {scales[k, j]:.2g})"
             for j, name in enumerate(names[:_FEATURES])
         )
-        sure = f" ± {100 * spread[k]:.2g}" if fit.is_posterior else ""
-        told.append(f"component {k} with {100 * weights[k]:.0f}{sure} % of the rows about {where}")
+        share = in_percent(weights[k])
+        sure = f" ± {100 * spread[k]:.2g}" if fit.is_posterior and share.isdigit() else ""
+        told.append(f"component {k} with {share}{sure} % of the rows about {where}")
     more = len(order) - len(told)
     some = f"; and {more} smaller ones" if more > 0 else ""
     noise = "" if p.noise is None else f"; {100 * p.noise.weight.mean():.2g} % are noise"

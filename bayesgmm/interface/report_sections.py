@@ -72,7 +72,7 @@ def _asked(fit: MixtureFit, selection: Selection | None) -> str:
 
 def _data(fit: MixtureFit) -> str:
     rows = fit.observations
-    lines = [f"{rows.n_rows:,} rows of {rows.n_features} features."]
+    lines = [f"{rows.n_rows:,} rows of {rows.n_features} feature{'s' * (rows.n_features != 1)}."]
     if steps := rows.recorded():
         lines.append(f"Values are recorded to {steps}.")
     if rows.n_unseen:
@@ -120,7 +120,13 @@ def _mixture(fit: MixtureFit) -> str:
         "and nine tenths of a component."
     )
     if len(fit.feature_names) == 1:
-        see = "Coloured curves are components, the black one is their sum; bars are the data."
+        noise = " the dotted one is noise," if fit.spec.noise else ""
+        see = (
+            f"Coloured curves are components,{noise} the black one is the sum of all; bars are the "
+            "data."
+        )
+    elif fit.spec.noise:
+        see += " Crosses are rows that are most probably noise."
     if fit.is_posterior:
         see += " Thin lines are draws of the posterior: where they spread, the data say little."
     return (
@@ -158,7 +164,7 @@ def _rows(fit: MixtureFit) -> str:
     rows = [[name, f"{count:,}"] for name, count in zip(names, counts, strict=True)]
     found = sentences(
         [
-            f"{100 * (sure >= 0.95).mean():.0f} % of the rows belong to their component with a "
+            f"{(sure >= 0.95).sum():,} of {len(sure):,} rows belong to their component with a "
             "probability of 0.95 or more."
         ]
     )

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from bayesgmm.errors import SpecError
+from bayesgmm.options import shown
 from bayesgmm.testing.expectations import Broken, Skipped
 
 Outcome = Literal["passed", "failed", "skipped"]
@@ -60,14 +61,18 @@ class Conformance:
 
     def __getitem__(self, name: str) -> Check:
         """One check by its name."""
-        return next(check for check in self.checks if check.name == name)
+        for check in self.checks:
+            if check.name == name:
+                return check
+        there = ", ".join(check.name for check in self.checks) or "none"
+        raise SpecError(f"There is no check {shown(name)}; choose among those made: {there}.")
 
     def of(self, outcome: Outcome) -> tuple[Check, ...]:
         """Those of one outcome."""
         return tuple(check for check in self.checks if check.outcome == outcome)
 
     def __repr__(self) -> str:
-        wide = max(len(check.name) for check in self.checks)
+        wide = max((len(check.name) for check in self.checks), default=0)
         counts = ", ".join(
             f"{len(self.of(outcome))} {outcome}"
             for outcome in ("passed", "failed", "skipped")

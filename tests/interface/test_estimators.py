@@ -495,6 +495,13 @@ def test_posterior_predictive_sample(sampler):
     np.testing.assert_array_equal(model.sample(5)[0], model.sample(5)[0])
 
 
+@pytest.mark.parametrize("ask", ["aic", "bic", "predict", "score_samples", "parameters"])
+def test_what_is_not_fitted_says_so(ask):
+    method = getattr(bg.GaussianMixture(2), ask)
+    with pytest.raises(NotFittedError):
+        method() if ask == "parameters" else method(FAITHFUL)
+
+
 def test_posterior_estimator_copies(sampler):
     model = MCMCGaussianMixture(2, priors=bg.Priors(weights=3.0), random_state=0)
     assert clone(model).get_params() == model.get_params()

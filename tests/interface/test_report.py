@@ -14,7 +14,9 @@ import numpy as np
 import pytest
 
 import bayesgmm as bg
+from bayesgmm.interface import report_findings as findings
 from bayesgmm.interface.made_again import code, command_line
+from bayesgmm.interface.plots.words import in_percent
 from tests.interface.test_cli import main
 from tests.support import refused
 from tests.whole.test_notebooks import Checked
@@ -94,6 +96,29 @@ def test_pictures_say_what_they_show(pages):
     assert "lowest for" in alts["selection"]
     assert "Posterior probabilities" not in alts["selection"]
     assert "histogram and density: component" in alts["point"]
+
+
+def test_sentences_stay_true_where_numbers_are_rounded():
+    rng = np.random.default_rng(0)
+    x = np.concatenate([rng.normal(size=(996, 1)), rng.normal(size=(4, 1)) + 30, [[9.0]]])
+    fit = bg.fit(bg.MixtureSpec(2, "tied"), x, method="em", seed=1)
+    told = findings.mixture(fit)
+    assert "with over 99 % of the rows" in told and "with under 1 % of the rows" in told
+    assert [in_percent(p) for p in (0, 0.004, 0.5, 0.996, 1)] == [
+        "0", "under 1", "50", "over 99", "100",
+    ]  # fmt: skip
+    page = bg.report(bg.fit(bg.MixtureSpec(2), bg.datasets.faithful(), method="em", seed=1))
+    assert "271 of 272 rows belong to their component with a probability of 0.95" in page
+
+
+def test_what_to_see_names_noise():
+    x = np.concatenate([bg.datasets.faithful().values, [[0.0, 150.0], [9.0, 20.0], [9.0, 140.0]]])
+    spec = bg.MixtureSpec(2, noise=True)
+    one = bg.report(bg.fit(spec, x[:, 1], method="map", seed=1))
+    assert "275 rows of 1 feature." in one
+    assert "the dotted one is noise, the black one is the sum of all" in one
+    two = bg.report(bg.fit(spec, x, method="map", seed=1))
+    assert "Crosses are rows that are most probably noise" in two
 
 
 @pytest.mark.parametrize("name", ["draws", "evidence", "selection", "point"])

@@ -78,6 +78,13 @@ def test_a_method_keeps_them_in_other_models(noise):
     assert not found.of("failed")
 
 
+def test_a_check_that_was_not_made_is_refused():
+    found = check_structure("diag", only="number of parameters")
+    assert found["number of parameters"].passed
+    refused("There is no check 'typo'; .* made: number of parameters", found.__getitem__, "typo")
+    assert repr(check_structure("diag", only=[])).endswith(": 0 passed.")
+
+
 @pytest.mark.parametrize("method", ["map", "laplace"])
 def test_a_method_keeps_them_of_rows_seen_in_part(method):
     """A fifth of the values is gone, and all of one row."""

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from scipy.linalg import eigh
 
 from bayesgmm.errors import DataError
-from bayesgmm.interface.plots.words import plain
+from bayesgmm.interface.plots.words import in_percent, plain
 from bayesgmm.mixture.conditioning import factor_of
 from bayesgmm.mixture.noise import Noise
 from bayesgmm.mixture.parameters import MixtureParameters
@@ -142,7 +142,7 @@ def separating(mixture: MixtureParameters, names: Sequence[str]) -> Shown:
     found = int(np.sum(ratios[: min(k - 1, d)] > _PART * max(ratios.sum(), 1e-12)))
     found = min(found, _DIRECTIONS)
     part = ratios[:found].sum() / max(ratios.sum(), 1e-12)
-    note = f"projected on the {found} directions that separate most ({part:.0%} of all)"
+    note = f"projected on the {found} directions that separate most ({in_percent(part)}% of all)"
     if found < 2:
         rest = vectors[:, found:]  # uncorrelated with those found, within components
         shares = mixture.weights / mixture.weights.sum()

@@ -16,7 +16,7 @@ from bayesgmm.interface.plots.numbers import spread_line
 from bayesgmm.interface.plots.on_axes import collection_on
 from bayesgmm.interface.plots.palette import component_colors, line_style
 from bayesgmm.interface.plots.places import place, require_draws
-from bayesgmm.interface.plots.words import plain
+from bayesgmm.interface.plots.words import in_percent, plain
 from bayesgmm.interrupts import whole_imports
 from bayesgmm.options import LIMIT, TRUTH
 from bayesgmm.result.fit import MixtureFit
@@ -125,7 +125,8 @@ def plot_labels(
     axes[0].set_ylabel(plain(f"mean of {names[j]}"))
     orders = statistics["permutation"].values.reshape(-1, after.n_components)
     commonest = np.unique(orders, axis=0, return_counts=True)[1].max()
-    axes[0].set_title(f"as sampled: {1 - commonest / len(orders):.0%} of draws switched labels")
+    switched = in_percent(1 - commonest / len(orders))
+    axes[0].set_title(f"as sampled: {switched}% of draws switched labels")
     if legend:
         for panel, each in zip(axes, traces, strict=True):
             _number_ends(panel, each, colors)

@@ -288,7 +288,8 @@ class GaussianMixture(MixtureEstimator):
 
     def aic(self, X: Any) -> float:
         """Akaike's criterion on ``X``; smaller is better (Akaike 1974)."""
-        return float(2 * self._n_parameters() - 2 * self.score_samples(X).sum(dtype=np.float64))
+        scores = self.score_samples(X)
+        return float(2 * self._n_parameters() - 2 * scores.sum(dtype=np.float64))
 
     def bic(self, X: Any) -> float:
         """Schwarz's criterion on ``X``; smaller is better (Schwarz 1978)."""
