@@ -32,14 +32,19 @@ def aligned(what: str, given: Any, names: tuple[str, ...] | None, labels: Any) -
     origin = type(given).__module__.partition(".")[0]
     if origin not in ("pandas", "polars"):
         return given
-    columns = list(getattr(given, "columns", ()))
-    if names is not None and columns and what in BY_FEATURE and tuple(columns) != names:
-        if set(columns) != set(names) or len(columns) != len(names):
+    columns = [str(name) for name in getattr(given, "columns", ())]
+    if names is not None and columns and what in BY_FEATURE:
+        if sorted(columns) != sorted(names):
             raise DataError(
-                f"{what} has the columns {', '.join(map(str, columns))} for the features "
+                f"{what} has the columns {', '.join(columns)} for the features "
                 f"{', '.join(names)}; name them alike, or give {what}.to_numpy() to go by position."
             )
-        given = given[list(names)]
+        order = [columns.index(name) for name in names]
+        given = given.iloc[:, order] if origin == "pandas" else given[:, order]
+    if names is not None and what == "errors" and origin == "pandas" and not columns:
+        own = [str(name) for name in given.index]
+        if sorted(own) == sorted(names):  # an error for each feature, by its name
+            return given.iloc[[own.index(name) for name in names]]
     if labels is not None and origin == "pandas" and what in BY_ROW:
         return _by_row(what, given, np.asarray(labels))
     return given
@@ -49,7 +54,8 @@ def _by_row(what: str, given: Any, labels: NDArray[Any]) -> Any:
     own = row_labels(given.index)
     if len(own) != len(labels) or np.array_equal(own, labels):
         return given  # another length is refused where its shape is
-    if np.array_equal(own, np.arange(len(own))):
+    counted = labels.dtype.kind in "iu" and np.array_equal(np.sort(labels), own)
+    if np.array_equal(own, np.arange(len(own))) and not counted:
         return given  # which has no labels of its own
     order, wanted = np.argsort(own, kind="stable"), np.argsort(labels, kind="stable")
     alike = own.dtype.kind == labels.dtype.kind and np.array_equal(own[order], labels[wanted])

@@ -51,6 +51,13 @@ def refuse_unfittable(
                 "drop it before fitting.",
                 column=name,
             )
+        # Only of rows that do not count, which have no part in the scale.
+        if not max(-table.extremes[0][j], table.extremes[1][j]) < LARGEST * scale[j]:
+            raise DataError(
+                f"Column {name!r} has a row of weight 0 so far from the others that its square "
+                "overflows on their scale; leave it out.",
+                column=name,
+            )
     distinct = _distinct_rows(table.counted, at_most=n_components)
     if n_components > distinct:
         raise DataError(

@@ -117,10 +117,10 @@ def lattice_step(values: NDArray[np.float64]) -> float:
 
 
 def off_lattice(values: NDArray[np.float64], step: float, origin: float) -> NDArray[np.float64]:
-    """Those values, a thousand at most, that are not whole steps from ``origin``."""
+    """Values, a thousand at most and each once, that are not whole steps from ``origin``."""
     off = (values - origin) / step
     noise = 8 * np.finfo(float).eps * np.abs(values) / step
-    return values[np.abs(off - np.rint(off)) > _OFF + noise][:_FEW]
+    return np.unique(values[np.abs(off - np.rint(off)) > _OFF + noise])[:_FEW]
 
 
 def _step_of(distinct: NDArray[np.float64]) -> float:

@@ -120,6 +120,8 @@ class Stored:
         while any(found.values()):
             on = tuple((j, found[j], float(seen[j][0])) for j in wanted if found[j])
             off = self.reduced(partial(_off, on), cores=cores).values
+            # One that was seen is known to be on it, if not as seen from the first.
+            off = {j: np.setdiff1d(column, seen[j]) for j, column in off.items()}
             if not any(len(column) for column in off.values()):
                 break
             for j, column in off.items():

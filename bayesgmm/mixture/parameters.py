@@ -85,9 +85,8 @@ class MixtureParameters:
             )
         if self.noise is not None:
             instance("a Noise or None", Noise)("noise", self.noise).require_batch(w[:-1])
-        if not (
-            np.all(self.weights >= 0) and np.allclose(self.class_weights.sum(-1), 1, atol=1e-6)
-        ):
+        every = self.class_weights
+        if not (np.all(every >= 0) and np.allclose(every.sum(-1), 1, atol=1e-6)):
             raise DataError("weights must not be negative and must sum to one.")
         if not np.all(np.isfinite(self.means)):
             raise DataError("means must be finite.")
@@ -230,9 +229,15 @@ class MixtureParameters:
     def log_likelihood(
         self, x: Any, row_weights: NDArray[np.float64] | None = None, *, cores: int | None = None
     ) -> NDArray[np.float64]:
-        """Log-likelihood of all rows under each mixture, shape (...); no N x batch array."""
-        rows, forms = self.with_rows(self._rows(x))
-        if row_weights is not None:
+        """Log-likelihood of all rows under each mixture, shape (...); no N x batch array.
+
+        Rows count by ``row_weights``, or by those that Observations bring.
+        """
+        data = self._rows(x)
+        rows, forms = self.with_rows(data)
+        if row_weights is None:
+            row_weights = data.row_weights
+        else:
             row_weights = checked_weights(row_weights, len(rows.values))
 
         def total(form: PrecisionForm) -> float:

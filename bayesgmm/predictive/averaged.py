@@ -16,6 +16,7 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import softmax
 
 from bayesgmm.compiled.threads import available_cores, one_blas_thread, over_slices
 from bayesgmm.data.observations import Observations
@@ -24,6 +25,7 @@ from bayesgmm.expectation.point import Point
 from bayesgmm.expectation.precision import PrecisionForm
 from bayesgmm.expectation.rows import CHUNK, Rows, uniform_log_density
 from bayesgmm.expectation.statistics import row_log_density
+from bayesgmm.mixture.conditioning import factor_of
 from bayesgmm.mixture.noise import Noise
 from bayesgmm.mixture.parameters import MixtureParameters
 from bayesgmm.model.structure import STRUCTURES
@@ -118,7 +120,9 @@ class AveragedMixture:
             return np.einsum("s,s...->...", self.draw_weights, values)[None]
 
         noise = None if p.noise is None else Noise(mean(p.noise.weight), self.box)
-        tril = np.linalg.cholesky(mean(p.covariances))
+        parts = np.sqrt(self.draw_weights)[:, None, None, None] * self.scale_tril
+        s, k, d, _ = parts.shape  # side by side, whose product is the mean covariance
+        tril = factor_of(parts.transpose(1, 2, 0, 3).reshape(1, k, d, s * d))
         return MixtureParameters(mean(p.weights), mean(p.means), tril, noise)
 
     def mean(self) -> Floats:
@@ -161,8 +165,7 @@ class AveragedMixture:
     @cached_property
     def _center(self) -> Floats:
         """Where densities are computed, so that data far from zero lose no digits."""
-        weights = self.weights / self.weights.sum()
-        return np.einsum("sk,skd->d", weights, self.means)
+        return np.einsum("sk,skd->d", softmax(self.log_weights), self.means)
 
     def log_density(self, data: Observations) -> Floats:
         """Log density (N,) of rows, of what was seen of them, with the error it was seen with."""
@@ -216,11 +219,18 @@ class AveragedMixture:
         own = self if len(features) == self.means.shape[-1] else self.marginal(features)
         if errors is None:
             return own
-        return replace(own, scale_tril=np.linalg.cholesky(own.parameters.covariances + errors))
+        variances, axes = np.linalg.eigh(errors)
+        root = axes * np.sqrt(np.maximum(variances, 0.0))  # of a matrix that may be singular
+        tril = own.scale_tril
+        both = np.concatenate([tril, np.broadcast_to(root, tril.shape)], axis=-1)
+        return replace(own, scale_tril=factor_of(both))
 
     def condition(self, given: Mapping[int, float]) -> AveragedMixture:
         """Of the other features where these have these values."""
-        seen, rest = self.parameters.marginal(list(given)), self.parameters.condition(given)
+        # Of even weights: a component's own may be below the smallest number, but for its log.
+        log_noise = None if self.log_noise is None else np.zeros_like(self.log_noise)
+        even = replace(self, log_weights=np.zeros_like(self.log_weights), log_noise=log_noise)
+        seen, rest = even.parameters.marginal(list(given)), even.parameters.condition(given)
         at = np.array(list(given.values()))
         logs = [self.log_weights + _log_densities(seen, at)]
         if seen.noise is not None:
@@ -239,7 +249,8 @@ class AveragedMixture:
     @cached_property
     def line(self) -> UnivariateMixture:
         """The mixture on the line; of one feature only."""
-        normals = UnivariateMixture.of(self.weights, self.means[..., 0], self.scale_tril[..., 0, 0])
+        shares = softmax(self.log_weights)
+        normals = UnivariateMixture.of(shares, self.means[..., 0], self.scale_tril[..., 0, 0])
         if (noise := self.noise) is None:
             return normals
         return normals.beside_uniform(float(noise.weight), *noise.required_box[:, 0].tolist())

@@ -56,12 +56,11 @@ def credible_interval(
     whole, p = statistic(predictive), predictive.parameters
     if not isinstance(whole, xr.DataArray):
         raise SpecError(f"statistic must give a DataArray, and gave {shown(whole)}.")
-    each = [
-        statistic(PredictiveDistribution.of(p[s], predictive.feature_names)).values
-        for s in range(len(p.weights))
-    ]
-    if len({values.shape for values in each}) > 1:
-        raise DataError("The statistic has another shape for some draws; make it one for all.")
+    each: list[Floats] = []
+    for s in range(len(p.weights)):
+        each.append(statistic(PredictiveDistribution.of(p[s], predictive.feature_names)).values)
+        if each[s].shape != each[0].shape:
+            raise DataError("The statistic has another shape for some draws; make it one for all.")
     tails = np.array([(1 - mass) / 2, (1 + mass) / 2])
     stacked = np.stack(each, axis=-1)
     bands = over_draws(stacked, predictive.mixture.draw_weights, tails)

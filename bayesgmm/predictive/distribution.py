@@ -215,6 +215,8 @@ class PredictiveDistribution:
                 f"The cdf is of values, and {rows.n_unseen:,} of these {rows.n_rows:,} rows have "
                 "none; leave them out."
             )
+        if not rows.seen_whole:
+            raise DataError("The cdf is of values without errors; leave the errors out.")
         found = line.cdf(rows.matrix[:, 0])
         return xr.DataArray(found, dims="obs", coords={"obs": rows.index}, name="cdf")
 

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import Any, Literal, NamedTuple
+from importlib.util import find_spec
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 import xarray as xr
@@ -27,7 +28,6 @@ Floats = NDArray[np.float64]
 
 #: What generated data may come as, beside an xarray Dataset.
 Frame = Literal["pandas", "polars"]
-_FRAME = optional(one_of("pandas", "polars"))
 _BLOCK = 16_384  # rows of one random stream
 _SMALLEST = 2.0**-31  # Sobol points have 30 bits; 0 and 1 have no normal quantile
 
@@ -167,7 +167,7 @@ def generated(
     chunk: int | None = None,
 ) -> Iterator[Any]:
     """Data sets of ``chunk`` rows each (all n where there is none), checked before the first."""
-    n, frame = LIMIT("n", n), _FRAME("frame", frame)
+    n, frame = LIMIT("n", n), checked_frame(frame)
     size = n if chunk is None else min(chunk, n)
     refuse_beyond_memory(
         f"{'n' if chunk is None else 'chunk'}={size:,} rows",
@@ -211,17 +211,21 @@ def _labelled(
     return framed(columns, range(begin, begin + len(x)), frame, "sample")
 
 
+def checked_frame(frame: Any) -> Frame | None:
+    """The option, before rows are made that nothing could hold."""
+    frame = optional(one_of(*get_args(Frame)))("frame", frame)
+    if frame == "polars" and find_spec("polars") is None:
+        raise DataError("frame='polars' needs polars; pip install 'bayesgmm[polars]'.")
+    return frame
+
+
 def framed(
     columns: dict[str, NDArray[Any]], index: Any, frame: str, name: str | None = None
 ) -> Any:
     """Columns as a frame of pandas, with row labels of some name, or of polars."""
     if frame == "polars":
-        try:
-            import polars as pl
-        except ImportError:
-            raise DataError(
-                "frame='polars' needs polars; pip install 'bayesgmm[polars]'."
-            ) from None
+        import polars as pl
+
         return pl.DataFrame(columns)
     import pandas as pd
 

@@ -31,7 +31,9 @@ def expected_rows(
     """
     flat = _evenly(parameters, _AVERAGED)
     seen, forms = flat.with_rows(rows)
-    known = np.where(np.isnan(rows.matrix), 0.0, rows.matrix)
+    # Moments are about a place among the rows: far from zero a variance would lose its digits.
+    center = (flat.weights[..., None] * flat.means).sum(axis=(0, 1)) / flat.weights.sum()
+    known = np.where(np.isnan(rows.matrix), 0.0, rows.matrix - center)
     first, second = np.zeros_like(known), np.zeros_like(known)
     touched = np.zeros(known.shape, dtype=bool)
     with one_blas_thread():
@@ -44,36 +46,42 @@ def expected_rows(
             for part in parts:
                 own, at = memberships[part.rows], np.ix_(part.rows, part.columns)
                 touched[at] = True
-                first[at] += np.einsum("nk,nku->nu", own[:, :k], part.means)
-                square = part.means**2 + part.variances
+                means = part.means - center[part.columns]
+                first[at] += np.einsum("nk,nku->nu", own[:, :k], means)
+                square = means**2 + part.variances
                 second[at] += np.einsum("nk,nku->nu", own[:, :k], square)
                 if mixture.noise is not None:
                     value, spread, gone = known[at], 0.0, np.isnan(rows.matrix[at])
                     if gone.any():  # of which it is known that they are in the box
                         low, high = mixture.noise.required_box[:, part.columns]
-                        value = np.where(gone, 0.5 * (low + high), value)
+                        value = np.where(gone, 0.5 * (low + high) - center[part.columns], value)
                         spread = gone * (high - low) ** 2 / 12
                     first[at] += own[:, k:] * value
                     second[at] += own[:, k:] * (value**2 + spread)
     first, second = first / len(forms), second / len(forms)
     variance = np.where(touched, np.maximum(second - first**2, 0.0), 0.0)
-    return np.where(touched, first, known), variance
+    return np.where(touched, first + center, rows.matrix), variance
+
+
+def some_of(parameters: MixtureParameters, n: int, rng: np.random.Generator) -> MixtureParameters:
+    """``n`` of the mixtures (n,) at random: as many of each part of the draws as can be."""
+    flat = parameters.flat()
+    s = len(flat.weights)
+    if s < n:
+        return flat[rng.integers(s, size=n)]
+    return flat[((np.arange(n) + rng.random()) * (s / n)).astype(int)]
 
 
 def drawn_rows(
-    parameters: MixtureParameters,
+    mixtures: MixtureParameters,
     rows: Observations,
-    n: int,
     rng: np.random.Generator,
     *,
     errors: bool = False,
 ) -> Floats:
-    """``n`` copies of the rows (n, N, D), what is not known drawn: each by one mixture."""
-    mixtures = _evenly(parameters, n)
-    if len(mixtures.weights) < n:
-        mixtures = mixtures[rng.integers(len(mixtures.weights), size=n)]
+    """Copies of the rows (n, N, D), what is not known drawn: each by one of the mixtures (n,)."""
     seen, forms = mixtures.with_rows(rows)
-    out = np.repeat(rows.matrix[None], n, axis=0)
+    out = np.repeat(rows.matrix[None], len(forms), axis=0)
     with one_blas_thread():
         for s, form in enumerate(forms):
             upto = np.cumsum(row_memberships(seen, form), axis=1)

@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 from bayesgmm.compiled.threads import available_cores, one_blas_thread, thread_map
 from bayesgmm.data.features import features_like
 from bayesgmm.data.observations import Observations
-from bayesgmm.data.reading import default_names
 from bayesgmm.errors import DataError, FitError
 from bayesgmm.options import PROBABILITY
 from bayesgmm.predictive.asked import positions
@@ -98,6 +97,8 @@ def regress(
             f"regress is given values, and {rows.n_unseen:,} of those in at are missing; leave "
             "their rows out, or ask impute."
         )
+    if not rows.seen_whole:
+        raise DataError("regress is given values without errors; leave the errors of at out.")
     given = [str(name) for name in rows.names]
     joint = predictive.mixture.marginal(positions([*given, y], predictive.feature_names))
     lines, tails = _Lines(joint), np.array([(1 - mass) / 2, (1 + mass) / 2])
@@ -168,10 +169,11 @@ def _given(predictive: PredictiveDistribution, y: str, at: Any) -> Observations:
         rows = Observations(np.column_stack(columns), names=[str(name) for name in at])
     else:
         rows = Observations(at)
-        if y in rows.names and rows.n_features > 1:  # the whole data set, say
+        rest = [name for name in predictive.feature_names if name != y]
+        whole = rows.n_features > len(rest)  # the whole data set, where an array has no names
+        if (rows.labelled or whole) and y in rows.names and rows.n_features > 1:
             rows = rows.select([name for name in rows.names if name != y])
-        if not rows.labelled or rows.names == tuple(default_names(rows.n_features)):
-            rest = [name for name in predictive.feature_names if name != y]
+        if not rows.labelled:
             return Observations(features_like(rows, rest), names=rest)
     names = list(rows.names)
     if y in names:

@@ -118,11 +118,17 @@ class UnivariateMixture(NamedTuple):
         def surplus(log_level: float) -> float:
             return float(np.diff(self.cdf(intervals(log_level).ravel()))[::2].sum()) - mass
 
-        level = brentq(surplus, -700.0, -1e-14, xtol=1e-13)
-        if self.share and abs(surplus(level)) > 1e-6:
+        within = surplus(-1e-14) < 0 < surplus(-700.0)
+        level = brentq(surplus, -700.0, -1e-14, xtol=1e-13) if within else 0.0
+        if self.share and not (within and abs(surplus(level)) <= 1e-6):
             raise FitError(
                 f"A region of mass {mass:g} ends where the density is that of noise, the same "
-                "everywhere; ask for a smaller mass."
+                "everywhere; ask for another mass."
+            )
+        if not within:
+            raise FitError(
+                f"A region of mass {mass:g} cannot be told from one point or from the whole line; "
+                "ask for a mass farther from 0 and 1."
             )
         return intervals(level), float(highest * math.exp(level))
 

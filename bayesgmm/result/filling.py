@@ -10,7 +10,7 @@ import xarray as xr
 from bayesgmm.data.observations import Observations
 from bayesgmm.mixture.parameters import MixtureParameters
 from bayesgmm.options import Seed, generator, seed_sequence
-from bayesgmm.predictive.imputation import drawn_rows, expected_rows
+from bayesgmm.predictive.imputation import drawn_rows, expected_rows, some_of
 from bayesgmm.result.by_block import OUT, Ask, answered
 
 
@@ -32,23 +32,19 @@ def filled(
         return answered(_expected(parameters, errors), rows, out)
     if out is None and rows.stored is None:
         rng = generator(seed)
-        return _drawn(parameters, rows, n, rng, errors)
+        return _drawn(some_of(parameters, n, rng), rows, rng, errors)
     seeds = seed_sequence(seed)
-    mixtures = parameters.flat()
-    if len(mixtures.weights) < n:  # a copy is of one draw of the parameters, all its rows are
-        chosen = generator(seeds.spawn(1)[0]).integers(len(mixtures.weights), size=n)
-        mixtures = mixtures[chosen]
+    # A copy is of one draw of the parameters, all its rows are.
+    mixtures = some_of(parameters, n, generator(seeds.spawn(1)[0]))
 
     def ask(some: Observations) -> xr.DataArray:  # each group has random numbers of its own
-        return _drawn(mixtures, some, n, generator(seeds.spawn(1)[0]), errors)
+        return _drawn(mixtures, some, generator(seeds.spawn(1)[0]), errors)
 
     return answered(ask, rows, out, copies=n)
 
 
-def _drawn(
-    parameters: MixtureParameters, rows: Observations, n: int, rng: Any, errors: bool
-) -> xr.DataArray:
-    values = drawn_rows(parameters, rows, n, rng, errors=errors)
+def _drawn(mixtures: MixtureParameters, rows: Observations, rng: Any, errors: bool) -> xr.DataArray:
+    values = drawn_rows(mixtures, rows, rng, errors=errors)
     coords = {"obs": rows.index, "feature": list(rows.names)}
     name = "y" if errors else "x"
     return xr.DataArray(values, coords, ("draw", "obs", "feature"), name=name)

@@ -186,7 +186,7 @@ class FitRecord:
             x,
             row_weights=constant.get("row_weights"),
             resolution=constant.get("resolution", 0),
-            missing="marginal" if np.isnan(x.values).any() else None,
+            missing="marginal" if np.isnan(x.values).any() else self.tree.attrs.get("missing"),
             errors=constant.get("errors"),
             labels=constant.get("labels"),
             allowed=constant.get("allowed"),

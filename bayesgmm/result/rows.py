@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, get_args, overload
+from typing import Any, overload
 
 import xarray as xr
 
 from bayesgmm.data.features import features_like
 from bayesgmm.data.observations import Observations
 from bayesgmm.errors import DataError, SpecError
-from bayesgmm.options import COUNT, PROBABILITY, SEED, Kind, Seed, one_of, optional
+from bayesgmm.options import COUNT, PROBABILITY, SEED, Seed, optional
 from bayesgmm.predictive.distribution import PredictiveDistribution
-from bayesgmm.predictive.generation import Frame, framed
+from bayesgmm.predictive.generation import Frame, checked_frame, framed
 from bayesgmm.predictive.memberships import (
     averaged_memberships,
     membership_intervals,
@@ -24,8 +24,6 @@ from bayesgmm.predictive.scores import scoring
 from bayesgmm.result.by_block import OUT, Ask, answered
 from bayesgmm.result.filling import filled
 from bayesgmm.result.record import FitRecord
-
-_FRAME: Kind[Frame | None] = optional(one_of(*get_args(Frame)))
 
 
 class FitOfRows(FitRecord):
@@ -179,7 +177,7 @@ class FitOfRows(FitRecord):
         """
         rows = self._rows(data)
         n, seed = optional(COUNT)("n", n), SEED("seed", seed)
-        frame = _FRAME("frame", frame)
+        frame = checked_frame(frame)
         if frame is not None and out is not None:
             raise SpecError("frame is of what is returned, and out is written; give one of them.")
         found = filled(self.parameters, rows, n, seed=seed, out=out)

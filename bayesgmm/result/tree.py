@@ -64,9 +64,7 @@ def lay_out(
                 coords={**{name: coords[name] for name in first}, **rows},
             )
     if log_likelihood is None:
-        log_likelihood = parameters.log_likelihood(
-            observations, observations.row_weights, cores=cores
-        )
+        log_likelihood = parameters.log_likelihood(observations, cores=cores)
     if constant := constant_variables(observations, spec):
         known: dict[str, Any] = {"feature": names, "feature_bis": names}
         if observations.stored is None:
@@ -104,6 +102,8 @@ def lay_out(
     if observations.stored is not None:
         tree.attrs["data"] = said(observations)
         tree.attrs["rows"] = json.dumps(told_of_rows(observations))
+    elif observations.missing and not observations.has_holes:  # which the rows do not show
+        tree.attrs["missing"] = observations.missing
     return tree
 
 

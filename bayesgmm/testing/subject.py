@@ -199,7 +199,7 @@ def in_common(said: Said) -> dict[str, Array]:
     scales = np.sqrt(np.diagonal(covariances, axis1=-2, axis2=-1))
     correlations = covariances / (scales[..., None] * scales[..., None, :])
     i, j = np.triu_indices(len(unit), 1)
-    likelihood = p.log_likelihood(said.rows, said.rows.row_weights)
+    likelihood = p.log_likelihood(said.rows)
     return {
         "weights": p.class_weights,
         "means": (back.of_rows(p.means) - np.nanmean(rows, axis=0)) / unit,

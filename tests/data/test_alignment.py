@@ -34,6 +34,24 @@ def test_features_and_rows_in_another_order_are_put_right():
     np.testing.assert_array_equal(rows.views.allowed, allowed.astype(bool))
 
 
+def test_labels_that_count_are_labels_where_the_datas_are_the_same():
+    """As after ``frame.sort_values``; elsewhere a count says nothing of the data's order."""
+    frame = FRAME.reset_index(drop=True)
+    weights = pd.Series([1.0, 2.0, 3.0])
+    rows = bg.Observations(frame.loc[[2, 0, 1]], row_weights=weights)
+    assert rows.index.tolist() == [2, 0, 1] and rows.row_weights.tolist() == [3, 1, 2]
+    rows = bg.Observations(frame.set_axis([2, 0, 5]), row_weights=weights)
+    assert rows.row_weights.tolist() == [1, 2, 3]
+
+
+def test_errors_of_features_go_by_name():
+    rows = bg.Observations(FRAME, errors=pd.Series({"c": 3.0, "a": 1.0, "b": 2.0}))
+    assert rows.views.errors[0].tolist() == [1, 2, 3]
+    numbered = FRAME.set_axis([2, 0, 1], axis=1)
+    rows = bg.Observations(numbered, errors=ERRORS.set_axis([0, 1, 2], axis=1))
+    np.testing.assert_array_equal(rows.views.errors, ERRORS[["c", "a", "b"]])
+
+
 def test_what_has_no_labels_goes_by_position():
     plain = FRAME.to_numpy()
     shuffled = ERRORS.loc[SHUFFLED]

@@ -105,6 +105,9 @@ def test_a_lattice_holds_for_every_row(tmp_path, monkeypatch):
     values[1234] += 0.5
     there, here = both(pd.DataFrame(values, columns=["a"]), tmp_path)
     assert there.resolution == here.resolution == 0.5
+    values = np.random.default_rng(3).choice([0.0, 1, 2.0095, 3.9905], (N, 1))  # nearly on one
+    there, here = both(pd.DataFrame(values, columns=["a"]), tmp_path)
+    assert there.resolution == here.resolution
 
 
 def changed(frame, row, value, column="b"):

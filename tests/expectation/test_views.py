@@ -204,6 +204,25 @@ def test_draws_vary_as_the_conditional_mixture_does(em_holed):
     np.testing.assert_array_equal(copies.values, again.values)
 
 
+def test_single_copies_vary_as_the_parameters_do():
+    """The mean of a copy's holes varies as much one copy at a time as in many at once."""
+    x = np.random.default_rng(5).normal(size=(40, 1))
+    x[10:] = np.nan
+    rows = bg.Observations(x, missing="marginal")
+    fit = bg.fit(bg.MixtureSpec(1), rows, method="laplace", draws=1000, seed=1)
+    together = fit.impute(300, seed=1).values[:, 10:, 0].mean(axis=1).std()
+    apart = np.std([fit.impute(1, seed=s).values[0, 10:, 0].mean() for s in range(100)])
+    assert 0.75 < apart / together < 1.25  # .08 is its standard error; without them it is .5
+
+
+def test_what_a_missing_value_means_is_kept_where_none_was_there(tmp_path):
+    rows = bg.Observations(np.arange(12.0).reshape(6, 2) ** 1.5, missing="marginal")
+    fit = bg.fit(bg.MixtureSpec(1), rows, method="map", seed=1)
+    for each in (fit, bg.load(fit.save(tmp_path / "fit.nc"))):
+        assert each.missing == each.observations.missing == "marginal"
+        assert each.predict([[np.nan, 1.0]]).item() == 0
+
+
 def test_copies_are_frames_with_the_rows_labels(em_holed):
     import pandas as pd
 

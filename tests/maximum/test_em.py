@@ -182,6 +182,18 @@ def test_iteration_limit_is_a_status_with_a_remedy(faithful):
     assert "Raise max_iter" in repr(result)
 
 
+def test_rows_of_no_weight_start_nothing(faithful):
+    """However far they are; where no number holds their square they are refused."""
+    x = np.vstack([faithful.values[:60], np.full((60, 2), 1e6)])
+    weights = np.repeat([1.0, 0.0], 60)
+    found = fit("full", 2, bg.Observations(x, row_weights=weights, resolution=0))
+    there = fit("full", 2, bg.Observations(x[:60], resolution=0))
+    np.testing.assert_allclose(found.log_likelihood, there.log_likelihood, rtol=1e-9)
+    x[:60], x[60:] = x[:60] * 1e-6, 1e149
+    with pytest.raises(bg.DataError, match="row of weight 0 so far from the others"):
+        fit("full", 2, bg.Observations(x, row_weights=weights, resolution=0))
+
+
 def test_row_weights_fit_like_repeated_rows(faithful):
     x = faithful.values
     times = np.random.default_rng(0).integers(0, 3, size=len(x))

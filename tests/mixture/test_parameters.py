@@ -11,8 +11,9 @@ import pytest
 from scipy.special import logsumexp
 from scipy.stats import multivariate_normal
 
-from bayesgmm import MixtureParameters
+from bayesgmm import MixtureParameters, Observations
 from bayesgmm.errors import DataError, SpecError
+from bayesgmm.mixture.noise import Noise
 from tests import support
 
 SHAPES = [(), (4,), (2, 3)]
@@ -464,3 +465,17 @@ def test_nothing_is_mutated():
     for name in ("weights", "means", "scale_tril"):
         with pytest.raises(dataclasses.FrozenInstanceError):
             setattr(q, name, None)
+
+
+def test_rows_count_by_the_weights_that_they_bring():
+    p, w = mixture(), np.array([1.0, 5.0, 0.5])
+    x = np.arange(6.0).reshape(3, 2)
+    rows = Observations(x, row_weights=w)
+    np.testing.assert_allclose(p.log_likelihood(rows), p.log_density(x) @ w, rtol=1e-12)
+    np.testing.assert_allclose(p.log_likelihood(rows, np.ones(3)), p.log_likelihood(x), rtol=1e-12)
+
+
+def test_a_share_of_noise_is_not_negative():
+    p, box = mixture(k=2), np.array([[-9.0, -9.0], [9.0, 9.0]])
+    with pytest.raises(DataError, match="weights must not be negative"):
+        MixtureParameters(p.weights * 1.2, p.means, p.scale_tril, Noise(np.asarray(-0.2), box))

@@ -9,10 +9,12 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
+import xarray as xr
 from scipy import integrate, optimize, stats
 from scipy.special import logsumexp
 
 import bayesgmm as bg
+from bayesgmm.mixture.noise import Noise
 from bayesgmm.model.structure import STRUCTURES as ALL
 from bayesgmm.predictive import averaged, generation, memberships, regression
 from bayesgmm.predictive.credible import credible_interval
@@ -115,6 +117,38 @@ def test_condition_times_marginal_is_the_joint_density(structure):
                 + conditional.log_density(row[rest])[0]
             ).item()
             np.testing.assert_allclose(total, whole, rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+def test_what_only_noise_explains_is_of_noise():
+    """All that is left is the uniform part; what seemed impossible can come back."""
+    noise = Noise(np.full(1, 0.5), np.array([[-1000.0] * 3, [1000.0] * 3]))
+    tril = np.eye(3)[None, None]
+    whole = of(bg.MixtureParameters([[0.5]], np.zeros((1, 1, 3)), tril, noise))
+    two = whole.condition({"a": 500.0, "b": 2000.0})  # outside of the box
+    np.testing.assert_allclose(
+        whole.condition({"a": 500.0}).condition({"b": 2000.0}).mean, two.mean
+    )
+    left = whole.condition({"a": 500.0, "b": 0.0})
+    np.testing.assert_allclose(left.log_density([[0.0], [999.0]]), -np.log(2000), rtol=1e-12)
+    np.testing.assert_allclose(left.quantile([0.25, 0.5]), [-500, 0], atol=1e-9)
+    with pytest.raises(bg.FitError, match="density is that of noise"):
+        left.region(0.5)
+
+
+def test_regions_that_rounding_would_decide_are_refused(em_faithful):
+    with pytest.raises(bg.FitError, match="one point or from the whole line"):
+        em_faithful.marginal("waiting").region(1e-8)
+
+
+def test_a_near_singular_covariance_keeps_its_digits():
+    """The factor of a mean and of a sum of covariances, which squared are singular."""
+    tril = np.array([[1.0, 0.0], [1.0, 1e-9]])
+    mixture = of(bg.MixtureParameters(np.ones((2, 1)), np.zeros((2, 1, 2)), [tril[None]] * 2))
+    mean = mixture.mixture.mean_parameters().scale_tril[0, 0]
+    np.testing.assert_allclose(mean, tril, rtol=1e-6, atol=1e-22)
+    seen = mixture.mixture.as_seen([0, 1], 1e-24 * np.eye(2)).scale_tril[0, 0]
+    np.testing.assert_allclose(seen[1, 1], np.sqrt(1e-18 + 2e-24), rtol=1e-6)
 
 
 def test_what_one_value_rules_out_another_can_bring_back():
@@ -354,6 +388,12 @@ def test_one_draw_and_the_mean():
     within_four_errors(part[:, :, None] * part[:, None, :], p.covariances[:, 0].mean(0))
 
 
+def test_a_frame_that_cannot_be_made_is_refused_first(monkeypatch):
+    monkeypatch.setattr(generation, "find_spec", lambda name: None)
+    with pytest.raises(bg.DataError, match="needs polars"):
+        of(draws()).generate_chunks(10, frame="polars").__next__()
+
+
 def test_rows_depend_on_the_seed_only(monkeypatch):
     """Not on threads, nor on how they are cut into chunks."""
     joint = of(draws(s=50))
@@ -461,6 +501,14 @@ def test_regression_takes_what_data_can_be(laplace, faithful):
         assert laplace.regress("eruptions", at).equals(curve)
     assert laplace.regress("eruptions", faithful).sizes["obs"] == 272
     assert laplace.regress("eruptions", {"waiting": 60}).sizes["obs"] == 1
+    x = PredictiveDistribution.of(draws(s=5), ["x0", "x1", "x2"])  # as an array's columns are
+    values = np.array([[0.3, 1.0, 0.5], [0.4, -1.0, 0.6]])
+    for j in range(3):
+        others = [i for i in range(3) if i != j]
+        given = {f"x{i}": values[:, i] for i in others}
+        curve = regression.regress(x, f"x{j}", given)
+        for at in (values[:, others], values, pd.DataFrame(given)):
+            xr.testing.assert_equal(regression.regress(x, f"x{j}", at), curve)
     three = of(draws(s=5))
     part = regression.regress(three, "a", {"c": [0.5]})  # b is averaged over
     np.testing.assert_allclose(
@@ -470,6 +518,13 @@ def test_regression_takes_what_data_can_be(laplace, faithful):
     np.testing.assert_allclose(
         both["mean"][1], three.condition({"a": 1.0, "c": 0.5}).mean[0], rtol=1e-10
     )
+
+
+def test_errors_of_given_values_are_refused(laplace):
+    rows = bg.Observations([[60.0]], names=["waiting"], errors=1.0)
+    for ask in (partial(laplace.regress, "eruptions"), laplace.marginal("waiting").cdf):
+        with pytest.raises(bg.DataError, match="without errors"):
+            ask(rows)
 
 
 def test_chunks_of_a_regression_change_nothing(laplace, monkeypatch):

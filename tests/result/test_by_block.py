@@ -162,9 +162,9 @@ def test_a_copy_of_all_rows_is_by_one_draw_of_the_parameters(monkeypatch, draws,
     """Also where there are more copies than draws."""
     given = []
 
-    def drawn_rows(mixtures, rows, n, rng, *, errors):
+    def drawn_rows(mixtures, rows, rng, *, errors):
         given.append(mixtures.means)
-        return np.zeros((n, rows.n_rows, 2))
+        return np.zeros((len(mixtures.means), rows.n_rows, 2))
 
     monkeypatch.setattr("bayesgmm.result.filling.drawn_rows", drawn_rows)
     draws.impute(40, stored(tmp_path), seed=1)

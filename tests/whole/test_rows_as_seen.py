@@ -150,6 +150,14 @@ def test_denoising_is_the_conditional_expectation():
         np.testing.assert_allclose(found["mean"].values[n], r @ np.stack(parts), rtol=1e-9)
 
 
+def test_denoising_far_from_zero_keeps_its_digits():
+    x = np.random.default_rng(4).normal(0, 5, (30, 1))
+    rows = [bg.Observations(x + 2.0**30 * far, errors=1.0, resolution=0) for far in (0, 1)]
+    here, there = (bg.fit(bg.MixtureSpec(1), each, seed=1).denoise() for each in rows)
+    np.testing.assert_allclose(there["sd"], here["sd"], rtol=1e-6)
+    np.testing.assert_allclose(there["mean"] - 2.0**30, here["mean"], atol=1e-5)
+
+
 def test_a_row_is_scored_with_its_own_error(deconvolved):
     fit, row = deconvolved["laplace"], np.array([[2.5, -6.0]])
     exact = fit.score_samples(row).values

@@ -294,6 +294,6 @@ def wbic(fit: MixtureFit, *, draws: int = 1000, seed: Any = None, cores: int | N
     run = fitted(fit.spec, warm, NUTS(draws=draws), seed=seed, cores=cores)
     if told := doubt(run, "WBIC"):
         warn(told)
-    total = -run.parameters.log_likelihood(observations, weights, cores=cores)
+    total = -run.parameters.log_likelihood(observations, cores=cores)
     se = array_stats.mcse(total, chain_axis=0, draw_axis=1, method="mean")
     return Wbic(float(total.mean()), float(se))

@@ -43,6 +43,10 @@ def starts(
     (principal components).
     """
     k = spec.n_components
+    if weights is not None and (weights > 0).sum() >= k:  # the others may be anywhere
+        counted = weights > 0
+        x, weights = x[counted], weights[counted]
+        allowed = None if allowed is None else allowed[counted]
     if k == 1:
         yield from_labels(x, np.zeros(len(x), dtype=int), weights, spec)
         return
