@@ -129,6 +129,18 @@ def _read(file: Path) -> Batch | None:
     return Batch(SufficientStatistics(float(one[0]), *one[1:]) for one in zip(*parts, strict=True))
 
 
+def _seen(observations: Observations) -> str:
+    """A digest of how rows were seen and count; of stored rows of what is said of that."""
+    told = hashlib.sha256(f"{observations.how_seen()}, {observations.resolution.tolist()}".encode())
+    if observations.stored is None:
+        parts = {"row_weights": observations.row_weights, **vars(observations.views)}
+        for name, part in parts.items():
+            told.update(name.encode())
+            if part is not None:
+                told.update(np.ascontiguousarray(part).tobytes())
+    return told.hexdigest()
+
+
 def checkpoint_in(
     folder: Path, model: str, observations: Observations, method: str, seed: Seed
 ) -> Seed:
@@ -146,6 +158,8 @@ def checkpoint_in(
         "features": list(observations.names),
         "center": [repr(float(value)) for value in observations.center],
         "scale": [repr(float(value)) for value in observations.feature_scale],
+        "weight": repr(float(observations.total_weight)),
+        "view of the rows": _seen(observations),
     }
     header = folder / _HEADER
     if header.exists():

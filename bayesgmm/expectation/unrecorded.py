@@ -28,6 +28,10 @@ from bayesgmm.model.structure import SCALES, SHARED
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(20)
 #: Least probability of a box: of mixtures so far away from it nothing is to be known.
 _LEAST = 1e-290
+#: A probability below this has lost too many digits as a difference of four near one.
+_SMALL = 1e-6
+#: Ends of the pieces of a tail, in widths of its top; log-concave, it falls by e in each width.
+_PIECES = np.array([0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 45.0])
 
 
 @njit(**COMPILED)
@@ -105,6 +109,64 @@ def _edge(x, a, b, r):  # type: ignore[no-untyped-def]  # pragma: no cover - com
 
 
 @njit(**COMPILED)
+def _log_between(a, b):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+    """About the log of :func:`_between`, finite as far out as squares are."""
+    if a + b < 0.0:
+        a, b = -b, -a
+    if a < 8.0:
+        return math.log(max(_between(a, b), 1e-300))
+    tail = -0.5 * a * a - math.log(a)  # of the normal, but for a constant
+    return tail + math.log(max(1.0 - math.exp(min(0.5 * (a - b) * (a + b), 0.0)), 1e-300))
+
+
+@njit(**COMPILED)
+def _log_slice(x, a, b, r):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+    """About the log density of one at x and the other between a and b, but for constants."""
+    rest = math.sqrt(1.0 - r * r)
+    return -0.5 * x * x + _log_between((a - r * x) / rest, (b - r * x) / rest)
+
+
+@njit(**COMPILED)
+def _in_tail(a, b, r):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+    """Probability of two standard normals between a (2,) and b (2,), with its digits in tails.
+
+    An integral over the first of what is positive and log-concave: outwards from its top.
+    """
+    low, high = max(a[0], -40.0), min(b[0], 40.0)
+    if not low < high:
+        return 0.0
+    begin, end = low, high
+    for _ in range(120):  # golden section
+        left, right = (
+            end - 0.6180339887498949 * (end - begin),
+            begin + 0.6180339887498949 * (end - begin),
+        )
+        if _log_slice(left, a[1], b[1], r) < _log_slice(right, a[1], b[1], r):
+            begin = left
+        else:
+            end = right
+    top = 0.5 * (begin + end)
+    highest, total = _log_slice(top, a[1], b[1], r), 0.0
+    for side in (-1.0, 1.0):
+        reach = high - top if side > 0.0 else top - low
+        width, narrow = reach, 0.0
+        if reach > 0.0 and _log_slice(top + side * reach, a[1], b[1], r) < highest - 1.0:
+            for _ in range(60):  # where it has fallen by e
+                middle = 0.5 * (narrow + width)
+                if _log_slice(top + side * middle, a[1], b[1], r) < highest - 1.0:
+                    width = middle
+                else:
+                    narrow = middle
+        for piece in range(_PIECES.size - 1):
+            near, far = min(_PIECES[piece] * width, reach), min(_PIECES[piece + 1] * width, reach)
+            half = 0.5 * (far - near)
+            for i in range(_NODES.size):
+                x = top + side * (near + half * (1.0 + _NODES[i]))
+                total += half * _WEIGHTS[i] * _edge(x, a[1], b[1], r)
+    return total
+
+
+@njit(**COMPILED)
 def _plane(a, b, r, first, second):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     """Probability of two standard normals of correlation r between a (2,) and b (2,).
 
@@ -117,6 +179,8 @@ def _plane(a, b, r, first, second):  # type: ignore[no-untyped-def]  # pragma: n
         - _both_below(b[0], a[1], r)
         + _both_below(a[0], a[1], r),
     )
+    if inside < _SMALL:
+        inside = _in_tail(a, b, r)
     low_0, high_0 = _edge(a[0], a[1], b[1], r), _edge(b[0], a[1], b[1], r)
     low_1, high_1 = _edge(a[1], a[0], b[0], r), _edge(b[1], a[0], b[0], r)
     p, q = low_0 - high_0, low_1 - high_1

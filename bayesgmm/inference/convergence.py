@@ -115,7 +115,7 @@ class Convergence(NamedTuple):
 
     def status(self, n_modes: int) -> Status:
         """The status of chains without other faults."""
-        if self.r_hat > self.limit():
+        if not self.r_hat <= self.limit():  # NaN of too few draws as well
             return Status.MULTIMODAL if n_modes > 1 else Status.NOT_MIXED
         return Status.CONVERGED if self._told_apart else Status.AMBIGUOUS_LABELS
 

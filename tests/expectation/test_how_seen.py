@@ -14,7 +14,7 @@ from bayesgmm.compiled.threads import available_cores
 from bayesgmm.expectation.precision import PrecisionForm
 from bayesgmm.expectation.rows import Rows
 from bayesgmm.expectation.statistics import expected_statistics, row_log_density, row_memberships
-from bayesgmm.expectation.unrecorded import _both_below
+from bayesgmm.expectation.unrecorded import _both_below, _plane
 from bayesgmm.expectation.views import Views
 from bayesgmm.model.structure import STRUCTURES as BY_NAME
 from tests.expectation.by_hand import by_row, holed
@@ -198,6 +198,49 @@ def test_the_bivariate_distribution_function_is_scipys(r):
         assert _both_below(h, k, r) == pytest.approx(wanted, abs=2e-8)  # SciPy's error
     # Sheppard's formula at zero is exact.
     assert _both_below(0.0, 0.0, r) == pytest.approx(0.25 + np.arcsin(r) / (2 * np.pi), abs=1e-14)
+
+
+@pytest.mark.parametrize("r", [-0.95, -0.3, 0.0, 0.5, 0.999])
+def test_a_box_in_the_tails_has_the_probability_of_mpmath(r):
+    """Where it is a difference of four numbers near one; against quadrature in 30 digits."""
+    import mpmath
+
+    boxes = (
+        ([6, 6], [np.inf, np.inf]),
+        ([4, -8], [5, -5]),
+        ([-np.inf, 5], [-4, 9]),
+        ([20, 3], [21, 4]),
+    )
+
+    def wanted(a, b):
+        with mpmath.workdps(30):
+            rest = mpmath.sqrt(1 - mpmath.mpf(r) ** 2)
+
+            def density(x):
+                low, high = (a[1] - r * x) / rest, (b[1] - r * x) / rest
+                if low > 0:  # in the tail that keeps digits
+                    low, high = -high, -low
+                return mpmath.npdf(x) * (mpmath.ncdf(high) - mpmath.ncdf(low))
+
+            ends = [max(a[0], -40), min(b[0], 40)]
+            return mpmath.quad(density, np.linspace(*ends, 60).tolist())
+
+    for a, b in boxes:
+        found = _plane(np.array(a, float), np.array(b, float), r, np.empty(2), np.empty((2, 2)))
+        assert found == pytest.approx(float(wanted(a, b)), rel=1e-9, abs=1e-280), (a, b)
+
+
+def test_a_mixture_far_from_the_box_of_two_features_has_no_spike():
+    x = np.abs(np.random.default_rng(1).normal(size=(30, 2)))
+    rows = bg.Observations(x, selection=[[0, 0], [None, None]])
+    for m in (-3.0, -5.0, -8.0, -20.0):
+        of = [
+            bg.MixtureParameters([1.0], [[m, m]], [[[1.0, 0.0], [across, 1.0]]]).log_likelihood(
+                rows
+            )
+            for across in (0.0, 1e-12)  # the second is of two that are correlated
+        ]
+        np.testing.assert_allclose(of[1], of[0], rtol=1e-9)
 
 
 def integrated(point, tril, low, high):

@@ -132,6 +132,16 @@ def test_one_component_and_an_empty_one():
         np.testing.assert_array_equal(found[10:], back[10:], err_msg=name)
 
 
+def test_components_whose_scales_underflow_have_labels():
+    """The loss is then beyond numbers, for one component and all labels of it."""
+    draws = bg.MixtureParameters(
+        np.full((2, 3), 1 / 3), [[[0.0], [5.0], [9.0]]] * 2, [[[[1.0]], [[1.0]], [[1e-160]]]] * 2
+    )
+    pivot = bg.MixtureParameters(np.full(3, 1 / 3), [[5.0], [0.0], [9.0]], np.ones((3, 1, 1)))
+    match = to_pivot(draws, pivot, 10, groups=np.zeros(3, int))
+    assert np.array_equal(np.sort(match.permutation, axis=-1), [[0, 1, 2]] * 2)
+
+
 @pytest.mark.parametrize(
     ("by", "feature"),
     [("weights", None), ("means", "waiting"), ("scales", "eruptions"), ("means", None)],
@@ -239,6 +249,11 @@ def test_labels_that_switch_are_told_from_chains_that_disagree(nuts_faithful):
     table = bg.diagnose(switched).table
     assert table.loc[table["label_free"], "r_hat"].max() < 1.01
     assert table.loc["means[0, waiting]", "r_hat"] > 1.5
+
+
+def test_too_few_draws_for_a_verdict_are_not_called_converged():
+    few = Convergence(np.nan, np.nan, np.nan, np.nan, 0.0, 2, 4, 16)
+    assert few.status(1).value == "not mixed" and "too few" in few.words()
 
 
 def test_status_and_verdict_go_with_the_labels(nuts_faithful):

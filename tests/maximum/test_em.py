@@ -239,6 +239,27 @@ def test_sparse_weights_have_no_mode_and_say_so(faithful):
     spec = bg.MixtureSpec(3, priors=bg.Priors(weights=0.01))
     with pytest.raises(bg.SpecError, match="no posterior mode"):
         bg.fit(spec, faithful, method="map")
+    sparse = bg.MixtureSpec(2, noise=True, priors=bg.Priors(noise=0.5))
+    with pytest.raises(bg.SpecError, match="no posterior mode"):
+        bg.fit(sparse, faithful, method="map")
+    rows = faithful[::4]
+    assert bg.fit(sparse, rows, method="laplace", draws=200, seed=1).status.but_for_labels
+
+
+def test_the_unit_of_row_weights_changes_nothing(faithful):
+    x = faithful.values[::2]
+    whole = fit("full", 3, x)
+    for unit in (1e-3, 1e-12):
+        found = fit("full", 3, bg.Observations(x, row_weights=np.full(len(x), unit), resolution=0))
+        start = fit("full", 3, bg.Observations(x, resolution=0))
+        np.testing.assert_allclose(found.log_likelihood / unit, start.log_likelihood, rtol=1e-6)
+    assert whole.status is Status.CONVERGED
+
+
+def test_a_start_without_a_component_has_a_mode(faithful):
+    start = fit("full", 2, faithful).parameters[0, 0]
+    start = bg.MixtureParameters([1.0, 0.0], start.means, start.scale_tril)
+    assert fit("full", 2, faithful, "map", start=start).status is Status.CONVERGED
 
 
 @pytest.mark.parametrize(("options", "words"), [

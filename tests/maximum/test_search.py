@@ -9,6 +9,7 @@ from sklearn import datasets as sklearn_data
 import bayesgmm as bg
 from bayesgmm.data.lattice import lattice_step
 from bayesgmm.density.log_posterior import LogPosterior
+from bayesgmm.inference.maximum.curvature import whitening, whitening_by_sample
 from bayesgmm.inference.maximum.floor import variance_floor
 from bayesgmm.inference.maximum.insertion import insertions
 from bayesgmm.inference.maximum.search import Effort
@@ -270,3 +271,25 @@ def test_a_posterior_without_a_top_ends():
     found = bg.fit(bg.MixtureSpec(2), x, method="map", seed=1, progress=progress)
     assert len(rounds) < 15  # 20 at most
     assert np.abs(found.parameters.correlations[..., 0, 1]).max() > 0.999
+
+
+def test_curvature_by_a_sample_is_that_of_all_rows():
+    """Also of a small part, whose rows alone it is counted by."""
+    x = bg.Observations(np.random.default_rng(1).normal(size=(200_000, 1)), resolution=0)
+    density = LogPosterior(bg.MixtureSpec(1), x)
+    point = density.standardise(bg.MixtureParameters([1.0], [[0.0]], [[[1.0]]]))
+    part = density.on(x.sample(1000, seed=1))
+    whole = np.linalg.norm(whitening(density, point), axis=1)
+    few = np.linalg.norm(whitening_by_sample(part, density, point), axis=1)
+    np.testing.assert_allclose(few, whole, rtol=0.1)  # 2 P / n: .06
+
+
+def test_a_collapsed_end_of_many_rows_is_an_end():
+    """From the collapsed place that a search on a sample ended at."""
+    x = np.random.default_rng(2).normal(size=21_000)
+    x[:9000] = 0.5
+    rows = bg.Observations(x, resolution=0)
+    method = {"avoid_collapse": False, "max_iter": 300, "n_starts": 4, "rounds": 0}
+    with pytest.warns(bg.FitWarning, match="has collapsed"):
+        found = bg.fit(bg.MixtureSpec(2), rows, method=bg.EM(**method), seed=1)
+    assert int(found.tree["fit/n_iterations"]) < 100

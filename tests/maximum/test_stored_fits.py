@@ -251,6 +251,19 @@ def test_a_checkpoint_of_another_fit_is_refused(path, tmp_path):
     ]:
         with pytest.raises(FileError, match=match):
             bg.fit(spec, data, **options | changed)
+    seen = (
+        {"row_weights": np.full(60, 2.0)},
+        {"labels": np.arange(60) % 2},
+        {"labels": np.zeros(60)},
+    )
+    x, folder = np.random.default_rng(2).normal(size=(60, 1)), tmp_path / "seen"
+    x[::2] += 9
+    bg.fit(bg.MixtureSpec(2), x, **options | {"checkpoint": folder})
+    for given in seen:
+        with pytest.raises(FileError, match=r"its (weight|view of the rows) differs"):
+            bg.fit(
+                bg.MixtureSpec(2), bg.Observations(x, **given), **options | {"checkpoint": folder}
+            )
     header = tmp_path / "fit.json"
     assert json.loads(header.read_text())["rows"] == N
     header.write_text("{")

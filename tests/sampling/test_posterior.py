@@ -16,9 +16,11 @@ from pytensor.compile.mode import Mode
 import bayesgmm as bg
 from bayesgmm.inference.convergence import VERDICTS
 from bayesgmm.inference.sampling import chains, laplace, nutpie_bridge
+from bayesgmm.inference.sampling.modes import prepare
 from bayesgmm.inference.sampling.nuts import MANY_DIVERGENCES
 from bayesgmm.inference.sampling.pymc_model import initial_values, parameters_of, to_pymc
 from bayesgmm.inference.sampling.student_mixture import NORMAL, StudentMixture, effective_number
+from bayesgmm.methods import Run
 from bayesgmm.result.status import Status
 from tests.monte_carlo import ERRORS, z_scores
 from tests.support import SKLEARNS, STRUCTURES
@@ -495,6 +497,27 @@ def test_interrupted_sampling_keeps_what_was_drawn(faithful, monkeypatch):
     assert chains >= 1
     assert 2 <= draws < 500_000
     assert np.all(np.isfinite(fit.parameters.means))
+
+
+@pytest.mark.parametrize(
+    ("lengths", "kept"), [((9, 9, 2), (2, 9)), ((9, 8, 8), (3, 8)), ((9, 2, 2), (1, 9))]
+)
+def test_chains_cut_short_keep_most_of_what_was_drawn(lengths, kept, faithful, monkeypatch):
+    def cut(density, mode, settings, options):
+        made = [
+            chains.Chain(
+                np.zeros((n, density.size)),
+                {name: np.zeros(n) for name in chains.SAMPLER_STATISTICS},
+            )
+            for n in lengths
+        ]
+        return made, Status.INTERRUPTED
+
+    monkeypatch.setattr(chains, "_from_mode", cut)
+    density, modes, _ = prepare(bg.MixtureSpec(1), bg.Observations(faithful), Run(seed=1))
+    settings = {"draws": 9, "tune": 1, "chains": 3, "cores": 1, "seed": 1}
+    drawn = chains.run_chains(density, modes, settings, None, False)
+    assert drawn.theta.shape[:2] == drawn.statistics["lp"].shape == kept
 
 
 @pytest.mark.parametrize(("failing", "left"), [(2, 2), (4, 0)])

@@ -452,6 +452,20 @@ def test_the_modes_decide_how_to_sample(monkeypatch):
     assert sampler(begun) == "nuts" and int(begun.tree["fit/n_modes"]) == 1
 
 
+def test_labellings_that_hardly_differ_are_modes():
+    """Of nearly the same density, so that it alone does not tell them apart."""
+    x = bg.Observations(np.concatenate([X[:40, :1], X[:25, :1] + 5.0]), resolution=0)
+    found = {}
+    for other in (2.0, 2.001):
+        spec = bg.MixtureSpec(2, "tied", bg.Priors(weights=(2.0, other)))
+        found[other] = bg.fit(spec, x, method="laplace", draws=2000, seed=1)
+        found[other, "evidence"] = bg.log_evidence(found[other], seed=1)
+    first = found[2.001].parameters.means[..., 0, 0].ravel() > 2.5
+    assert 0.4 < first.mean() < 0.6
+    one, two = found[2.0, "evidence"], found[2.001, "evidence"]
+    assert abs(one.value - two.value) < 4 * np.hypot(one.se, two.se) + 0.01
+
+
 @pytest.mark.slow
 def test_labels_that_something_tells_apart_are_held_in_their_shares():
     """Priors that differ tell components apart, a little: each labelling is a mode of its own,
@@ -485,7 +499,14 @@ def test_r_hat_decides_for_tempering(monkeypatch):
     def stopped(*given, **options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(nuts, "temper", stopped)  # what there is stays
+    def failing(*given, **options):
+        raise bg.FitError("It cannot.")
+
+    monkeypatch.setattr(nuts, "temper", failing)  # what there is stays
+    with pytest.warns(bg.FitWarning, match="by tempering as well failed.*It cannot"):
+        kept = fitted(bg.MixtureSpec(3), GALAXIES, bg.NUTS(**FEW), seed=1)
+    assert sampler(kept) == "jumps"
+    monkeypatch.setattr(nuts, "temper", stopped)
     kept = fitted(bg.MixtureSpec(3), GALAXIES, bg.NUTS(**FEW), seed=1)
     assert kept.status is Status.INTERRUPTED and sampler(kept) == "jumps"
     assert kept.parameters.batch_shape == (2, 100)

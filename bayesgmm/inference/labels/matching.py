@@ -33,6 +33,7 @@ AMBIGUOUS = float(np.log(20.0))
 _BLOCK = 4_000_000  # doubles in the largest array held at once
 _ROWS = 2_000  # rows that Stephens' algorithm looks at
 _ITERATIONS = 50
+_LARGEST = 1e90  # of what components can differ by
 _FORBIDDEN = 1e100  # the cost of exchanging what must not be
 
 
@@ -71,6 +72,7 @@ def to_pivot(
     draws, batch = parameters.flat(), parameters.batch_shape
     found, gaps = [], []
     for costs in _losses(draws, pivot):
+        costs = np.where(costs < _LARGEST, costs, _LARGEST)  # NaN as well
         costs[:, groups[:, None] != groups] = _FORBIDDEN
         found.append(_assigned(costs))
         gaps.append(_exchange(np.take_along_axis(costs, found[-1][:, None, :], axis=-1)))
@@ -119,7 +121,9 @@ def _divergence(pivot: MixtureParameters, draws: MixtureParameters) -> Array:
         np.log(np.diagonal(draws.scale_tril, axis1=-2, axis2=-1)).sum(-1)[:, None]
         - (np.log(np.diagonal(pivot.scale_tril, axis1=-2, axis2=-1)).sum(-1)[None, :, None])
     )
-    return np.asarray(0.5 * ((relative**2).sum((-1, -2)) + (white**2).sum(-1) - d) + log_ratio)
+    with np.errstate(over="ignore"):  # of scales that underflow
+        squares = (relative**2).sum((-1, -2)) + (white**2).sum(-1)
+    return np.asarray(0.5 * (squares - d) + log_ratio)
 
 
 def by_order(

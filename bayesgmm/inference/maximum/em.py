@@ -115,7 +115,7 @@ def run_em(
         Climb at once, from near the top, where this makes the density round.
     """
     density = bounds.density
-    n = density.observations.total_weight
+    n = density.rows.total_weight
     prior, no_ridge = density.prior, ridge is None
     ridge = np.zeros(density.observations.n_features) if ridge is None else ridge
     point = start
@@ -139,9 +139,9 @@ def run_em(
         slow = gain < level and climbs < 4 and len(trace) >= SHORT
         if accelerate and no_ridge and (slow or root is not None):
             climbs += 1
+            begin, root = root, None
             if not bounds.collapsed(point):
-                top, value, slope = ascend(density, point, max_iter=steps, here=here, root=root)
-                root = None
+                top, value, slope = ascend(density, point, max_iter=steps, here=here, root=begin)
                 if value >= trace[-1] and not bounds.collapsed(top):
                     point, here = top, density.at(top)
                     trace.append(here.value)

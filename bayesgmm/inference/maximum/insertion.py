@@ -129,7 +129,9 @@ def insertions(
     if len(part) > _MOST_ROWS:
         part = rng.choice(len(part), _MOST_ROWS, replace=False)
     few = rows.part(part).unlabelled.unselected
-    row_weights = few.row_weights if len(few.row_weights) else np.ones(len(part))
+    row_weights = np.ones(len(part))
+    if len(few.row_weights):
+        row_weights = few.row_weights / density.observations.typical_weight
     x = filled(few)
     tries = []
     for gone in range(k):

@@ -56,7 +56,7 @@ class CompleteDataScale:
         """From the parameters alone: n_k = N w_k, and the information of each block."""
         log_weights, factors = point.log_weights, point.factors
         k, d = point.means.shape
-        counts = density.observations.total_weight * np.exp(log_weights)
+        counts = density.rows.total_weight * np.exp(log_weights)
         prior, blocks, classes = density.prior, [], len(counts)
         if classes > 1:
             n = counts + (prior.weights if prior.active else 0.0)

@@ -24,7 +24,8 @@ from bayesgmm.expectation.statistics import SufficientStatistics, scatter_about_
 from bayesgmm.inference.maximum.floor import FLOOR, above_floor, raise_to_floor
 from bayesgmm.model.structure import ROUND, SCALES, SHARED
 
-#: Fewer expected rows than this, and a component keeps its mean and covariance.
+#: Fewer expected rows than this, or of all where they weigh less than one, and a component
+#: keeps its mean and covariance.
 _EMPTY = 1e-8
 
 
@@ -175,13 +176,14 @@ def _m_step_of_scales(  # type: ignore[no-untyped-def]  # pragma: no cover - com
     whiten, means, scales = form.whiten, point.means, point.factors[0]
     k, d = means.shape
     _new_weights(counts, prior, point.log_weights)
+    empty = _EMPTY * min(1.0, counts.sum())
     for j in range(k):
         for i in range(d):
             if prior.active:
                 p = 1.0 / (prior.mean_scale[i] * prior.mean_scale[i])
                 q = whiten[j, i] * whiten[j, i]
                 means[j, i] = (q * sums[j, i] + p * prior.mean_location[i]) / (q * counts[j] + p)
-            elif counts[j] > _EMPTY:
+            elif counts[j] > empty:
                 means[j, i] = sums[j, i] / counts[j]
     # One scale for each block of components and features.
     high = k if form.structure & SHARED else 1
@@ -205,7 +207,7 @@ def _m_step_of_scales(  # type: ignore[no-untyped-def]  # pragma: no cover - com
                     prior.scale_b[of],
                     prior.recorded[of],
                 )
-            elif n > _EMPTY:
+            elif n > empty:
                 sigma = np.sqrt(max(scatter / n + ridge[of], floor[of]))
             for j in range(first, first + high):
                 for i in range(of, of + wide):
@@ -223,19 +225,19 @@ def _m_step_of_matrices(  # type: ignore[no-untyped-def]  # pragma: no cover - c
     k, d = means.shape
     _new_weights(counts, prior, point.log_weights)
     square, factor, scatter = np.empty((d, d)), np.empty((d, d)), np.empty((d, d))
-    any_outside = False
+    any_outside, empty = False, _EMPTY * min(1.0, counts.sum())
     for j in range(k):
         n, g = counts[j], min(j, factors.shape[0] - 1)
         if prior.active:
             _mode_of_mean(n, sums[j], whiten[g * d : (g + 1) * d], prior, means[j], square, factor)
-        elif n > _EMPTY:
+        elif n > empty:
             for i in range(d):
                 means[j, i] = sums[j, i] / n
     for g in range(factors.shape[0]):
         n = scatter_about_means(counts, sums, scatters, means, g, scatter)
         if prior.active:
             _improve_factor(factors[g], scatter, n, prior)
-        elif n > _EMPTY:
+        elif n > empty:
             for i in range(d):
                 for j in range(d):
                     scatter[i, j] /= n

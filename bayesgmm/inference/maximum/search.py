@@ -86,6 +86,12 @@ class Effort:
         )
 
 
+def without_mode(spec: MixtureSpec) -> bool:
+    """Whether a prior is unbounded where a weight is zero."""
+    concentrations = [*np.ravel(spec.priors.weights), *[spec.priors.noise] * spec.noise]
+    return min(concentrations) < 1
+
+
 def search(
     spec: MixtureSpec,
     observations: Observations,
@@ -95,10 +101,10 @@ def search(
     """Maximise likelihood, or the posterior's density, from many starts or from one."""
     prior, avoid_collapse = isinstance(method, MAP), method.avoid_collapse
     reg_covar = method.reg_covar if isinstance(method, EM) else 0.0
-    if prior and np.any(np.asarray(spec.priors.weights) < 1):
+    if prior and without_mode(spec):
         raise SpecError(
             "A Dirichlet prior below 1 has no posterior mode (its density is unbounded where a "
-            "weight is zero); use method='nuts', or Priors(weights=1.0) or more."
+            "weight is zero); use method='nuts', or 1.0 or more for weights and noise."
         )
     observations.require(
         spec.n_components,
@@ -140,16 +146,16 @@ def search(
     with one_blas_thread():
         if run.start is not None:
             mixture = _fitting(run.start, spec, observations)
-            given = density.standardise(mixture)
+            given = density.standardise(mixture).interior
             if prior and whole.collapsed(given):
                 # What is recorded leaves nothing for Sigma, which may be all of it to begin with.
                 exact = LogPosterior(spec, observations, prior=False)
-                given = exact.standardise(mixture)
+                given = exact.standardise(mixture).interior
             best = finish_on(whole, give_up=False)(given)
             return EMResult(best, density, (), 1)
         rng = generator(run.seed)
         part, few = _sample(density, rng)
-        x = filled(part.rows_in_memory)
+        x, weights = filled(part.rows_in_memory), few.row_weights
         bounds = whole if part is density else Bounds(part)
         effort = Effort.of(part.work, method)
         explore = _Explorer(
@@ -166,7 +172,7 @@ def search(
                 starts(
                     x,
                     density.scale,
-                    few.row_weights,
+                    None if weights is None else weights / observations.typical_weight,
                     spec,
                     effort.n_starts,
                     rng,

@@ -78,11 +78,13 @@ def run_chains(
             break
     if not theta:
         raise FitError("Sampling stopped before any chain had two draws; nothing can be kept.")
-    length = min(len(chain) for chain in theta)
+    lengths = [len(chain) for chain in theta]  # as much as can be kept where they were cut short
+    length = max(lengths, key=lambda n: n * sum(other >= n for other in lengths))
+    kept = [i for i, n in enumerate(lengths) if n >= length]
     return Drawn(
-        np.stack([chain[:length] for chain in theta]),
+        np.stack([theta[i][:length] for i in kept]),
         {
-            name: np.stack([each[name][:length] for each in statistics])
+            name: np.stack([statistics[i][name][:length] for i in kept])
             for name in SAMPLER_STATISTICS
         },
         status,

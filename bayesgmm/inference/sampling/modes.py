@@ -18,7 +18,7 @@ from bayesgmm.compiled.threads import available_cores, one_blas_thread
 from bayesgmm.data.collinear import refuse_collinear
 from bayesgmm.data.observations import Observations
 from bayesgmm.data.summary import KEPT
-from bayesgmm.density.coordinates import constrain, unconstrain_many
+from bayesgmm.density.coordinates import unconstrain_many
 from bayesgmm.density.exchangeable import by_means
 from bayesgmm.density.log_posterior import LogPosterior
 from bayesgmm.errors import FitError
@@ -26,7 +26,8 @@ from bayesgmm.expectation.point import Point
 from bayesgmm.inference.maximum.curvature import whitening, whitening_by_sample
 from bayesgmm.inference.maximum.em import EMRun
 from bayesgmm.inference.maximum.lbfgs import ascend
-from bayesgmm.inference.maximum.search import search
+from bayesgmm.inference.maximum.search import search, without_mode
+from bayesgmm.inference.sampling.students import match
 from bayesgmm.methods import MAP, Run
 from bayesgmm.mixture.parameters import MixtureParameters
 from bayesgmm.model.priors import Priors
@@ -40,6 +41,10 @@ Array = NDArray[np.float64]
 _LARGEST_HESSIAN = 4e11
 #: Log density that an exchange of labels may cost and still lead to a mode with mass.
 _COSTLY = 20.0
+#: Exchanges of labels are followed as long as there are fewer modes.
+_MOST_MODES = 24
+#: Two tops as high as each other are one where the density does not fall by so much between them.
+_FALL = 0.1
 #: A mode with less than this share of the Laplace mass is left aside.
 _SMALLEST_SHARE = 0.002
 
@@ -95,8 +100,10 @@ def search_for_modes(
 ) -> Sequence[EMRun]:
     """The best solutions of MAP-EM, each a representative of its relabellings."""
     priors, d = spec.priors, observations.n_features
-    if np.any(np.asarray(priors.weights) < 1):  # no MAP; but theta has a mode all the same
-        priors = replace(priors, weights=1.0)
+    if without_mode(spec):  # no MAP; but theta has a mode all the same
+        priors = replace(
+            priors, weights=np.maximum(priors.weights, 1.0).tolist(), noise=max(priors.noise, 1.0)
+        )
     if priors.eta(d) < Priors().eta(d):  # a MAP without bound, on few rows that hold no mass
         priors = replace(priors, correlations=None)
     result = search(spec.replace(priors=priors), observations, MAP(), run)
@@ -109,43 +116,55 @@ def modes_from(density: LogPosterior, runs: Sequence[EMRun]) -> list[Mode]:
     n = density.observations.n_rows
     part = density.on(density.observations.sample(min(n, KEPT), seed=0)) if n > KEPT else None
 
-    def add(start: Point) -> Point:
+    def add(start: Point) -> Point | None:
         root = None
         if part is not None:  # a climb of few steps, from the top of nearly the same density
             with suppress(FitError):
                 root = whitening_by_sample(part, density, start)
         point, value, _ = ascend(density, start, max_iter=1000, root=root)
-        if not any(abs(value - mode.value) < 1e-5 * (1 + abs(value)) for mode in modes):
-            modes.append(_mode_at(density, point, value, part))
+        theta = unconstrain_many(point, density.spec.structure, density.prior.frame)
+        if any(_repeats(density, mode, theta, value) for mode in modes):
+            return None
+        modes.append(_mode_at(density, point, value, part))
         return point
 
-    tops = [add(run.point) for run in runs]
-    for start in _exchanged(density, tops[0]):
-        add(start)
+    for run in runs:
+        add(run.point)
+    exchanged = [*_exchanged(density, modes[0], modes[0].value)]
+    while exchanged and len(modes) < _MOST_MODES:
+        if add(exchanged.pop(0)) is not None:
+            exchanged += _exchanged(density, modes[-1], modes[0].value)
     share = shares_of(modes)
     order = np.argsort(-share)
     return [modes[i] for i in order if share[i] >= _SMALLEST_SHARE]
 
 
-def _exchanged(density: LogPosterior, point: Point) -> Iterator[Point]:
-    """The point with two components exchanged that something tells apart, where that costs little.
+def _repeats(density: LogPosterior, mode: Mode, theta: Array, value: float) -> bool:
+    """Whether a top is a mode that is known, in any order of what may be exchanged."""
+    if not abs(value - mode.value) < 1e-5 * (1 + abs(value)):
+        return False
+    precision = 1 / np.linalg.norm(mode.whitening_matrix, axis=1)
+    d, there = density.observations.n_features, np.empty_like(theta)
+    each = density.spec.structure.own_entries(d)
+    match(theta, mode.theta, precision, density.groups, density.basis, d, each, there)
+    return density.value(0.5 * (there + mode.theta)) > value - _FALL
+
+
+def _exchanged(density: LogPosterior, mode: Mode, best: float) -> Iterator[Point]:
+    """The mode with two components exchanged that something tells apart, where that costs little.
 
     A search finds the best labelling; another, which labels of few rows or priors that differ
     little hardly exclude, is a mode of its own.
     """
-    groups, best = density.groups, density.at(point).value
+    groups = density.groups
     for a, b in zip(*np.triu_indices(len(groups), 1), strict=True):
         if groups[a] == groups[b]:
             continue
         order = np.arange(len(groups))
         order[[a, b]] = b, a
-        theta = density.relabelled(
-            unconstrain_many(point, density.spec.structure, density.prior.frame), order
-        )
+        theta = density.relabelled(mode.theta, order)
         if density.value(theta) > best - _COSTLY:
-            swapped = point.copy()
-            constrain(theta, density.basis, density.structure, density.prior.frame, swapped)
-            yield swapped
+            yield density.point(theta)
 
 
 def shares_of(modes: list[Mode]) -> Array:

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from bayesgmm.compiled.threads import one_blas_thread
 from bayesgmm.data.observations import Observations
 from bayesgmm.density.log_posterior import LogPosterior
-from bayesgmm.errors import SpecError, warn
+from bayesgmm.errors import FitError, SpecError, warn
 from bayesgmm.inference.convergence import Convergence, assess
 from bayesgmm.inference.labels.matching import to_pivot
 from bayesgmm.inference.sampling.chains import SAMPLER_STATISTICS, run_chains
@@ -104,6 +104,8 @@ def fitted(spec: MixtureSpec, observations: Observations, method: Chains, run: R
                         best = min(best, judged(ways[way]()), key=lambda each: each.found.r_hat)
                     except KeyboardInterrupt:  # which leaves what there is
                         best = replace(best, drawn=best.drawn._replace(status=Status.INTERRUPTED))
+                    except FitError as error:  # of a way that is tried because the first was poor
+                        warn(f"Sampling by {way} as well failed, so the first draws stand: {error}")
     facts = {"engine": nuts.engine, "tune": method.tune}
     return posterior_fit(spec, observations, method, run, best.draws(density, modes, pivot), facts)
 
