@@ -152,6 +152,10 @@ def test_ordering_by_any_coordinate(by, feature, nuts_faithful):
     if by != "weights":
         values = values[..., fit.feature_names.index(feature or "eruptions")]
     assert np.all(np.diff(values, axis=-1) >= 0)
+    mode = getattr(fit.mode(0), by)  # whose labels go with those of the draws
+    if by != "weights":
+        mode = mode[:, fit.feature_names.index(feature or "eruptions")]
+    assert mode[0] < mode[1] and len(fit.modes) == len(nuts_faithful.modes)
     assert fit.log_likelihood == nuts_faithful.log_likelihood
 
 

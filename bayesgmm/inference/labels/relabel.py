@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Literal, get_args
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bayesgmm.compiled.threads import available_cores
 from bayesgmm.density.exchangeable import by_means, exchangeable
@@ -117,13 +118,28 @@ def relabel(
             permutation = by_stephens(raw, permutation, data, groups, threads)
     permutation = np.asarray(permutation)
     lp = statistics["lp"].values
-    found = assess(raw.permute(permutation), lp, match.ambiguous, data)
+    drawn = raw.permute(permutation)
+    found = assess(drawn, lp, match.ambiguous, data)
     facts: dict[str, Any] = {"ambiguous": found.ambiguous}
     if fit.method != "laplace":  # whose verdict is its k-hat, which labels do not touch
         facts = found.facts()
         if fit.status in VERDICTS:
             facts["status"] = found.status(fit.fact("n_modes", 1)).value
+    if "mode_share" in fit.facts:  # whose labels are those of the highest draw as well
+        order = _mode_labels(fit, highest(drawn, lp), groups)
+        for name in ("mode_weights", "mode_means", "mode_scale_tril"):
+            value = fit.facts[name]
+            index = order.reshape(order.shape + (1,) * (value.ndim - 2))
+            facts[name] = (value.dims, np.take_along_axis(value.values, index, axis=1))
     return fit.relabelled(permutation, {**facts, "relabelled_by": method})
+
+
+def _mode_labels(
+    fit: MixtureFit, pivot: MixtureParameters, groups: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """Orders (mode, K) in which the components of each mode are nearest to a mixture's."""
+    modes = [fit.mode(i).flat() for i in range(fit.facts.sizes["mode"])]
+    return np.concatenate([to_pivot(mode, pivot, groups=groups).permutation for mode in modes])
 
 
 def _point(pivot: MixtureFit, fit: MixtureFit) -> MixtureParameters:
