@@ -20,11 +20,12 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+import bayesgmm
 from bayesgmm.data.observations import Observations
 from bayesgmm.data.sources.blocks import needed
 from bayesgmm.errors import DataError, FileError
 from bayesgmm.options import PATH, Kind, optional, refuse_beyond_memory
-from bayesgmm.result.store import whole_or_not, writing
+from bayesgmm.result.store import Mark, whole_or_not, writing
 
 #: An answer for some rows.
 Ask = Callable[[Observations], Any]
@@ -38,6 +39,8 @@ def _path(value: Any) -> Path:
         raise ValueError
     return path
 
+
+_ANSWER = Mark("answer of a fit", "bayesgmm_answer")
 
 #: Where an answer is written to.
 OUT: Kind[Path | None] = optional(Kind("a path that ends in .parquet or .zarr", _path))
@@ -62,7 +65,7 @@ def answered(ask: Ask, rows: Observations, out: Any, *, copies: int = 1) -> Any:
         return ask(rows) if rows.stored is None else _in_memory(ask, rows, copies)
     _refuse_own_source(rows, out)
     opened = {".parquet": _parquet, ".zarr": _zarr}[out.suffix]
-    with whole_or_not(out, "Zarr store") as fresh, ExitStack() as stack:
+    with whole_or_not(out, _ANSWER) as fresh, ExitStack() as stack:
         writer: Writer | None = None
         for answer in _groups(ask, rows, copies):
             with writing(out):
@@ -242,6 +245,7 @@ def _zarr(fresh: Path, first: xr.Dataset, rows: Observations, out: Path) -> Iter
     )
     if rows.stored is None:
         named = named.assign_coords(obs=rows.index)
+    named.attrs[_ANSWER.attribute] = bayesgmm.__version__
     named.to_zarr(fresh, consolidated=False)
     store = zarr.open_group(fresh, mode="r+")
     arrays: dict[Any, Any] = {}

@@ -197,6 +197,7 @@ class MixtureFit(FitOfRows):
         Parameters
         ----------
         path : str or Path
+            A file, or a folder that holds a saved fit, is replaced; no other folder is.
         data : bool, default True
             Whether the fitted rows are saved as well, with all that is known of each.  Rows that
             are not in memory never are: the fit says where they lie.  A fit without its

@@ -17,7 +17,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import xarray as xr
@@ -29,6 +29,16 @@ from bayesgmm.result.store_entry import refuse_at_the_door
 #: Version of the layout; a newer one is refused by an older reader.
 FORMAT = 1
 _DIGEST = "bayesgmm_digest"
+
+
+class Mark(NamedTuple):
+    """By what a Zarr store says that it is one of ours, which may be replaced by another."""
+
+    what: str
+    attribute: str
+
+
+SAVED_FIT = Mark("saved fit", "bayesgmm_format")
 #: In the names of folders that saves work in, before the number of their process.
 _SAVING = ".saving-"
 #: Seconds after which such a folder has been left behind, whoever has its number now.
@@ -43,10 +53,9 @@ def write_tree(tree: xr.DataTree, path: Path) -> Path:
     """
     if path.suffix.lower() not in (".nc", ".zarr"):
         raise FileError(f"{path.name!r} does not say the format; end it in .nc or .zarr.")
-    refuse_to_replace(path)
     signed = tree.copy(deep=False)
     signed.attrs = {**tree.attrs, _DIGEST: _digest(tree)}
-    with whole_or_not(path, "saved fit") as fresh, writing(path):
+    with whole_or_not(path, SAVED_FIT) as fresh, writing(path):
         if path.suffix.lower() == ".nc":
             content = signed.to_netcdf(engine="h5netcdf")
             # Released here: a view that outlives its buffer with an error crashes the process.
@@ -57,31 +66,33 @@ def write_tree(tree: xr.DataTree, path: Path) -> Path:
     return path
 
 
-def refuse_to_replace(path: Path) -> None:
-    """Refuse to save a fit over a folder that is none of ours, or a store over a file."""
+def refuse_to_replace(path: Path, ours: Mark) -> None:
+    """Refuse to write over a folder that is none of ours, or a store over a file."""
     store = path.suffix.lower() == ".zarr"
-    if path.is_dir() and not (store and _holds_fit(path)):
-        raise FileError(f"{str(path)!r} is a folder and no saved fit; choose another name.")
+    if path.is_dir() and not (store and _has(path, ours.attribute)):
+        raise FileError(f"{str(path)!r} is a folder and no {ours.what}; choose another name.")
     if store and path.exists() and not path.is_dir():
         raise FileError(f"{str(path)!r} exists and is no folder of Zarr; choose another name.")
 
 
-def _holds_fit(store: Path) -> bool:
-    """Whether a folder says of itself that it is a saved fit; other stores of Zarr do not."""
+def _has(store: Path, attribute: str) -> bool:
+    """Whether a folder says so of itself; other stores of Zarr do not."""
     try:
-        return "bayesgmm_format" in json.loads((store / "zarr.json").read_bytes())["attributes"]
+        return attribute in json.loads((store / "zarr.json").read_bytes())["attributes"]
     except (OSError, ValueError, KeyError, TypeError):  # no store, or one that is damaged
         return False
 
 
 @contextmanager
 @undivided
-def whole_or_not(path: Path, what: str) -> Iterator[Path]:
-    """Where to write a file, or the folder of a Zarr store, that is ``path`` once it is whole."""
+def whole_or_not(path: Path, ours: Mark) -> Iterator[Path]:
+    """Where to write a file, or the folder of a Zarr store, that is ``path`` once it is whole.
+
+    What is there is replaced, if it is a folder only one that has the mark of ``ours``.
+    """
     if not path.parent.is_dir():
         raise FileError(f"The folder {str(path.parent)!r} does not exist; make it first.")
-    if path.is_dir() and not (path / "zarr.json").is_file():
-        raise FileError(f"{str(path)!r} is a folder and no {what}; choose another name.")
+    refuse_to_replace(path, ours)
     _clear(path.parent)
     try:
         work = Path(

@@ -7,6 +7,7 @@ are computed with other neighbours, so they agree to 1e-12, relative to the larg
 from __future__ import annotations
 
 import os
+import shutil
 from functools import partial
 
 import numpy as np
@@ -271,7 +272,11 @@ def test_what_cannot_be_written_is_refused(draws, tmp_path):
     support.refused("is where the rows are read", ask, out=tmp_path / "b.parquet", error=FileError)
     support.refused("'.*nowhere' does not exist", ask, out=tmp_path / "nowhere" / "x.zarr")
     (tmp_path / "mine.zarr").mkdir()
-    support.refused("is a folder and no Zarr store", ask, out=tmp_path / "mine.zarr")
+    support.refused("is a folder and no answer of a fit", ask, out=tmp_path / "mine.zarr")
+    saved = draws.save(tmp_path / "fit.zarr")
+    support.refused("is a folder and no answer of a fit", ask, out=saved)
+    assert bg.load(saved).log_likelihood == draws.log_likelihood
+    shutil.rmtree(saved)
     support.refused("frame is of what is returned", draws.impute, frame="pandas", out="x.zarr")
     assert (tmp_path / "rows.parquet").read_bytes() == before
     named = bg.Observations(ROWS, names=["obs", "draw"], missing="marginal")

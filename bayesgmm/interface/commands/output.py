@@ -38,9 +38,9 @@ def checked(out: str, endings: Sequence[str], *, source: str = "") -> str:
     if not path.parent.is_dir():
         raise FileError(f"The folder {str(path.parent)!r} does not exist; make it first.")
     if ending == ".zarr":
-        from bayesgmm.result.store import refuse_to_replace
+        from bayesgmm.result.store import SAVED_FIT, refuse_to_replace
 
-        refuse_to_replace(path)
+        refuse_to_replace(path, SAVED_FIT)
     elif path.exists() and not path.is_file():
         raise FileError(f"{out!r} exists and is no regular file; choose another name.")
     if source and path.exists() and os.path.exists(source) and os.path.samefile(path, source):
