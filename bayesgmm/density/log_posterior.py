@@ -283,12 +283,11 @@ class LogPosterior:
             value = log_posterior(self.target, 1.0, theta, gradient, np.empty(1))
             value -= self.log_jacobian
         else:
-            here = self.at(self.point(theta))
+            here = self.at(self._point(theta))
             value, gradient = here.value, here.gradient
         return (-np.inf if np.isnan(value) else value), gradient
 
-    def point(self, theta: NDArray[np.float64]) -> Point:
-        """The standardised parameters at theta."""
+    def _point(self, theta: NDArray[np.float64]) -> Point:
         k, d = self.spec.n_components, self.observations.n_features
         factors = np.empty(self.spec.structure.factor_shape(k, d))
         point = Point(np.empty(self.spec.n_classes), np.empty((k, d)), factors)
@@ -315,7 +314,7 @@ class LogPosterior:
     ) -> Iterator[Evaluation]:
         """The density at each of many theta (n, P), some of them in each pass."""
         for begin in range(0, len(theta), _AT_ONCE):
-            points = [self.point(one) for one in theta[begin : begin + _AT_ONCE]]
+            points = [self._point(one) for one in theta[begin : begin + _AT_ONCE]]
             yield from self.at_each(points, value_only=value_only)
 
     def value(self, theta: NDArray[np.float64]) -> float:

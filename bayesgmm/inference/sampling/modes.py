@@ -164,7 +164,7 @@ def _exchanged(density: LogPosterior, mode: Mode, best: float) -> Iterator[Point
         order[[a, b]] = b, a
         theta = density.relabelled(mode.theta, order)
         if density.value(theta) > best - _COSTLY:
-            yield density.point(theta)
+            yield density.standardise(density.constrain(theta))
 
 
 def shares_of(modes: list[Mode]) -> Array:
