@@ -248,12 +248,11 @@ def test_sparse_weights_have_no_mode_and_say_so(faithful):
 
 def test_the_unit_of_row_weights_changes_nothing(faithful):
     x = faithful.values[::2]
-    whole = fit("full", 3, x)
+    whole = fit("full", 3, bg.Observations(x, resolution=0))
     for unit in (1e-3, 1e-12):
         found = fit("full", 3, bg.Observations(x, row_weights=np.full(len(x), unit), resolution=0))
-        start = fit("full", 3, bg.Observations(x, resolution=0))
-        np.testing.assert_allclose(found.log_likelihood / unit, start.log_likelihood, rtol=1e-6)
-    assert whole.status is Status.CONVERGED
+        lost = whole.log_likelihood - found.log_likelihood / unit
+        assert abs(lost) < 0.01  # a climb ends at a slope, which has a unit
 
 
 def test_a_start_without_a_component_has_a_mode(faithful):

@@ -466,6 +466,17 @@ def test_labellings_that_hardly_differ_are_modes():
     assert abs(one.value - two.value) < 4 * np.hypot(one.se, two.se) + 0.01
 
 
+def test_mirror_images_are_modes():
+    """Rows that are the same with their features exchanged: two splits of like mass."""
+    corners = np.concatenate([X[:12, :2] * 0.5 + c for c in ((3, 3), (-3, 3))])
+    x = np.concatenate([corners, corners * [1, -1]])
+    x = bg.Observations(np.concatenate([x, x[:, ::-1]]), resolution=0)
+    fit = bg.fit(bg.MixtureSpec(2, "diag"), x, method="nuts", draws=400, tune=200, seed=1)
+    apart = np.abs(np.diff(fit.parameters.means, axis=-2))[..., 0, :]
+    assert int(fit.tree["fit/n_modes"]) == 2
+    assert 0.3 < (apart[..., 0] > apart[..., 1]).mean() < 0.7
+
+
 @pytest.mark.slow
 def test_labels_that_something_tells_apart_are_held_in_their_shares():
     """Priors that differ tell components apart, a little: each labelling is a mode of its own,

@@ -39,6 +39,7 @@ from bayesgmm.options import Progress, generator
 _CHEAP = 1e6
 _ROWS_PER_PARAMETER = 50  # of a sample on which to search, within these bounds
 _FEWEST_ROWS = 2_000
+_APART = 0.1  # standard deviations of a feature between means that are not the same
 _INSERTIONS = 3  # places tried for each component that is taken away
 _CANDIDATES = 3  # solutions of a sample looked at on all rows, or unsound ones gone on with
 _STALE = 8  # rounds in a row without improvement that end the search
@@ -343,16 +344,31 @@ class _Explorer:
 def _distinct(runs: list[EMRun]) -> list[EMRun]:
     """Best first, repeats of the same place left out.
 
-    Of places that are equally good up to rounding, as mirror images are, the one whose
-    means come first in order is kept, whatever the rounding.
+    Places that are equally good up to rounding, as mirror images are, come in the order of
+    their means, whatever the rounding.
     """
     chosen: list[EMRun] = []
     for run in sorted(runs, key=lambda run: run.rank):
+        at = len(chosen)
         for i, other in enumerate(chosen):
-            if abs(run.objective - other.objective) < 1e-7 * (1 + abs(other.objective)):
-                if run.rank_last == other.rank_last and run.place < other.place:
+            if not abs(run.objective - other.objective) < 1e-7 * (1 + abs(other.objective)):
+                continue
+            first = run.rank_last == other.rank_last and run.place < other.place
+            if _same_means(run.point.means, other.point.means):
+                if first:
                     chosen[i] = run
                 break
+            at = min(at, i) if first else at
         else:
-            chosen.append(run)
+            chosen.insert(at, run)
     return chosen
+
+
+def _same_means(one: Array, other: Array) -> bool:
+    """Whether means (K, D) are the same in some order, up to what a climb leaves."""
+    if np.abs(one[np.lexsort(one.T[::-1])] - other[np.lexsort(other.T[::-1])]).max() < _APART:
+        return True
+    from scipy.optimize import linear_sum_assignment
+
+    distance = np.abs(one[:, None] - other[None]).max(axis=-1)
+    return bool(distance[linear_sum_assignment(distance)].max() < _APART)
