@@ -30,6 +30,7 @@ _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(20)
 _LEAST = 1e-290
 #: A probability below this has lost too many digits as a difference of four near one.
 _SMALL = 1e-6
+_GOLDEN = (math.sqrt(5.0) - 1.0) / 2.0  # of a golden-section search
 #: Ends of the pieces of a tail, in widths of its top; log-concave, it falls by e in each width.
 _PIECES = np.array([0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 45.0])
 
@@ -136,11 +137,9 @@ def _in_tail(a, b, r):  # type: ignore[no-untyped-def]  # pragma: no cover - com
     if not low < high:
         return 0.0
     begin, end = low, high
-    for _ in range(120):  # golden section
-        left, right = (
-            end - 0.6180339887498949 * (end - begin),
-            begin + 0.6180339887498949 * (end - begin),
-        )
+    for _ in range(120):
+        part = _GOLDEN * (end - begin)
+        left, right = end - part, begin + part
         if _log_slice(left, a[1], b[1], r) < _log_slice(right, a[1], b[1], r):
             begin = left
         else:
