@@ -508,8 +508,9 @@ def sentences(all_found: list[Found]) -> list[str]:
     fits = sum(sets)
     failed = ", ".join(f"{title} {total[name]:,}" for name, title in FITTERS.items())
     doubt = sum(f.statuses["nuts"].get(str(bg.Status.AMBIGUOUS_LABELS), 0) for f in published)
+    many = str(max(sets)) if min(sets) == max(sets) else f"{min(sets)} to {max(sets)}"
     return [
-        f"* Published designs: {n}, of {min(sets)} to {max(sets)} data sets each; {fits:,} in all.",
+        f"* Published designs: {n}, of {many} data sets each; {fits:,} in all.",
         f"* Failures among {fits:,} fits of each: {failed}. Labels in doubt: {doubt:,}.",
         f"* Squared error at most that of {FITTERS[PEER]}: MAP or posterior mean in {as_good} of "
         f"{n} designs (EM {each['em']}, MAP {each['map']}, posterior mean {each['nuts']}). Larger "
