@@ -35,6 +35,8 @@ def refuse_unfittable(
         raise DataError(
             "Only one row counts (n_samples=1), which has no spread to fit; give two or more."
         )
+    if not table.total_weight > _LEAST:
+        raise DataError("row_weights are too small to reckon with; divide them by their largest.")
     # The rounding of a mean is of this size; a column that varies less does not vary.
     rounding = 8 * np.finfo(float).eps * table.largest
     for j, name in enumerate(names):

@@ -374,6 +374,4 @@ def checked_weights(weights: Any, n: int) -> NDArray[np.float64]:
         raise DataError("row_weights are all zero; at least one row must count.")
     if not array.max() < LARGEST:
         raise DataError("row_weights are too large to add up; divide them all by their largest.")
-    if not array.max() > 1 / LARGEST:
-        raise DataError("row_weights are too small to reckon with; divide them by their largest.")
     return array

@@ -354,7 +354,6 @@ def test_the_spherical_scale_is_one_factor():
         ([1, [2], 3], "row_weights must be numbers"),
         (np.ma.masked_array([1.0, 2.0, 3.0], mask=[0, 1, 0]), "row_weights are a masked array"),
         ([1e308, 1e308, 1e308], "too large to add up; divide"),
-        ([0.0, 5e-324, 1e-160], "too small to reckon with; divide"),
     ],
 )
 def test_weights_that_cannot_be_used(weights, match):

@@ -253,6 +253,8 @@ def test_the_unit_of_row_weights_changes_nothing(faithful):
         found = fit("full", 3, bg.Observations(x, row_weights=np.full(len(x), unit), resolution=0))
         lost = whole.log_likelihood - found.log_likelihood / unit
         assert abs(lost) < 0.01  # a climb ends at a slope, which has a unit
+    with pytest.raises(bg.DataError, match="too small to reckon with; divide"):
+        fit("full", 3, bg.Observations(x, row_weights=np.full(len(x), 1e-160)))
 
 
 def test_a_start_without_a_component_has_a_mode(faithful):
