@@ -31,8 +31,7 @@ def expected_rows(
     """
     flat = _evenly(parameters, _AVERAGED)
     seen, forms = flat.with_rows(rows)
-    # Moments are about a place among the rows: far from zero a variance would lose its digits.
-    center = (flat.weights[..., None] * flat.means).sum(axis=(0, 1)) / flat.weights.sum()
+    center = seen.center  # about which moments are: far from zero a variance would lose its digits
     known = np.where(np.isnan(rows.matrix), 0.0, rows.matrix - center)
     first, second = np.zeros_like(known), np.zeros_like(known)
     touched = np.zeros(known.shape, dtype=bool)

@@ -28,6 +28,7 @@ from bayesgmm.analysis.checks.two_sample import _permuted, two_sample_test
 from bayesgmm.errors import DataError, FitError, SpecError
 from bayesgmm.interface.plots.check import plot_check, uniform_band
 from bayesgmm.mixture.noise import Noise
+from tests.support import fit_of
 
 
 @pytest.fixture(autouse=True)
@@ -38,16 +39,7 @@ def _close_figures():
 
 def made(parameters, x, **options):
     """A fit of given draws, batch (chain, draw)."""
-    shape = parameters.batch_shape
-    return bg.MixtureFit.build(
-        bg.MixtureSpec(parameters.n_components),
-        bg.Observations(x, **options),
-        parameters,
-        method="em" if shape == (1, 1) else "nuts",
-        status=bg.Status.CONVERGED,
-        sample_stats={"lp": np.zeros(shape)},
-        facts={},
-    )
+    return fit_of(parameters, bg.Observations(x, **options))
 
 
 def point(weights, means, covariances):
@@ -154,15 +146,7 @@ def with_noise(n=200, seed=0, **options):
         np.eye(2)[None, None, None],
         Noise(np.full((1, 1), 1 / 3), rows.views.background),
     )
-    return bg.MixtureFit.build(
-        bg.MixtureSpec(1, noise=True),
-        rows,
-        truth,
-        method="em",
-        status=bg.Status.CONVERGED,
-        sample_stats={},
-        facts={},
-    )
+    return fit_of(truth, rows)
 
 
 def test_pit_is_of_noise_as_well():

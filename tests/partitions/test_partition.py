@@ -29,6 +29,7 @@ from bayesgmm.analysis.partitions.partition import partition
 from bayesgmm.analysis.partitions.similarity import similarity
 from bayesgmm.errors import DataError, FitError, FitWarning, SpecError
 from bayesgmm.mixture.noise import Noise
+from tests.support import fit_of
 
 BENCHMARK = Path(__file__).parents[2] / "benchmarks" / "partitions.py"
 LOSSES = ("vi", "binder")
@@ -161,15 +162,7 @@ def test_noise_and_rows_of_no_weight_occupy_nothing():
         np.full((1, 1, 2, 1, 1), 0.5),
         Noise(np.array([[0.05]]), rows.views.background),
     )
-    fit = bg.MixtureFit.build(
-        bg.MixtureSpec(2, noise=True),
-        rows,
-        parameters,
-        method="map",
-        status=bg.Status.CONVERGED,
-        sample_stats={},
-        facts={},
-    )
+    fit = fit_of(parameters, rows)
     assert occupied(fit, max_draws=50, seed=1).to_dict() == {1: 1.0}
     found = bg.partition(fit, max_draws=50, runs=1, seed=1)
     assert found.occupied.to_dict() == {1: 1.0} and found.allocations.max() == 2

@@ -47,12 +47,17 @@ def checkable(fit: Any, what: str) -> MixtureFit:
             f"{what} holds the data against simulated rows, which have no errors of measurement, "
             "known labels or selection; fit without these to check it."
         )
+    refuse_unknown_noise(fit, what)
+    return fit
+
+
+def refuse_unknown_noise(fit: MixtureFit, what: str) -> None:
+    """Refuse a fit of whose noise nothing can be simulated, in the name of ``what``."""
     if fit.spec.noise and fit.noise_box is None:
         raise FitError(
             f"{what} simulates rows, and of this noise the density was given row by row; fit with "
             "a box, Observations(..., background=[low, high])."
         )
-    return fit
 
 
 def before_recording(parameters: MixtureParameters, resolution: Floats) -> MixtureParameters:

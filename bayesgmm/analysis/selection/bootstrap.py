@@ -13,7 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from bayesgmm.analysis.checks.replicated_data import before_recording, recorded
+from bayesgmm.analysis.checks.replicated_data import (
+    before_recording,
+    recorded,
+    refuse_unknown_noise,
+)
 from bayesgmm.compiled.threads import available_cores, thread_map
 from bayesgmm.data.observations import Observations
 from bayesgmm.errors import BayesGMMError, FitError
@@ -203,11 +207,7 @@ def _refuse(smaller: MixtureFit, larger: MixtureFit) -> None:
                 "The test simulates rows without errors of measurement, known labels or a "
                 "selection; fit without these."
             )
-        if model.spec.noise and model.noise_box is None:
-            raise FitError(
-                "The test simulates rows, and of this noise the density was given row by row; fit "
-                "with a box, Observations(..., background=[low, high])."
-            )
+        refuse_unknown_noise(model, "The test")
     if not np.array_equal(smaller.observations.values, larger.observations.values):
         raise FitError("The two fits are of different data; fit both to the same.")
     if not np.array_equal(smaller.observations.resolution, larger.observations.resolution):
